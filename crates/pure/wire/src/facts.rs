@@ -1,0 +1,26 @@
+//! What a dialect must know about a model to speak to it; the catalog fills this in.
+
+/// Facts about one upstream model. The default knows nothing: every limit open, every capability assumed absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ModelFacts {
+    /// The catalog knows this model.
+    pub known: bool,
+    /// Context window, tokens.
+    pub max_input_tokens: Option<u64>,
+    /// Longest answer, tokens.
+    pub max_output_tokens: Option<u64>,
+    /// The model can think (takes `reasoning_effort` or `thinking`).
+    pub reasoning: bool,
+    /// The model can call tools.
+    pub tools: bool,
+    /// The model takes `tool_choice`.
+    pub tool_choice: bool,
+    /// The model can answer by a JSON schema natively.
+    pub response_schema: bool,
+    /// The model sees images.
+    pub vision: bool,
+    /// The provider can cache prompts of this model on demand.
+    pub prompt_caching: bool,
+    /// What the model is for: `chat`, `completion`, `embedding`, …; empty when not known.
+    pub mode: String,
+}

@@ -1,0 +1,107 @@
+//! HTTP as plain values: what we wish to send, what came back. Wishes, not IO.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Method, StatusCode};
+
+/// A request to a provider, complete but for the connection.
+#[derive(Clone)]
+pub struct Outgoing {
+    /// The method, `POST` for nearly everything.
+    pub method: Method,
+    /// The absolute URL.
+    pub url: String,
+    /// All headers but `host` and `content-length`.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+}
+
+/// A provider's whole answer.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The answer's headers.
+    pub headers: HeaderMap,
+    /// The whole body, within the bound the caller set.
+    pub body: Bytes,
+}
+
+impl std::fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let headers: Vec<_> = self
+            .headers
+            .iter()
+            .map(|(name, value)| {
+                let shown = if is_credential(name) { "[secret]" } else { value.to_str().unwrap_or("[bytes]") };
+                format!("{name}: {shown}")
+            })
+            .collect();
+        f.debug_struct("Outgoing")
+            .field("method", &self.method)
+            .field("url", &self.url)
+            .field("headers", &headers)
+            .field("body_bytes", &self.body.len())
+            .finish()
+    }
+}
+
+/// Headers that carry a credential: never logged, never forwarded from a client to a provider.
+#[must_use]
+pub fn is_credential(name: &HeaderName) -> bool {
+    const EXACT: [&str; 12] = [
+        "authorization",
+        "proxy-authorization",
+        "api-key",
+        "x-api-key",
+        "x-goog-api-key",
+        "x-litellm-api-key",
+        "ocp-apim-subscription-key",
+        "cookie",
+        "set-cookie",
+        "x-amz-security-token",
+        "xi-api-key",
+        "x-auth-token",
+    ];
+    EXACT.contains(&name.as_str())
+}
+
+/// Headers that belong to one connection and are never passed on (RFC 9110 section 7.6.1).
+#[must_use]
+pub fn is_hop_by_hop(name: &HeaderName) -> bool {
+    const HOP: [&str; 9] = [
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    HOP.contains(&name.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_printed_request_hides_its_key_and_its_body() {
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", "Bearer sk-hidden".parse().unwrap());
+        headers.insert("content-type", "application/json".parse().unwrap());
+        let outgoing = Outgoing {
+            method: Method::POST,
+            url: "http://provider/v1".to_owned(),
+            headers,
+            body: Bytes::from_static(b"the prompt"),
+        };
+        let shown = format!("{outgoing:?}");
+        assert!(
+            !shown.contains("hidden") && !shown.contains("prompt") && shown.contains("application/json"),
+            "{shown}"
+        );
+    }
+}

@@ -1,0 +1,18 @@
+//! The words every part of Tollgate uses: the hub's chat types, usage, failures, and HTTP as plain values.
+//!
+//! Nothing here waits, reads a clock or opens a socket; every other crate may come in, nothing goes out.
+
+pub mod chat;
+pub mod facts;
+pub mod failure;
+pub mod framing;
+pub mod http;
+pub mod json;
+pub mod raw_body;
+pub mod secret;
+pub mod usage;
+
+pub use failure::{Blame, Failure, FailureKind};
+pub use raw_body::RawBody;
+pub use secret::Secret;
+pub use usage::Usage;
