@@ -3,6 +3,7 @@
 //! Nothing here waits, reads a clock or opens a socket; every other crate may come in, nothing goes out.
 
 pub mod chat;
+pub mod clock;
 pub mod facts;
 pub mod failure;
 pub mod framing;
