@@ -1,0 +1,87 @@
+//! From the resolved tree to a [`Config`], with everything there is to say about it, all at once.
+
+mod models;
+mod python;
+mod walk;
+
+use crate::{
+    Finding, Severity,
+    fields::Fields,
+    keys::{CREDENTIAL, GENERAL, LITELLM, ROUTER, TOP},
+    resolve::{Missing, Resolved},
+    typed::{Config, Credential, GeneralSettings, LitellmSettings, RouterSettings},
+    yaml::Node,
+};
+
+/// What a check yields.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// The configuration; `None` if a finding is [`Severity::Fatal`].
+    pub config: Option<Config>,
+    /// Everything found, in the order of the file.
+    pub findings: Vec<Finding>,
+}
+
+impl Checked {
+    /// Whether anything found is at least as grave as `severity`.
+    #[must_use]
+    pub fn has(&self, severity: Severity) -> bool {
+        self.findings.iter().any(|finding| finding.severity <= severity)
+    }
+}
+
+/// Whether some provider serves this `model` (with this `custom_llm_provider`, if given); if not, why not.
+pub type KnowsProvider<'a> = &'a dyn Fn(&str, Option<&str>) -> Result<(), String>;
+
+/// Checks everything and builds the configuration. Which providers there are is asked of `knows`.
+#[must_use]
+pub fn check(resolved: Resolved, knows: KnowsProvider<'_>) -> Checked {
+    let Resolved { root, environment, missing, mut findings } = resolved;
+    walk::section(&root, &TOP, "", &mut findings);
+    python::guardrails(&root, &mut findings);
+    python::callbacks(&root, &mut findings);
+    missing_outside_models(&missing, &mut findings);
+    let credentials = credentials(&root);
+    let models = models::read(&root, &missing, knows, &mut findings);
+    let fatal = findings.iter().any(|finding| finding.severity == Severity::Fatal);
+    // A stable sort: what stands on one line keeps its order.
+    findings.sort_by(|a, b| (&a.at.file, a.at.line).cmp(&(&b.at.file, b.at.line)));
+    let config = (!fatal).then(|| Config {
+        models,
+        litellm: LitellmSettings::read(&Fields::of(root.get("litellm_settings"), &LITELLM)),
+        general: GeneralSettings::read(&Fields::of(root.get("general_settings"), &GENERAL)),
+        router: RouterSettings::read(&Fields::of(root.get("router_settings"), &ROUTER)),
+        environment,
+        credentials,
+    });
+    Checked { config, findings }
+}
+
+fn credentials(root: &Node) -> Vec<Credential> {
+    let items = root.get("credential_list").and_then(Node::items).unwrap_or_default();
+    let read = |item: &Node| {
+        let fields = Fields::of(Some(item), &CREDENTIAL);
+        Some(Credential {
+            credential_name: fields.text("credential_name")?,
+            credential_values: fields.map("credential_values"),
+            credential_info: fields.map("credential_info"),
+        })
+    };
+    items.iter().filter_map(read).collect()
+}
+
+/// A missing name stops nothing outside of deployments, save one: without the master key that it asks for,
+/// a gateway would stand open.
+fn missing_outside_models(missing: &[Missing], findings: &mut Vec<Finding>) {
+    for lack in missing.iter().filter(|lack| !lack.path.starts_with("model_list[")) {
+        let (severity, message) = if lack.path == "general_settings.master_key" {
+            (
+                Severity::Fatal,
+                format!("{} is not set in the environment; without it every caller would be let in", lack.name),
+            )
+        } else {
+            (Severity::Warning, format!("{} is not set in the environment; taken as not set", lack.name))
+        };
+        findings.push(Finding::new(severity, lack.path.clone(), &lack.at, message));
+    }
+}

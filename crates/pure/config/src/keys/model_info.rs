@@ -1,0 +1,50 @@
+//! `model_info`: facts about the model of a deployment.
+
+use super::{
+    Any, Family, Flag, Map, Seconds, Section, State, Text, Texts, Unknown, Whole, later,
+    prices::{PRICE_TABLES, PRICES},
+    used,
+};
+
+/// `model_info`.
+pub(crate) static MODEL_INFO: Section = Section {
+    name: "model_list[].model_info",
+    about: "A key that is not listed is shown by `/model/info`.",
+    unknown: Unknown::Keep,
+    keys: &[
+        used("id", Text, "a hash", "Id of the deployment (`x-litellm-model-id`)."),
+        used("base_model", Text, "", "Model whose prices and window count; needed for Azure."),
+        used("mode", Text, "`chat`", "`chat`, `completion`, `embedding`, `image_generation`, …"),
+        used("max_tokens", Whole, "", "Overrides the catalog."),
+        used("max_input_tokens", Whole, "", "Overrides the catalog."),
+        used("max_output_tokens", Whole, "", "Overrides the catalog."),
+        used("litellm_provider", Text, "", "Overrides the catalog."),
+        used("access_groups", Texts, "", "Groups that keys may be given access to."),
+        used("team_id", Text, "", "Team that owns the model."),
+        used("team_public_model_name", Text, "", "Its name inside the team."),
+        used("description", Text, "", "Shown."),
+        used("db_model", Flag, "false", "Whether it comes from the database."),
+        used("created_at", Any, "", "Shown."),
+        used("created_by", Any, "", "Shown."),
+        used("updated_at", Any, "", "Shown."),
+        used("updated_by", Any, "", "Shown."),
+        later("disable_background_health_check", Flag, "false", "Leave it out of background checks."),
+        later("health_check_model", Text, "", "Model for health checks."),
+        later("health_check_timeout", Seconds, "", "Time for a health check."),
+        later("health_check_max_tokens", Whole, "", "Tokens of a health check."),
+        later("health_check_voice", Text, "", "Voice of a health check."),
+        later("health_check_supports_max_tokens", Flag, "true", "Whether a health check may say `max_tokens`."),
+        later("supported_environments", Texts, "", "Load only in these environments."),
+        later("allowed_fails", Whole, "", "Failures a minute before a rest."),
+        later("allowed_fails_policy", Map, "", "The same by kind of failure."),
+        later("cooldown_time", Seconds, "", "Rest after failures."),
+    ],
+    groups: &[&PRICES, &PRICE_TABLES],
+    families: &[Family {
+        prefix: "supports_",
+        suffix: "",
+        kind: Flag,
+        state: State::Used,
+        about: "Overrides the catalog.",
+    }],
+};

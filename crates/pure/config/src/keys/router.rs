@@ -1,0 +1,71 @@
+//! `router_settings`: how a deployment is chosen.
+
+use super::Kind::Choice;
+use super::{Any, Flag, List, Map, Seconds, Secret, Section, State, Text, Texts, Unknown, Whole, key, later, used};
+
+/// The routing strategies by LiteLLM's names.
+pub(crate) const STRATEGIES: &[&str] = &[
+    "simple-shuffle",
+    "least-busy",
+    "usage-based-routing",
+    "usage-based-routing-v2",
+    "latency-based-routing",
+    "cost-based-routing",
+    "provider-budget-routing",
+];
+
+/// `router_settings`.
+pub(crate) static ROUTER: Section = Section {
+    name: "router_settings",
+    about: "How a deployment is chosen.",
+    unknown: Unknown::Warn,
+    keys: &[
+        used("routing_strategy", Choice(STRATEGIES), "`simple-shuffle`", "How one deployment of a group is picked."),
+        later("routing_strategy_args", Map, "", "`ttl`, `lowest_latency_buffer`, …"),
+        used("num_retries", Whole, "2", "Retries inside a group."),
+        used("retry_after", Seconds, "0", "Shortest wait before a retry."),
+        later("retry_policy", Map, "", "Retries by kind of failure."),
+        later("model_group_retry_policy", Map, "", "The same by group."),
+        used("timeout", Seconds, "600", "For a whole call."),
+        used("stream_timeout", Seconds, "`timeout`", "For the first event of a stream."),
+        used("model_group_alias", Map, "", "`{alias: group}` or `{alias: {model: group, hidden: true}}`."),
+        used("default_litellm_params", Map, "", "`litellm_params` for every deployment that does not say otherwise."),
+        used("enable_pre_call_checks", Flag, "false", "Leave out deployments whose window is too small."),
+        later("optional_pre_call_checks", Texts, "", "More checks before a call."),
+        later("allowed_fails", Whole, "3", "Failures a minute before a rest."),
+        later("allowed_fails_policy", Map, "", "The same by kind of failure."),
+        later("cooldown_time", Seconds, "5", "Rest after failures."),
+        later("disable_cooldowns", Flag, "false", "No rests."),
+        later("fallbacks", List, "", "`[{group: [groups]}]`."),
+        later("default_fallbacks", Texts, "", "For groups without their own."),
+        later("context_window_fallbacks", List, "", "When the question is too long."),
+        later("content_policy_fallbacks", List, "", "When the provider refuses the content."),
+        later("max_fallbacks", Whole, "5", "How many at most."),
+        later("enable_tag_filtering", Flag, "false", "Tag routing."),
+        later("tag_filtering_match_any", Flag, "true", "One tag is enough."),
+        later("tag_routing_prefix", Text, "", "Prefix of routing tags."),
+        later("default_max_parallel_requests", Whole, "", "Calls at one time per deployment."),
+        later("default_priority", Whole, "", "Priority of a queued call."),
+        later("polling_interval", Seconds, "0.03", "Pause of the queue."),
+        later("provider_budget_config", Map, "", "Budgets by provider."),
+        later("cache_responses", Flag, "false", "Response cache."),
+        later("caching_groups", List, "", "Groups that share cached answers."),
+        later("cache_kwargs", Map, "", "Settings of the cache."),
+        later("client_ttl", Seconds, "3600", "Life of a client."),
+        later("redis_host", Text, "", "Shared state."),
+        later("redis_port", Whole, "", "Shared state."),
+        later("redis_password", Secret, "", "Shared state."),
+        later("redis_db", Whole, "", "Shared state."),
+        later("redis_url", Secret, "", "Shared state."),
+        later("model_group_affinity_config", Map, "", "Sticky deployments."),
+        later("deployment_affinity_ttl_seconds", Seconds, "3600", "Life of stickiness."),
+        later("routing_groups", Any, "", "Groups of groups."),
+        later("enable_weighted_failover", Flag, "false", "Failover by weight."),
+        key("plugins", Any, State::Python, "Python code."),
+        key("set_verbose", Flag, State::Without, "`--debug` does this."),
+        key("debug_level", Text, State::Without, "`--debug` does this."),
+        key("ignore_invalid_deployments", Flag, State::Without, "An unservable deployment never stops the others."),
+    ],
+    groups: &[],
+    families: &[],
+};

@@ -1,0 +1,96 @@
+//! `general_settings`.
+
+use std::time::Duration;
+
+use tollgate_wire::Secret;
+
+use super::ClientDisconnect;
+use crate::fields::Fields;
+
+/// Settings of the gateway itself, as far as this version uses them. `None` means the default of the reference.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "LiteLLM's own names; docs/reference/config.md says what each means")]
+pub struct GeneralSettings {
+    pub master_key: Option<Secret>,
+    pub completion_model: Option<String>,
+    pub embedding_model: Option<String>,
+    pub default_model: Option<String>,
+    pub allow_client_side_credentials: bool,
+    pub litellm_key_header_name: Option<String>,
+    pub max_request_size_mb: Option<f64>,
+    pub max_response_size_mb: Option<f64>,
+    pub forward_client_headers_to_llm_api: bool,
+    pub forward_openai_org_id: bool,
+    pub user_header_name: Option<String>,
+    pub user_url_allowed_hosts: Vec<String>,
+    pub public_routes: Vec<String>,
+    /// Empty: everybody.
+    pub allowed_ips: Vec<String>,
+    pub use_x_forwarded_for: bool,
+    pub global_max_parallel_requests: Option<u64>,
+    pub always_include_stream_usage: bool,
+    pub infer_model_from_keys: bool,
+    pub background_health_checks: bool,
+    pub health_check_interval: Option<Duration>,
+    pub client_disconnect: Option<ClientDisconnect>,
+    pub stream_header_wait: Option<Duration>,
+    pub shutdown_grace: Option<Duration>,
+    pub max_header_bytes: Option<u64>,
+    pub max_connections: Option<u64>,
+    pub header_read_timeout: Option<Duration>,
+    pub body_read_timeout: Option<Duration>,
+    pub keepalive_timeout: Option<Duration>,
+    pub http2_max_streams: Option<u64>,
+    pub stream_buffer_bytes: Option<u64>,
+    pub max_response_bytes: Option<u64>,
+    pub pool_max_idle_per_host: Option<u64>,
+    pub pool_max_age: Option<Duration>,
+    pub max_draining_calls: Option<u64>,
+}
+
+impl GeneralSettings {
+    pub(crate) fn read(fields: &Fields<'_>) -> Self {
+        let mut settings = Self {
+            master_key: fields.secret("master_key"),
+            completion_model: fields.text("completion_model"),
+            embedding_model: fields.text("embedding_model"),
+            default_model: fields.text("default_model"),
+            allow_client_side_credentials: fields.is_on("allow_client_side_credentials"),
+            litellm_key_header_name: fields.text("litellm_key_header_name"),
+            max_request_size_mb: fields.number("max_request_size_mb"),
+            max_response_size_mb: fields.number("max_response_size_mb"),
+            forward_client_headers_to_llm_api: fields.is_on("forward_client_headers_to_llm_api"),
+            forward_openai_org_id: fields.is_on("forward_openai_org_id"),
+            user_header_name: fields.text("user_header_name"),
+            user_url_allowed_hosts: fields.texts("user_url_allowed_hosts"),
+            public_routes: fields.texts("public_routes"),
+            allowed_ips: fields.texts("allowed_ips"),
+            use_x_forwarded_for: fields.is_on("use_x_forwarded_for"),
+            global_max_parallel_requests: fields.whole("global_max_parallel_requests"),
+            always_include_stream_usage: fields.is_on("always_include_stream_usage"),
+            infer_model_from_keys: fields.is_on("infer_model_from_keys"),
+            background_health_checks: fields.is_on("background_health_checks"),
+            health_check_interval: fields.duration("health_check_interval"),
+            client_disconnect: fields.text("client_disconnect").and_then(|text| ClientDisconnect::of(&text)),
+            ..Self::default()
+        };
+        settings.read_bounds(fields);
+        settings
+    }
+
+    fn read_bounds(&mut self, fields: &Fields<'_>) {
+        self.stream_header_wait = fields.duration("stream_header_wait");
+        self.shutdown_grace = fields.duration("shutdown_grace");
+        self.max_header_bytes = fields.whole("max_header_bytes");
+        self.max_connections = fields.whole("max_connections");
+        self.header_read_timeout = fields.duration("header_read_timeout");
+        self.body_read_timeout = fields.duration("body_read_timeout");
+        self.keepalive_timeout = fields.duration("keepalive_timeout");
+        self.http2_max_streams = fields.whole("http2_max_streams");
+        self.stream_buffer_bytes = fields.whole("stream_buffer_bytes");
+        self.max_response_bytes = fields.whole("max_response_bytes");
+        self.pool_max_idle_per_host = fields.whole("pool_max_idle_per_host");
+        self.pool_max_age = fields.duration("pool_max_age");
+        self.max_draining_calls = fields.whole("max_draining_calls");
+    }
+}

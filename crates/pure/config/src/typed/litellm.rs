@@ -1,0 +1,87 @@
+//! `litellm_settings`.
+
+use std::time::Duration;
+
+use serde_json::Value as Json;
+use tollgate_wire::Secret;
+
+use crate::{
+    fields::{Fields, TextMap},
+    yaml::Node,
+};
+
+/// Settings for all calls, as far as this version uses them.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "LiteLLM's own names; docs/reference/config.md says what each means")]
+pub struct LitellmSettings {
+    pub drop_params: Option<bool>,
+    pub modify_params: Option<bool>,
+    pub set_verbose: Option<bool>,
+    /// Without a trailing slash.
+    pub api_base: Option<String>,
+    pub api_key: Option<Secret>,
+    pub api_version: Option<String>,
+    pub headers: TextMap,
+    pub organization: Option<String>,
+    /// `openai_key`, `anthropic_key`, …: the provider's name with its key.
+    pub provider_keys: Vec<(String, Secret)>,
+    pub num_retries: Option<u64>,
+    pub request_timeout: Option<Duration>,
+    pub json_logs: Option<bool>,
+    /// False: any certificate is trusted.
+    pub ssl_verify: Option<bool>,
+    /// `ssl_verify` as a path: the CA bundle.
+    pub ssl_ca_bundle: Option<String>,
+    pub ssl_certificate: Option<String>,
+    pub add_function_to_prompt: Option<bool>,
+    pub model_alias_map: TextMap,
+    pub user_url_allowed_hosts: Vec<String>,
+    pub forward_traceparent_to_llm_provider: Option<bool>,
+    /// `model_group_settings.forward_client_headers_to_llm_api`.
+    pub forward_client_headers_groups: Vec<String>,
+}
+
+impl LitellmSettings {
+    pub(crate) fn read(fields: &Fields<'_>) -> Self {
+        let groups = fields.within("model_group_settings");
+        // A path is a CA bundle; anything that reads as a flag is one.
+        let ssl_verify = fields.flag("ssl_verify");
+        let bundle = fields.node("ssl_verify").filter(|_| ssl_verify.is_none());
+        Self {
+            drop_params: fields.flag("drop_params"),
+            modify_params: fields.flag("modify_params"),
+            set_verbose: fields.flag("set_verbose"),
+            api_base: fields.address("api_base"),
+            api_key: fields.secret("api_key"),
+            api_version: fields.text("api_version"),
+            headers: fields.text_map("headers"),
+            organization: fields.text("organization"),
+            provider_keys: provider_keys(fields),
+            num_retries: fields.whole("num_retries"),
+            request_timeout: fields.duration("request_timeout"),
+            json_logs: fields.flag("json_logs"),
+            ssl_verify,
+            ssl_ca_bundle: bundle.and_then(Node::as_text).map(str::to_owned),
+            ssl_certificate: fields.text("ssl_certificate"),
+            add_function_to_prompt: fields.flag("add_function_to_prompt"),
+            model_alias_map: fields.text_map("model_alias_map"),
+            user_url_allowed_hosts: fields.texts("user_url_allowed_hosts"),
+            forward_traceparent_to_llm_provider: fields.flag("forward_traceparent_to_llm_provider"),
+            forward_client_headers_groups: groups.texts("forward_client_headers_to_llm_api"),
+        }
+    }
+}
+
+fn provider_keys(fields: &Fields<'_>) -> Vec<(String, Secret)> {
+    let named = fields.collect(|name| name.ends_with("_key") && name != "api_key");
+    named
+        .into_iter()
+        .filter_map(|(name, value)| match value {
+            Json::String(key) if !key.is_empty() => {
+                let provider = name.strip_suffix("_key")?.trim_end_matches("_api").to_owned();
+                Some((provider, Secret::new(key)))
+            }
+            _ => None,
+        })
+        .collect()
+}
