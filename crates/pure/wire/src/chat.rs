@@ -278,6 +278,8 @@ pub struct ChatResponse {
     pub choices: Vec<Choice>,
     /// What it used, if the provider says.
     pub usage: Option<Usage>,
+    /// Members of the usage as `OpenAI` clients see them, beyond the three totals.
+    pub usage_extras: Extras,
     /// Members without a place here (`system_fingerprint`, `citations`, …).
     pub extras: Extras,
 }
@@ -326,7 +328,12 @@ pub enum ChatChunk {
         native: Option<String>,
     },
     /// What was used so far, the running total.
-    Usage(Usage),
+    Usage {
+        /// The totals.
+        usage: Usage,
+        /// Members of the usage as `OpenAI` clients see them, beyond the three totals.
+        extras: Extras,
+    },
 }
 
 /// A piece of a streamed answer.

@@ -1,0 +1,124 @@
+//! What a dialect must be able to do. Nothing here is async: translation is values in, values out.
+
+use tollgate_wire::{
+    Failure, RawBody,
+    chat::{ChatChunk, ChatRequest, ChatResponse},
+    framing::sse::SseFrame,
+    http::{Outgoing, Reply},
+};
+
+use crate::target::Target;
+
+/// The dialects. Equal words on both sides mean that bodies are spliced instead of translated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Words {
+    /// `OpenAI` chat completions.
+    OpenAiChat,
+    /// `OpenAI` text completions.
+    OpenAiCompletions,
+    /// `OpenAI` responses.
+    OpenAiResponses,
+    /// Anthropic messages.
+    AnthropicMessages,
+    /// Anthropic's text completion of 2023.
+    AnthropicComplete,
+}
+
+/// Something outside that a request needs before it can be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The picture or file at this URL, to be put into the message.
+    Media(String),
+}
+
+/// How a provider is spoken to.
+pub trait ProviderDialect: Sync + std::fmt::Debug {
+    /// The words it uses.
+    fn words(&self) -> Words;
+
+    /// What must be fetched, and put into the request, before it can be written.
+    fn wants(&self, _request: &ChatRequest, _target: &Target) -> Vec<Wanted> {
+        Vec::new()
+    }
+
+    /// The request as the provider wants it.
+    ///
+    /// # Errors
+    /// When the request cannot be said in this dialect.
+    fn request(&self, request: &ChatRequest, target: &Target) -> Result<Outgoing, Failure>;
+
+    /// The provider's whole answer (status below 400).
+    ///
+    /// # Errors
+    /// When it is not an answer, or holds an error.
+    fn response(&self, reply: &Reply, request: &ChatRequest, target: &Target) -> Result<ChatResponse, Failure>;
+
+    /// A reader for a streamed answer.
+    fn decoder(&self, request: &ChatRequest, target: &Target) -> Box<dyn ChatDecoder>;
+
+    /// The provider's refusal (status 400 and above).
+    fn failure(&self, reply: &Reply, target: &Target) -> Failure;
+}
+
+/// Reads a streamed answer.
+pub trait ChatDecoder: Send {
+    /// Takes one event.
+    ///
+    /// # Errors
+    /// When the provider reports a failure in the stream, or the event cannot be read.
+    fn feed(&mut self, frame: &SseFrame<'_>, out: &mut Vec<ChatChunk>) -> Result<(), Failure>;
+
+    /// The stream ended without a cut. Says what is still to say.
+    ///
+    /// # Errors
+    /// When the end came too early for this dialect.
+    fn finish(&mut self, out: &mut Vec<ChatChunk>) -> Result<(), Failure>;
+
+    /// The provider has said that it is done; what follows is not waited for.
+    fn is_done(&self) -> bool;
+}
+
+/// What an answer is to carry that only the gateway knows.
+#[derive(Clone, Debug)]
+pub struct AnswerContext {
+    /// The model name that the client asked for, which answers carry.
+    pub alias: String,
+    /// Now, seconds since 1970, for answers of providers that do not say when.
+    pub now: u64,
+    /// An id for answers of providers that give none, without prefix.
+    pub id: String,
+    /// The client wants the usage of a stream.
+    pub include_usage: bool,
+    /// The client streams.
+    pub stream: bool,
+}
+
+/// How clients speak to us.
+pub trait ClientDialect: Sync + std::fmt::Debug {
+    /// The words it uses.
+    fn words(&self) -> Words;
+
+    /// The client's request.
+    ///
+    /// # Errors
+    /// When the body is not a request of this dialect.
+    fn read(&self, body: &RawBody) -> Result<ChatRequest, Failure>;
+
+    /// A whole answer as this client wants it.
+    fn write(&self, response: &ChatResponse, context: &AnswerContext) -> Vec<u8>;
+
+    /// A writer for a streamed answer.
+    fn encoder(&self, context: &AnswerContext) -> Box<dyn ChatEncoder>;
+}
+
+/// Writes a streamed answer in the client's words.
+pub trait ChatEncoder: Send {
+    /// Writes one chunk.
+    fn encode(&mut self, chunk: &ChatChunk, out: &mut Vec<u8>);
+
+    /// Writes the end: the usage, if asked for, with what the call cost in dollars, and what closes a stream.
+    fn close(&mut self, cost: Option<f64>, out: &mut Vec<u8>);
+
+    /// Writes a failure as the end.
+    fn fail(&mut self, failure: &Failure, out: &mut Vec<u8>);
+}

@@ -1,0 +1,4 @@
+//! The dialects: pure functions, one folder each.
+
+pub mod azure;
+pub mod openai;

@@ -1,0 +1,27 @@
+//! `OpenAI`'s dialects, from both sides: as clients speak them to us, as we speak them to providers.
+
+mod chat;
+mod completions;
+pub mod embeddings;
+mod failure;
+mod front;
+mod front_completions;
+mod message;
+mod normalise;
+mod outgoing;
+mod reasoning;
+mod splice;
+mod stream;
+mod usage;
+mod writer;
+
+pub use chat::CHAT;
+pub use completions::COMPLETIONS;
+pub use failure::{failure, kind_of};
+pub use front::CHAT_CLIENT;
+pub use front_completions::COMPLETIONS_CLIENT;
+pub use outgoing::finish as finish_request;
+pub use reasoning::{is_gpt5, is_o_series, reasoning_rules, takes as openai_takes};
+pub use splice::{SplicedStream, answer as spliced_answer};
+pub use usage::{read as read_usage, write as write_usage};
+pub use writer::error_body;

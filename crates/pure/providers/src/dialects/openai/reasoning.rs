@@ -1,0 +1,91 @@
+//! The rules of `OpenAI`'s reasoning models, which refuse what other models take.
+
+use serde_json::Value;
+use tollgate_wire::{Failure, FailureKind, RawBody};
+
+use crate::{
+    params::CallParams,
+    target::{Series, Target},
+};
+
+/// A model of the o series (`o1`, `o3-mini`, …), by name or as the configuration says.
+#[must_use]
+pub fn is_o_series(target: &Target) -> bool {
+    let name = bare(&target.model).as_bytes();
+    let by_name =
+        matches!(name, [b'o', digit, rest @ ..] if digit.is_ascii_digit() && matches!(rest.first(), None | Some(b'-')));
+    target.series == Series::OSeries || (target.series == Series::Unsaid && by_name)
+}
+
+/// A model of the GPT-5 series, by name or as the configuration says. `gpt-5-chat` does not reason.
+#[must_use]
+pub fn is_gpt5(target: &Target) -> bool {
+    let name = bare(&target.model);
+    let by_name = name.starts_with("gpt-5") && !name.starts_with("gpt-5-chat");
+    target.series == Series::Gpt5 || (target.series == Series::Unsaid && by_name)
+}
+
+fn bare(model: &str) -> &str {
+    model.rsplit('/').next().unwrap_or(model)
+}
+
+/// Parameters that the reasoning models of the o series do not take.
+const O_SERIES_REFUSES: &[&str] =
+    &["logprobs", "top_p", "presence_penalty", "frequency_penalty", "top_logprobs", "logit_bias"];
+/// Parameters that the reasoning models of the GPT-5 series do not take.
+const GPT5_REFUSES: &[&str] =
+    &["logprobs", "top_p", "presence_penalty", "frequency_penalty", "top_logprobs", "logit_bias", "stop"];
+
+/// Whether `OpenAI` or Azure take this parameter for this model.
+#[must_use]
+pub fn takes(name: &str, target: &Target) -> bool {
+    if matches!(name, "thinking") {
+        return false;
+    }
+    if is_o_series(target) {
+        return !O_SERIES_REFUSES.contains(&name);
+    }
+    if is_gpt5(target) {
+        return !GPT5_REFUSES.contains(&name);
+    }
+    // A server of somebody else's behind `openai/` may well reason; only for models we know can we know better.
+    name != "reasoning_effort" || !target.facts.known || target.facts.reasoning
+}
+
+/// Applies the rules to a request to `OpenAI` or Azure; other providers' models of these names are left alone.
+///
+/// # Errors
+/// `UnsupportedParams` for a temperature that the model refuses, unless it may be dropped.
+pub fn reasoning_rules(body: &mut RawBody, target: &Target, call: &CallParams) -> Result<(), Failure> {
+    if !matches!(target.provider.name, "openai" | "azure") {
+        return Ok(());
+    }
+    let (o_series, gpt5) = (is_o_series(target), is_gpt5(target));
+    if !o_series && !gpt5 {
+        return Ok(());
+    }
+    body.rename("max_tokens", "max_completion_tokens");
+    let Some(temperature) = body.typed::<Value>("temperature") else { return Ok(()) };
+    let thinks = body.typed::<String>("reasoning_effort").as_deref() != Some("none");
+    if temperature.as_f64() == Some(1.0) || (gpt5 && !thinks) {
+        return Ok(());
+    }
+    if call.drop_params.unwrap_or(target.params.drop_params) {
+        body.remove("temperature");
+        return Ok(());
+    }
+    let message = if o_series {
+        format!(
+            "O-series models don't support temperature={temperature}. Only temperature=1 is supported. To drop \
+             unsupported openai params from the call, set `litellm.drop_params = True`"
+        )
+    } else {
+        format!(
+            "{} doesn't support temperature={temperature} while reasoning is active. Only temperature=1 is supported \
+             unless reasoning_effort resolves to 'none', either set explicitly on the request or declared as the model's \
+             default_reasoning_effort. To drop unsupported params set `litellm.drop_params = True`",
+            target.model
+        )
+    };
+    Err(Failure::new(FailureKind::UnsupportedParams, message))
+}

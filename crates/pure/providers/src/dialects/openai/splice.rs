@@ -1,0 +1,264 @@
+//! The same-dialect lane: an `OpenAI` client before an `OpenAI` server. Bodies are spliced, not rebuilt; members that
+//! nobody knows survive both ways.
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+use tollgate_wire::{Failure, FailureKind, RawBody, Usage, framing::sse::SseFramer, http::Reply};
+
+use super::{normalise, usage, writer};
+use crate::{codec::AnswerContext, provider::AnswerHook, target::Target, translate::Progress};
+
+/// A whole answer under the client's name for the model, and what it used.
+///
+/// # Errors
+/// `InvalidResponse` when a 200 does not carry an answer.
+pub fn answer(reply: &Reply, target: &Target, context: &AnswerContext) -> Result<(Bytes, Option<Usage>), Failure> {
+    let mut body = read(&reply.body, target)?;
+    if let Some(hook) = target.provider.quirks.answer {
+        body = hooked(&body, hook);
+    }
+    if let Some(mut choices) = body.typed::<Vec<Value>>("choices")
+        && normalise::choices(&mut choices)
+    {
+        body.set("choices", &choices.into());
+    }
+    body.set_str("model", &context.alias);
+    let used = body.get("usage").and_then(|raw| usage::read(raw));
+    Ok((body.to_bytes(), used))
+}
+
+fn read(bytes: &Bytes, target: &Target) -> Result<RawBody, Failure> {
+    let body = RawBody::parse(bytes).ok().filter(|body| body.has("choices") || body.has("data"));
+    if let Some(body) = body {
+        return Ok(body);
+    }
+    // Some servers answer 200 with an error object.
+    if let Some(error) = RawBody::parse(bytes).ok().and_then(|body| body.typed::<Value>("error")) {
+        return Err(in_band(&error, target));
+    }
+    let start: String = String::from_utf8_lossy(bytes).chars().take(200).collect();
+    let words = format!(
+        "Empty or invalid response from LLM endpoint. Received: '{start}'. Check the reverse proxy or model server \
+         configuration."
+    );
+    Err(target.failure(FailureKind::InvalidResponse, words))
+}
+
+/// An error object where an answer was due.
+pub(super) fn in_band(error: &Value, target: &Target) -> Failure {
+    let message =
+        error.get("message").and_then(Value::as_str).or_else(|| error.as_str()).unwrap_or("the stream failed");
+    let code = error.get("code").and_then(|code| code.as_u64().or_else(|| code.as_str()?.parse().ok()));
+    let status = code.and_then(|code| u16::try_from(code).ok()).filter(|code| (400..600).contains(code));
+    let mut failure = match status.and_then(|status| http::StatusCode::from_u16(status).ok()) {
+        Some(status) => target.failure(super::failure::kind_of(status, message, ""), message),
+        None => target.failure(FailureKind::Internal, message),
+    };
+    failure.status = status;
+    failure
+}
+
+fn hooked(body: &RawBody, hook: AnswerHook) -> RawBody {
+    let mut map: Map<String, Value> = body.to_map();
+    hook(&mut map);
+    RawBody::from_map(&map)
+}
+
+/// A streamed answer on its way through.
+pub struct SplicedStream {
+    framer: SseFramer,
+    target: std::sync::Arc<Target>,
+    context: AnswerContext,
+    head: Head,
+    /// The last usage object as the provider wrote it.
+    usage: Option<Map<String, Value>>,
+    progress: Progress,
+    /// Choices that began, and whether they ended.
+    open: Vec<(u64, bool)>,
+    text: bool,
+}
+
+/// What the chunks that we add ourselves repeat of the provider's.
+#[derive(Default)]
+struct Head {
+    id: Option<Bytes>,
+    created: Option<Bytes>,
+}
+
+impl SplicedStream {
+    /// A stream of chat chunks, or of text completion chunks when `text`.
+    #[must_use]
+    pub fn new(target: std::sync::Arc<Target>, context: AnswerContext, limit: usize, text: bool) -> Self {
+        Self {
+            framer: SseFramer::new(limit),
+            target,
+            context,
+            head: Head::default(),
+            usage: None,
+            progress: Progress::default(),
+            open: Vec::new(),
+            text,
+        }
+    }
+
+    /// How far the stream is.
+    #[must_use]
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Takes the next bytes; whole events for the client are appended to `out`.
+    ///
+    /// # Errors
+    /// When the provider reports a failure in the stream, or an event is too large or no JSON.
+    pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
+        let pushed = self.framer.push(bytes);
+        pushed.map_err(|error| self.target.failure(FailureKind::InvalidResponse, error.to_string()))?;
+        while !self.progress.done {
+            let Some(data) = self.framer.next_frame().map(|frame| Bytes::copy_from_slice(&frame.data)) else { break };
+            self.event(&data, out)?;
+        }
+        Ok(())
+    }
+
+    /// The provider closed the stream without a cut.
+    ///
+    /// # Errors
+    /// As [`Self::push`]; also when not one event arrived.
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
+        if !self.progress.done
+            && let Some(data) = self.framer.finish().map(|frame| Bytes::copy_from_slice(&frame.data))
+        {
+            self.event(&data, out)?;
+        }
+        if self.open.is_empty() && self.usage.is_none() && !self.progress.done {
+            return Err(self.target.failure(FailureKind::InvalidResponse, "the stream ended without an answer"));
+        }
+        self.progress.done = true;
+        Ok(())
+    }
+
+    fn event(&mut self, data: &Bytes, out: &mut Vec<u8>) -> Result<(), Failure> {
+        let trimmed = data.trim_ascii();
+        if trimmed == b"[DONE]" {
+            self.progress.done = true;
+            return Ok(());
+        }
+        if trimmed.is_empty() {
+            return Ok(());
+        }
+        let mut body = RawBody::parse(data).map_err(|_| {
+            let start: String = String::from_utf8_lossy(data).chars().take(200).collect();
+            self.target.failure(FailureKind::InvalidResponse, format!("an event of the stream is no JSON: '{start}'"))
+        })?;
+        if let Some(error) = body.typed::<Value>("error") {
+            return Err(in_band(&error, &self.target));
+        }
+        if let Some(hook) = self.target.provider.quirks.chunk {
+            body = hooked(&body, hook);
+        }
+        self.take_usage(&mut body);
+        self.forward(body, out);
+        Ok(())
+    }
+
+    /// Usage is held back: it goes out last, if the client asked, with what the call cost.
+    fn take_usage(&mut self, body: &mut RawBody) {
+        let Some(raw) = body.remove("usage") else { return };
+        if let Some(used) = usage::read(&raw) {
+            self.progress.usage = Some(used);
+            self.usage = serde_json::from_slice(&raw).ok();
+        }
+    }
+
+    fn forward(&mut self, mut body: RawBody, out: &mut Vec<u8>) {
+        let mut choices = body.typed::<Vec<Value>>("choices").unwrap_or_default();
+        if choices.is_empty() {
+            // Azure's first chunk (filter results only) and the usage chunk: nothing for a client to read.
+            return;
+        }
+        for (slot, name) in [(&mut self.head.id, "id"), (&mut self.head.created, "created")] {
+            if slot.is_none() {
+                *slot = body.get(name).cloned();
+            }
+        }
+        if normalise::choices(&mut choices) {
+            body.set("choices", &Value::Array(choices.clone()));
+        }
+        self.watch(&choices);
+        body.set_str("model", &self.context.alias);
+        out.extend_from_slice(b"data: ");
+        out.extend_from_slice(&body.to_bytes());
+        out.extend_from_slice(b"\n\n");
+    }
+
+    fn watch(&mut self, choices: &[Value]) {
+        for choice in choices {
+            let index = choice.get("index").and_then(Value::as_u64).unwrap_or_default();
+            let ended = choice.get("finish_reason").is_some_and(Value::is_string);
+            match self.open.iter_mut().find(|(known, _)| *known == index) {
+                Some((_, over)) => *over |= ended,
+                None => self.open.push((index, ended)),
+            }
+            let said = said_bytes(choice);
+            self.progress.output_bytes += said as u64;
+            self.progress.content |= said > 0 || ended;
+        }
+    }
+
+    /// Writes the end: a reason for choices that have none, the usage if asked for, `[DONE]`.
+    pub fn close(&mut self, cost: Option<f64>, out: &mut Vec<u8>) {
+        let open: Vec<u64> = self.open.iter().filter(|(_, over)| !over).map(|(index, _)| *index).collect();
+        for index in open {
+            let choice = if self.text {
+                json!({"index": index, "text": "", "finish_reason": "stop"})
+            } else {
+                json!({"index": index, "delta": {}, "finish_reason": "stop"})
+            };
+            self.own_chunk(&json!([choice]), None, out);
+        }
+        if self.context.include_usage
+            && let (Some(object), Some(used)) = (self.usage.take(), self.progress.usage)
+        {
+            let object = writer::stream_usage(object, &used, cost);
+            let choices = if self.text { json!([]) } else { json!([{"index": 0, "delta": {}, "finish_reason": null}]) };
+            self.own_chunk(&choices, Some(object), out);
+        }
+        out.extend_from_slice(writer::DONE);
+    }
+
+    /// Writes a failure as the end.
+    pub fn fail(&mut self, failure: &Failure, out: &mut Vec<u8>) {
+        writer::event(&writer::error_body(failure), out);
+    }
+
+    fn own_chunk(&self, choices: &Value, usage: Option<Map<String, Value>>, out: &mut Vec<u8>) {
+        let read = |raw: &Option<Bytes>| raw.as_ref().and_then(|raw| serde_json::from_slice(raw).ok());
+        let object = if self.text { "text_completion" } else { "chat.completion.chunk" };
+        let mut chunk = json!({
+            "id": read(&self.head.id).unwrap_or_else(|| Value::from(format!("chatcmpl-{}", self.context.id))),
+            "created": read(&self.head.created).unwrap_or_else(|| Value::from(self.context.now)),
+            "model": self.context.alias,
+            "object": object,
+            "choices": choices,
+        });
+        if let (Some(chunk), Some(usage)) = (chunk.as_object_mut(), usage) {
+            chunk.insert("usage".to_owned(), usage.into());
+        }
+        writer::event(&chunk, out);
+    }
+}
+
+/// How many bytes of answer a choice of a chunk carries, thoughts and arguments included.
+fn said_bytes(choice: &Value) -> usize {
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).map_or(0, str::len);
+    let Some(delta) = choice.get("delta") else { return text(choice.get("text")) };
+    let calls = delta.get("tool_calls").and_then(Value::as_array).into_iter().flatten();
+    let arguments: usize = calls
+        .map(|call| {
+            call.get("function").map_or(0, |function| text(function.get("arguments")) + text(function.get("name")))
+        })
+        .sum();
+    let audio = delta.get("audio").map_or(0, |_| 1);
+    text(delta.get("content")) + text(delta.get("reasoning_content")) + text(delta.get("refusal")) + arguments + audio
+}

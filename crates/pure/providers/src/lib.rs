@@ -1,0 +1,14 @@
+//! Who speaks what, and how it is said. Providers are data: one row per file in `table/`. Dialects are code: folders of
+//! pure functions in `dialects/`. Calls come in through [`translate::prepare`]; nothing here waits or opens a socket.
+
+pub mod codec;
+pub mod dialects;
+pub mod params;
+pub mod provider;
+pub mod resolve;
+pub mod table;
+pub mod target;
+pub mod translate;
+
+pub use provider::Provider;
+pub use target::Target;

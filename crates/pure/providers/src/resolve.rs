@@ -1,0 +1,175 @@
+//! From a deployment's settings to a [`Target`]: which provider a model string means, where it lives, with which key.
+
+use http::HeaderMap;
+use serde_json::{Map, Value};
+use tollgate_wire::{Secret, facts::ModelFacts};
+
+use crate::{
+    provider::{Auth, KeyNeed, Provider},
+    table,
+    target::{Credential, ParamPolicy, Series, Target},
+};
+
+/// What a deployment's configuration says about where it goes.
+#[derive(Clone, Debug, Default)]
+pub struct TargetSettings {
+    /// `<provider>/<model>` or a bare known name.
+    pub model: String,
+    /// The provider, where the model string does not say it.
+    pub custom_llm_provider: Option<String>,
+    /// The address.
+    pub api_base: Option<String>,
+    /// The key.
+    pub api_key: Option<Secret>,
+    /// A bearer token in the key's place (Entra).
+    pub token: Option<Secret>,
+    /// The API version.
+    pub api_version: Option<String>,
+    /// `OpenAI-Organization`.
+    pub organization: Option<String>,
+    /// Headers that every request carries.
+    pub headers: HeaderMap,
+    /// Parameters for requests that do not set them.
+    pub defaults: Map<String, Value>,
+    /// Members that every request carries.
+    pub extra_body: Map<String, Value>,
+    /// How parameters are treated that the target does not take.
+    pub params: ParamPolicy,
+}
+
+/// What the world outside knows: the environment as it was at the start, and the catalog.
+pub struct Surroundings<'a> {
+    /// The value of an environment variable.
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+    /// The provider of a bare model name.
+    pub provider_of: &'a dyn Fn(&str) -> Option<String>,
+    /// Facts about a provider's model.
+    pub facts: &'a dyn Fn(&str, &str) -> ModelFacts,
+}
+
+/// Why a deployment cannot be served.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unservable {
+    /// No provider could be found for the model string.
+    UnknownProvider(String),
+    /// The provider is known, but `api_base` must be given.
+    NoAddress(&'static str, &'static [&'static str]),
+    /// The provider needs a key.
+    NoKey(&'static str, &'static [&'static str]),
+}
+
+impl std::fmt::Display for Unservable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::UnknownProvider(model) => write!(
+                f,
+                "LLM Provider NOT provided. Pass in the LLM provider you are trying to call. You passed model={model}; \
+                 write it as <provider>/<model>, for example openai/{model}"
+            ),
+            Self::NoAddress(name, env) => {
+                write!(f, "provider '{name}' has no address of its own; set api_base{}", or_env(env))
+            }
+            Self::NoKey(name, env) => write!(f, "provider '{name}' needs a key; set api_key{}", or_env(env)),
+        }
+    }
+}
+
+fn or_env(names: &[&str]) -> String {
+    names.first().map(|name| format!(" or the environment variable {name}")).unwrap_or_default()
+}
+
+/// Which provider a model string means, and the model's name there (surface chapter 11.1).
+#[must_use]
+pub fn provider_of(settings: &TargetSettings, around: &Surroundings<'_>) -> Option<(&'static Provider, String)> {
+    let model = settings.model.as_str();
+    if let Some(name) = &settings.custom_llm_provider {
+        let provider = table::find(name)?;
+        return Some((provider, model.strip_prefix(&format!("{name}/")).unwrap_or(model).to_owned()));
+    }
+    if let Some((prefix, rest)) = model.split_once('/')
+        && let Some(provider) = table::find(prefix)
+    {
+        return Some((provider, rest.to_owned()));
+    }
+    if let Some(provider) = settings.api_base.as_deref().and_then(by_host) {
+        return Some((provider, model.to_owned()));
+    }
+    let name = (around.provider_of)(model)?;
+    table::find(&name).map(|provider| (provider, model.to_owned()))
+}
+
+/// The provider whose own host an address names.
+fn by_host(address: &str) -> Option<&'static Provider> {
+    let host = host_of(address)?;
+    table::ALL.iter().copied().find(|provider| host_of(provider.base_url) == Some(host))
+}
+
+fn host_of(address: &str) -> Option<&str> {
+    let rest = address.split_once("://")?.1;
+    let host = rest.split(['/', '?', ':']).next()?;
+    (!host.is_empty()).then_some(host)
+}
+
+/// The target of a deployment.
+///
+/// # Errors
+/// What is missing, in words that say what to set.
+pub fn resolve(settings: TargetSettings, around: &Surroundings<'_>) -> Result<Target, Unservable> {
+    let Some((provider, model)) = provider_of(&settings, around) else {
+        return Err(Unservable::UnknownProvider(settings.model));
+    };
+    let (series, model) = split_series(provider, model);
+    let from_env = |names: &[&str]| names.iter().find_map(|name| (around.env)(name).filter(|value| !value.is_empty()));
+    let base_url = settings
+        .api_base
+        .filter(|base| !base.is_empty())
+        .or_else(|| from_env(provider.base_env))
+        .or_else(|| (!provider.base_url.is_empty()).then(|| provider.base_url.to_owned()));
+    let Some(base_url) = base_url else { return Err(Unservable::NoAddress(provider.name, provider.base_env)) };
+    let key = settings.api_key.or_else(|| from_env(provider.key_env).map(Secret::new));
+    let token = settings
+        .token
+        .or_else(|| (provider.auth == Auth::Azure).then(|| from_env(&["AZURE_AD_TOKEN"]).map(Secret::new)).flatten());
+    let credential = match (key, token) {
+        (Some(key), _) => Credential::Key(key),
+        (None, Some(token)) => Credential::Token(token),
+        (None, None) if provider.key == KeyNeed::Required => {
+            return Err(Unservable::NoKey(provider.name, provider.key_env));
+        }
+        (None, None) => Credential::None,
+    };
+    let prefix = provider.quirks.model_prefix;
+    let model = if prefix.is_empty() || model.contains('/') { model } else { format!("{prefix}{model}") };
+    let azure_version = || (provider.auth == Auth::Azure).then(|| from_env(&["AZURE_API_VERSION"])).flatten();
+    Ok(Target {
+        provider,
+        facts: (around.facts)(provider.name, &model),
+        model,
+        series,
+        base_url: base_url.trim_end_matches('/').to_owned(),
+        api_version: settings.api_version.or_else(azure_version),
+        credential,
+        organization: settings
+            .organization
+            .or_else(|| (provider.name == "openai").then(|| from_env(&["OPENAI_ORGANIZATION"])).flatten()),
+        headers: settings.headers,
+        defaults: settings.defaults,
+        extra_body: settings.extra_body,
+        params: settings.params,
+    })
+}
+
+/// A second prefix that says how a model is called.
+fn split_series(provider: &Provider, model: String) -> (Series, String) {
+    const WORDS: [(&str, Series); 3] =
+        [("o_series/", Series::OSeries), ("gpt5_series/", Series::Gpt5), ("responses/", Series::Responses)];
+    if !matches!(provider.name, "openai" | "azure") {
+        return (Series::Unsaid, model);
+    }
+    for (word, series) in WORDS {
+        if let Some(rest) = model.strip_prefix(word) {
+            return (series, rest.to_owned());
+        }
+    }
+    (Series::Unsaid, model)
+}

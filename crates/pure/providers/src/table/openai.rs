@@ -1,0 +1,17 @@
+//! `OpenAI`, and any server that speaks like it (`openai/<model>` with `api_base`).
+
+use crate::{
+    dialects::openai,
+    provider::{OPENAI_COMPATIBLE, Provider, Quirks, Supported},
+};
+
+/// The row.
+pub static PROVIDER: Provider = Provider {
+    name: "openai",
+    title: "OpenAI",
+    base_url: "https://api.openai.com/v1",
+    base_env: &["OPENAI_BASE_URL", "OPENAI_API_BASE"],
+    key_env: &["OPENAI_API_KEY"],
+    quirks: Quirks { supported: Supported::ByModel(openai::openai_takes), ..Quirks::NONE },
+    ..OPENAI_COMPATIBLE
+};

@@ -1,0 +1,145 @@
+//! Where an attempt goes: one deployment, with everything that its requests carry.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use serde_json::{Map, Value};
+use tollgate_wire::{Failure, FailureKind, Secret, facts::ModelFacts};
+
+use crate::{
+    codec::ProviderDialect,
+    provider::{Auth, Provider},
+};
+
+/// What a model name's second prefix says about how it is called (`azure/gpt5_series/my-deployment`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Series {
+    /// Nothing; the name itself tells.
+    #[default]
+    Unsaid,
+    /// A reasoning model of the o series.
+    OSeries,
+    /// A reasoning model of the GPT-5 series.
+    Gpt5,
+    /// To be called through the Responses API.
+    Responses,
+}
+
+/// A key, by what it is.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// None: a local server.
+    None,
+    /// An API key.
+    Key(Secret),
+    /// A bearer token (Entra, OAuth).
+    Token(Secret),
+}
+
+/// How parameters are treated that the target does not take.
+#[derive(Clone, Debug, Default)]
+pub struct ParamPolicy {
+    /// Drop what the provider does not take, instead of refusing.
+    pub drop_params: bool,
+    /// Also drop these: names or paths such as `tools[*].function.description`.
+    pub additional_drop_params: Vec<String>,
+    /// Send these although the provider is not known to take them.
+    pub allowed_openai_params: Vec<String>,
+    /// The request may be changed to please the provider.
+    pub modify_params: bool,
+    /// Functions become part of the prompt where the provider has no tools.
+    pub add_function_to_prompt: bool,
+    /// Thoughts are put into the content between `<think>` tags.
+    pub merge_reasoning: bool,
+}
+
+/// One deployment as a dialect sees it.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The row.
+    pub provider: &'static Provider,
+    /// The model's name at the provider.
+    pub model: String,
+    /// What the model string's second prefix said.
+    pub series: Series,
+    /// The address, without a trailing slash.
+    pub base_url: String,
+    /// `api-version` of Azure and its like.
+    pub api_version: Option<String>,
+    /// The key.
+    pub credential: Credential,
+    /// `OpenAI-Organization`.
+    pub organization: Option<String>,
+    /// Headers of the configuration that every request carries.
+    pub headers: HeaderMap,
+    /// Parameters for requests that do not set them.
+    pub defaults: Map<String, Value>,
+    /// Members that every request carries.
+    pub extra_body: Map<String, Value>,
+    /// How parameters are treated that the target does not take.
+    pub params: ParamPolicy,
+    /// What the catalog knows about the model.
+    pub facts: ModelFacts,
+}
+
+impl Target {
+    /// How chat is spoken to this target, if it is.
+    #[must_use]
+    pub fn chat_dialect(&self) -> Option<&'static dyn ProviderDialect> {
+        self.provider.chat
+    }
+
+    /// The name under which error messages speak of the provider.
+    #[must_use]
+    pub fn title(&self) -> &'static str {
+        self.provider.title
+    }
+
+    /// A failure in the provider's name.
+    #[must_use]
+    pub fn failure(&self, kind: FailureKind, message: impl Into<String>) -> Failure {
+        Failure::new(kind, message).from_provider(self.provider.title)
+    }
+
+    /// `path` below the base URL, unless the base URL already ends with it.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        if self.base_url.ends_with(path) { self.base_url.clone() } else { format!("{}{path}", self.base_url) }
+    }
+
+    /// The headers of a JSON request: content type, credential, the row's and the configuration's own.
+    ///
+    /// # Errors
+    /// When the key cannot stand in a header (it holds a line break, say).
+    pub fn request_headers(&self) -> Result<HeaderMap, Failure> {
+        let mut headers = HeaderMap::with_capacity(8);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self.authorize(&mut headers)?;
+        for (name, value) in self.provider.quirks.headers {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        for (name, value) in &self.headers {
+            headers.insert(name, value.clone());
+        }
+        Ok(headers)
+    }
+
+    fn authorize(&self, headers: &mut HeaderMap) -> Result<(), Failure> {
+        let (name, value) = match (&self.credential, self.provider.auth) {
+            (Credential::None, _) => return Ok(()),
+            (Credential::Key(key), Auth::Header(name)) => (HeaderName::from_static(name), key.expose().to_owned()),
+            (Credential::Key(key), Auth::Azure) => (HeaderName::from_static("api-key"), key.expose().to_owned()),
+            (Credential::Key(key), Auth::Anthropic) => (HeaderName::from_static("x-api-key"), key.expose().to_owned()),
+            (Credential::Key(key) | Credential::Token(key), _) => {
+                (header::AUTHORIZATION, format!("Bearer {}", key.expose()))
+            }
+        };
+        let mut value = HeaderValue::try_from(value).map_err(|_| {
+            Failure::new(
+                FailureKind::Misconfigured,
+                "the deployment's api_key holds a character that no header can carry",
+            )
+        })?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+        Ok(())
+    }
+}

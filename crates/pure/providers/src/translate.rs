@@ -1,0 +1,393 @@
+//! The two lanes. A client and a provider of the same dialect: bodies are spliced. Different dialects: client → hub →
+//! provider, and back. [`draft`] begins a call, [`Prepared`] reads what comes back.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tollgate_wire::{
+    Failure, FailureKind, RawBody, Usage,
+    chat::{ChatChunk, ChatRequest, Delta, Media, Part},
+    framing::sse::SseFramer,
+    http::{Outgoing, Reply},
+};
+
+use crate::{
+    codec::{AnswerContext, ChatDecoder, ChatEncoder, ClientDialect, ProviderDialect, Wanted, Words},
+    dialects::openai::{self, SplicedStream},
+    params::{self, CallParams},
+    target::Target,
+};
+
+/// What a client wants done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// A turn of a conversation, in whichever dialect.
+    Chat,
+    /// Text completion.
+    Completions,
+    /// Embeddings.
+    Embeddings,
+}
+
+/// One call of a client, ready to be said to any target.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// What is wanted.
+    pub operation: Operation,
+    /// In whose words.
+    pub client: &'static dyn ClientDialect,
+    /// The client's body, the gateway's own members taken out.
+    pub body: &'a RawBody,
+    /// What the request says about its parameters.
+    pub params: &'a CallParams,
+    /// What the answer is to carry.
+    pub context: &'a AnswerContext,
+}
+
+/// A call that may still want something from outside before it can go out.
+#[derive(Debug)]
+pub struct Draft {
+    target: Arc<Target>,
+    context: AnswerContext,
+    params: CallParams,
+    lane: Lane,
+}
+
+#[derive(Debug)]
+enum Lane {
+    /// Same words on both sides: body and path.
+    Splice {
+        body: RawBody,
+        path: &'static str,
+        shape: Shape,
+    },
+    Hub {
+        request: Box<ChatRequest>,
+        client: &'static dyn ClientDialect,
+        dialect: &'static dyn ProviderDialect,
+    },
+}
+
+/// What a spliced answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    Chat,
+    Text,
+    Vectors { base64: bool },
+}
+
+/// Begins a call.
+///
+/// # Errors
+/// When the body is no request of its dialect, a parameter is not supported, or the target cannot do the operation.
+pub fn draft(call: &Call<'_>, target: &Arc<Target>) -> Result<Draft, Failure> {
+    let lane = match call.operation {
+        Operation::Embeddings => vectors_lane(call, target)?,
+        Operation::Chat | Operation::Completions => chat_lane(call, target)?,
+    };
+    Ok(Draft { target: Arc::clone(target), context: call.context.clone(), params: call.params.clone(), lane })
+}
+
+fn vectors_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
+    let Some(path) = target.provider.embeddings else { return Err(cannot(target, "embeddings")) };
+    let mut body = call.body.clone();
+    body.remove("stream");
+    let base64 = body.typed::<String>("encoding_format").as_deref() == Some("base64");
+    Ok(Lane::Splice { body: params::settle(body, target, call.params)?, path, shape: Shape::Vectors { base64 } })
+}
+
+fn chat_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
+    let provider = target.provider;
+    let dialect = match call.operation {
+        Operation::Completions => provider.completions.or(provider.chat),
+        _ => target.chat_dialect().or(provider.completions),
+    };
+    let Some(dialect) = dialect else { return Err(cannot(target, "chat")) };
+    let body = params::settle(call.body.clone(), target, call.params)?;
+    let words = dialect.words();
+    if words == call.client.words() {
+        let (path, shape) = match words {
+            Words::OpenAiChat => (provider.chat_path, Shape::Chat),
+            Words::OpenAiCompletions => (provider.completions_path, Shape::Text),
+            _ => return Err(Failure::bug("no splice for these words")),
+        };
+        return Ok(Lane::Splice { body, path, shape });
+    }
+    let request = Box::new(call.client.read(&body)?);
+    Ok(Lane::Hub { request, client: call.client, dialect })
+}
+
+fn cannot(target: &Target, what: &str) -> Failure {
+    let provider = target.provider.name;
+    Failure::new(FailureKind::BadRequest, format!("the provider '{provider}' has no {what} endpoint"))
+        .with_param("model")
+}
+
+impl Draft {
+    /// What must be fetched before the request can be written.
+    #[must_use]
+    pub fn wants(&self) -> Vec<Wanted> {
+        match &self.lane {
+            Lane::Splice { .. } => Vec::new(),
+            Lane::Hub { request, dialect, .. } => dialect.wants(request, &self.target),
+        }
+    }
+
+    /// Puts fetched media (type, base64) where its URL stood.
+    pub fn supply(&mut self, url: &str, media_type: &str, base64: &str) {
+        let Lane::Hub { request, .. } = &mut self.lane else { return };
+        for message in &mut request.messages {
+            supply(&mut message.parts, url, media_type, base64);
+        }
+    }
+
+    /// The request, and what reads its answer.
+    ///
+    /// # Errors
+    /// When the request cannot be said in the provider's words.
+    pub fn finish(self) -> Result<Prepared, Failure> {
+        let Self { target, context, params, lane } = self;
+        let (outgoing, reader) = match lane {
+            Lane::Splice { body, path, shape } => {
+                (openai::finish_request(body, path, &target, &params)?, Reader::Splice(shape))
+            }
+            Lane::Hub { request, client, dialect } => {
+                let mut outgoing = dialect.request(&request, &target)?;
+                for (name, value) in &params.extra_headers {
+                    outgoing.headers.insert(name, value.clone());
+                }
+                (outgoing, Reader::Hub { request, client, dialect })
+            }
+        };
+        Ok(Prepared { outgoing, answers: Answers { target, context, reader } })
+    }
+}
+
+fn supply(parts: &mut [Part], wanted: &str, media_type: &str, base64: &str) {
+    for part in parts {
+        match part {
+            Part::Image { source, .. } | Part::Document { source, .. } => {
+                if matches!(source, Media::Url(url) if url == wanted) {
+                    *source = Media::Inline { media_type: media_type.to_owned(), data: base64.to_owned() };
+                }
+            }
+            Part::ToolResult { parts, .. } => supply(parts, wanted, media_type, base64),
+            _ => {}
+        }
+    }
+}
+
+/// A request on its way out.
+#[derive(Debug)]
+pub struct Prepared {
+    /// What is sent.
+    pub outgoing: Outgoing,
+    /// What reads the answer.
+    pub answers: Answers,
+}
+
+/// Reads the answer to one request.
+#[derive(Debug)]
+pub struct Answers {
+    target: Arc<Target>,
+    context: AnswerContext,
+    reader: Reader,
+}
+
+#[derive(Debug)]
+enum Reader {
+    Splice(Shape),
+    Hub { request: Box<ChatRequest>, client: &'static dyn ClientDialect, dialect: &'static dyn ProviderDialect },
+}
+
+/// A whole answer for the client.
+#[derive(Debug)]
+pub struct Answered {
+    /// The body.
+    pub body: Bytes,
+    /// What was used, if the provider says.
+    pub usage: Option<Usage>,
+}
+
+impl Answers {
+    /// The provider's refusal (status 400 and above).
+    #[must_use]
+    pub fn failure(&self, reply: &Reply) -> Failure {
+        match &self.reader {
+            Reader::Splice(_) => openai::failure(reply, &self.target),
+            Reader::Hub { dialect, .. } => dialect.failure(reply, &self.target),
+        }
+    }
+
+    /// The provider's whole answer, for the client.
+    ///
+    /// # Errors
+    /// When it is not an answer.
+    pub fn whole(&self, reply: &Reply) -> Result<Answered, Failure> {
+        match &self.reader {
+            Reader::Splice(Shape::Vectors { base64 }) => {
+                let (body, usage) = openai::embeddings::answer(reply, &self.target, &self.context, *base64)?;
+                Ok(Answered { body, usage })
+            }
+            Reader::Splice(_) => {
+                let (body, usage) = openai::spliced_answer(reply, &self.target, &self.context)?;
+                Ok(Answered { body, usage })
+            }
+            Reader::Hub { request, client, dialect } => {
+                let response = dialect.response(reply, request, &self.target)?;
+                Ok(Answered { body: client.write(&response, &self.context).into(), usage: response.usage })
+            }
+        }
+    }
+
+    /// A reader for the provider's streamed answer; events over `limit` bytes are refused.
+    #[must_use]
+    pub fn stream(self, limit: usize) -> AnswerStream {
+        match self.reader {
+            Reader::Splice(shape) => {
+                let text = shape == Shape::Text;
+                AnswerStream::Spliced(Box::new(SplicedStream::new(self.target, self.context, limit, text)))
+            }
+            Reader::Hub { request, client, dialect } => AnswerStream::Hub(Box::new(HubStream {
+                framer: SseFramer::new(limit),
+                decoder: dialect.decoder(&request, &self.target),
+                encoder: client.encoder(&self.context),
+                target: self.target,
+                progress: Progress::default(),
+                chunks: Vec::new(),
+            })),
+        }
+    }
+}
+
+/// How far a stream is, for whoever meters it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The provider has said its last word.
+    pub done: bool,
+    /// Something that the client can read has been produced: from here on a failure is told in-band.
+    pub content: bool,
+    /// The provider's own count, the last it gave.
+    pub usage: Option<Usage>,
+    /// Bytes of answer received, for a count of our own when the provider gives none.
+    pub output_bytes: u64,
+}
+
+/// A streamed answer between provider and client.
+pub enum AnswerStream {
+    /// Same dialect on both sides.
+    Spliced(Box<SplicedStream>),
+    /// Through the hub.
+    Hub(Box<HubStream>),
+}
+
+impl AnswerStream {
+    /// How far the stream is.
+    #[must_use]
+    pub fn progress(&self) -> &Progress {
+        match self {
+            Self::Spliced(stream) => stream.progress(),
+            Self::Hub(stream) => &stream.progress,
+        }
+    }
+
+    /// Takes the provider's next bytes; whole events for the client are appended to `out`.
+    ///
+    /// # Errors
+    /// When the provider reports a failure in the stream, or cannot be understood.
+    pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
+        match self {
+            Self::Spliced(stream) => stream.push(bytes, out),
+            Self::Hub(stream) => stream.push(bytes, out),
+        }
+    }
+
+    /// The provider closed the stream without a cut.
+    ///
+    /// # Errors
+    /// When that was too early.
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
+        match self {
+            Self::Spliced(stream) => stream.finish(out),
+            Self::Hub(stream) => stream.finish(out),
+        }
+    }
+
+    /// Writes the end of a stream that went well; `cost` in dollars, if known.
+    pub fn close(&mut self, cost: Option<f64>, out: &mut Vec<u8>) {
+        match self {
+            Self::Spliced(stream) => stream.close(cost, out),
+            Self::Hub(stream) => stream.encoder.close(cost, out),
+        }
+    }
+
+    /// Writes a failure as the end.
+    pub fn fail(&mut self, failure: &Failure, out: &mut Vec<u8>) {
+        match self {
+            Self::Spliced(stream) => stream.fail(failure, out),
+            Self::Hub(stream) => stream.encoder.fail(failure, out),
+        }
+    }
+}
+
+/// A stream whose two sides speak different dialects.
+pub struct HubStream {
+    framer: SseFramer,
+    decoder: Box<dyn ChatDecoder>,
+    encoder: Box<dyn ChatEncoder>,
+    target: Arc<Target>,
+    progress: Progress,
+    chunks: Vec<ChatChunk>,
+}
+
+impl HubStream {
+    fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
+        let pushed = self.framer.push(bytes);
+        pushed.map_err(|error| self.target.failure(FailureKind::InvalidResponse, error.to_string()))?;
+        while !self.decoder.is_done() {
+            let Some(frame) = self.framer.next_frame() else { break };
+            let fed = self.decoder.feed(&frame, &mut self.chunks);
+            self.write(out);
+            fed?;
+        }
+        self.progress.done = self.decoder.is_done();
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
+        if !self.decoder.is_done()
+            && let Some(frame) = self.framer.finish()
+        {
+            self.decoder.feed(&frame, &mut self.chunks)?;
+        }
+        let finished = self.decoder.finish(&mut self.chunks);
+        self.write(out);
+        finished?;
+        self.progress.done = true;
+        Ok(())
+    }
+
+    fn write(&mut self, out: &mut Vec<u8>) {
+        for chunk in self.chunks.drain(..) {
+            match &chunk {
+                ChatChunk::Usage { usage, .. } => self.progress.usage = Some(*usage),
+                ChatChunk::Delta { delta, .. } => {
+                    self.progress.content = true;
+                    self.progress.output_bytes += said_bytes(delta) as u64;
+                }
+                ChatChunk::Finish { .. } => self.progress.content = true,
+                ChatChunk::Start { .. } => {}
+            }
+            self.encoder.encode(&chunk, out);
+        }
+    }
+}
+
+fn said_bytes(delta: &Delta) -> usize {
+    match delta {
+        Delta::Text(text) | Delta::Thinking(text) | Delta::Refusal(text) => text.len(),
+        Delta::ToolStart { name, .. } => name.len(),
+        Delta::ToolArguments { fragment, .. } => fragment.len(),
+        Delta::Signature(_) | Delta::RedactedThinking(_) | Delta::Extras(_) => 0,
+    }
+}
