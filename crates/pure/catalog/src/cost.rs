@@ -1,0 +1,165 @@
+//! What a call cost: usage times price, in whole pico-dollars, rounded once.
+
+use crate::decimal;
+use crate::money::Money;
+use crate::price::{PicoPrice, Price, Rates};
+use std::fmt;
+use tollgate_wire::Usage;
+
+const PICO_PER_NANO: i128 = 1000;
+const PICO_PER_USD: f64 = 1e12;
+
+/// An amount that is exact to the pico-dollar, for headers and answers (a cheap call costs less than a nano-dollar),
+/// and that is booked as [`Money`]. Never negative.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cost {
+    pico: i128,
+}
+
+impl Cost {
+    /// So many pico-dollars; a negative amount is none.
+    #[must_use]
+    pub fn from_pico(pico: i128) -> Cost {
+        Cost { pico: pico.max(0) }
+    }
+
+    /// The exact amount in pico-dollars.
+    #[must_use]
+    pub const fn pico(self) -> i128 {
+        self.pico
+    }
+
+    /// The amount to book: rounded half to even to nano-dollars, saturating.
+    #[must_use]
+    pub fn money(self) -> Money {
+        Money::from_pico(self.pico)
+    }
+
+    /// US dollars as the nearest float, for answers that carry one.
+    #[must_use]
+    pub fn usd_f64(self) -> f64 {
+        self.pico as f64 / PICO_PER_USD
+    }
+
+    /// The sum; saturates.
+    #[must_use]
+    pub const fn saturating_add(self, other: Cost) -> Cost {
+        Cost { pico: self.pico.saturating_add(other.pico) }
+    }
+}
+
+/// US dollars as plain decimal text without exponent, at most 12 decimals: `0.0000000005`.
+impl fmt::Display for Cost {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        decimal::write(out, self.pico, 12)
+    }
+}
+
+/// US dollars as a JSON number, written digit for digit. For `serde_json` only: it needs raw values.
+impl serde::Serialize for Cost {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        decimal::serialize(self, serializer)
+    }
+}
+
+/// Where the cost of a call comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Breakdown {
+    /// Input that no cache had part in; text and audio.
+    pub input: Cost,
+    /// Input read from the provider's prompt cache.
+    pub cache_read: Cost,
+    /// Input written to the provider's prompt cache, for 5 minutes or 1 hour.
+    pub cache_write: Cost,
+    /// Output: text, reasoning, audio.
+    pub output: Cost,
+    /// The whole: exactly the sum of the parts, or what the provider stated, which has no parts.
+    pub total: Cost,
+    /// The provider stated the total; the parts are zero.
+    pub stated: bool,
+}
+
+/// What a call cost. A cost that the provider states wins over any price.
+#[must_use]
+pub fn cost(usage: &Usage, price: &Price) -> Cost {
+    cost_breakdown(usage, price).total
+}
+
+/// What a call cost, in parts.
+///
+/// Details that add up to more than the total are cut, in this order: cache read, cache written, audio; reasoning,
+/// audio. So the tokens that are paid for are never more than the total says.
+#[must_use]
+pub fn cost_breakdown(usage: &Usage, price: &Price) -> Breakdown {
+    if let Some(nanos) = usage.stated_cost_nanos {
+        let total = Cost::from_pico(i128::from(nanos) * PICO_PER_NANO);
+        return Breakdown { total, stated: true, ..Breakdown::default() };
+    }
+    let rates = Filled::from(price.rates(usage.input));
+
+    let mut input = usage.input;
+    let cache_read = rates.cache_read.times(take(&mut input, usage.cache_read));
+    let written = rates.cache_write.times(take(&mut input, usage.cache_write));
+    let written_1h = rates.cache_write_1h.times(take(&mut input, usage.cache_write_1h));
+    let heard = rates.audio_input.times(take(&mut input, usage.audio_input));
+    let read = rates.input.times(input);
+
+    let mut output = usage.output;
+    let reasoned = rates.reasoning.times(take(&mut output, usage.reasoning));
+    let spoken = rates.audio_output.times(take(&mut output, usage.audio_output));
+    let said = rates.output.times(output);
+
+    let parts = Breakdown {
+        input: sum(&[read, heard]),
+        cache_read: sum(&[cache_read]),
+        cache_write: sum(&[written, written_1h]),
+        output: sum(&[said, reasoned, spoken]),
+        ..Breakdown::default()
+    };
+    let total = [parts.cache_read, parts.cache_write, parts.output].into_iter().fold(parts.input, Cost::saturating_add);
+    Breakdown { total, ..parts }
+}
+
+/// Rates with every silence filled.
+struct Filled {
+    input: PicoPrice,
+    output: PicoPrice,
+    cache_read: PicoPrice,
+    cache_write: PicoPrice,
+    cache_write_1h: PicoPrice,
+    reasoning: PicoPrice,
+    audio_input: PicoPrice,
+    audio_output: PicoPrice,
+}
+
+impl From<Rates> for Filled {
+    fn from(rates: Rates) -> Filled {
+        let input = rates.input.unwrap_or_default();
+        let output = rates.output.unwrap_or_default();
+        let cache_write = rates.cache_write.unwrap_or(input);
+        Filled {
+            input,
+            output,
+            cache_read: rates.cache_read.unwrap_or(input),
+            cache_write,
+            cache_write_1h: rates.cache_write_1h.unwrap_or(cache_write),
+            reasoning: rates.reasoning.unwrap_or(output),
+            audio_input: rates.audio_input.unwrap_or(input),
+            audio_output: rates.audio_output.unwrap_or(output),
+        }
+    }
+}
+
+/// Takes a detail out of what is left of the total.
+fn take(left: &mut u64, wanted: u64) -> u64 {
+    let taken = wanted.min(*left);
+    *left -= taken;
+    taken
+}
+
+fn sum(amounts: &[i128]) -> Cost {
+    Cost::from_pico(amounts.iter().fold(0, |sum, amount| sum.saturating_add(*amount)))
+}
+
+#[cfg(test)]
+mod tests;

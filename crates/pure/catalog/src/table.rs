@@ -1,0 +1,183 @@
+//! The data file as it lies in the binary: sorted lines, found by halving, parsed when asked for.
+
+use serde_json::{Map, Number, Value};
+
+/// The text of a data file; `scripts/import-prices` writes it, and its head says how to read it.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    /// Short first words of keys, and the words they stand for.
+    words: Vec<(&'static str, &'static str)>,
+    /// The rows, sorted by name as bytes; each ends with a line feed.
+    rows: &'static str,
+}
+
+/// One model, as written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    /// The provider as the source spells it (`vertex_ai-language-models`).
+    pub(crate) provider: Option<&'static str>,
+    mode: Option<&'static str>,
+    fields: &'static str,
+}
+
+impl Table {
+    /// Takes a data file; only its head is read.
+    pub(crate) fn new(text: &'static str) -> Table {
+        let (head, rows) = text.split_once("\n\n").unwrap_or(("", text));
+        let words = head.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('\t'));
+        Table { words: words.collect(), rows }
+    }
+
+    /// The row of this name.
+    pub(crate) fn row(&self, name: &str) -> Option<Row> {
+        self.rows_from(name).next().filter(|row| row.name == name)
+    }
+
+    /// Every row, by name.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Row> + use<> {
+        self.rows.lines().filter_map(Row::read)
+    }
+
+    /// The rows whose name begins so.
+    pub(crate) fn rows_beginning<'a>(&self, prefix: &'a str) -> impl Iterator<Item = Row> + use<'a> {
+        self.rows_from(prefix).take_while(move |row| row.name.starts_with(prefix))
+    }
+
+    /// The rows from the first whose name is not before this one.
+    fn rows_from(&self, name: &str) -> impl Iterator<Item = Row> + use<> {
+        self.rows.get(self.first_not_before(name)..).unwrap_or_default().lines().filter_map(Row::read)
+    }
+
+    /// Where that row begins. `low` and `high` are always beginnings of rows, or the end.
+    fn first_not_before(&self, name: &str) -> usize {
+        let (mut low, mut high) = (0, self.rows.len());
+        while low < high {
+            let begin = self.row_begin(low, low.midpoint(high));
+            let line = self.rows.get(begin..).and_then(|rows| rows.lines().next()).unwrap_or_default();
+            let row_name = line.split('\t').next().unwrap_or_default();
+            if row_name < name {
+                low = (begin + line.len() + 1).min(high);
+            } else {
+                high = begin;
+            }
+        }
+        low
+    }
+
+    /// Where the row around this byte begins, not before `low`.
+    fn row_begin(&self, low: usize, byte: usize) -> usize {
+        let before = self.rows.as_bytes().get(low..byte).unwrap_or_default();
+        before.iter().rposition(|byte| *byte == b'\n').map_or(low, |feed| low + feed + 1)
+    }
+
+    /// The facts of a row under the names of the source; `None` if a field cannot be read.
+    pub(crate) fn facts(&self, row: Row) -> Option<Map<String, Value>> {
+        let mut facts = Map::new();
+        let columns = [("litellm_provider", row.provider), ("mode", row.mode)];
+        facts.extend(columns.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.into()))));
+        for field in row.fields.split('\t').filter(|field| !field.is_empty()) {
+            let (key, value) = match field.split_once('=') {
+                Some((key, json)) => (key, read_json(json)?),
+                None => (field.trim_start_matches('!'), Value::Bool(!field.starts_with('!'))),
+            };
+            facts.insert(self.key(key), value);
+        }
+        Some(facts)
+    }
+
+    /// The key in full.
+    fn key(&self, written: &str) -> String {
+        let first = written.split('_').next().unwrap_or_default();
+        let long = self.words.iter().find_map(|(short, long)| (*short == first).then_some(*long));
+        match (long, written.get(first.len()..)) {
+            (Some(long), Some(rest)) => format!("{long}{rest}"),
+            _ => written.to_owned(),
+        }
+    }
+}
+
+/// Reads JSON; a number that stands alone to the last digit, which `serde_json` does not promise.
+fn read_json(text: &str) -> Option<Value> {
+    if !text.starts_with(|first: char| first.is_ascii_digit() || first == '-') {
+        return serde_json::from_str(text).ok();
+    }
+    match text.parse::<i64>() {
+        Ok(whole) => Some(whole.into()),
+        Err(_) => text.parse().ok().and_then(Number::from_f64).map(Value::Number),
+    }
+}
+
+impl Row {
+    fn read(line: &'static str) -> Option<Row> {
+        let mut columns = line.splitn(4, '\t');
+        let stated = |word: &'static str| (word != "-").then_some(word);
+        Some(Row {
+            name: columns.next()?,
+            provider: columns.next().map(stated)?,
+            mode: columns.next().map(stated)?,
+            fields: columns.next().unwrap_or_default(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const SAMPLE: &str = "# says how\nIN\tinput_cost_per_token\nS\tsupports\n\n\
+        a\tp\tchat\tIN=2.5e-6\tIN_batches=1e-6\tS_vision\t!S_audio_input\tlabels=[\"x\",\"y=z\"]\n\
+        a-1\t-\t-\n\
+        b\tq\tembedding\tINPUT_x=1\n";
+
+    #[test]
+    fn a_row_is_found_by_its_whole_name_only() {
+        let table = Table::new(SAMPLE);
+        for name in ["a", "a-1", "b"] {
+            assert_eq!(table.row(name).map(|row| row.name), Some(name));
+        }
+        for name in ["", "a-", "a-2", "aa", "c", "A", "b\t"] {
+            assert_eq!(table.row(name), None, "{name}");
+        }
+        let names: Vec<_> = table.rows_beginning("a").map(|row| row.name).collect();
+        assert_eq!(names, ["a", "a-1"]);
+    }
+
+    #[test]
+    fn fields_become_facts_under_their_full_names() {
+        let table = Table::new(SAMPLE);
+        let facts = |name| table.facts(table.row(name).unwrap()).unwrap();
+        let expected = json!({
+            "litellm_provider": "p", "mode": "chat", "input_cost_per_token": 2.5e-6,
+            "input_cost_per_token_batches": 1e-6, "supports_vision": true, "supports_audio_input": false,
+            "labels": ["x", "y=z"],
+        });
+        assert_eq!(Value::Object(facts("a")), expected);
+        assert!(facts("a-1").is_empty());
+        assert_eq!(facts("b").get("INPUT_x"), Some(&json!(1)));
+    }
+
+    #[test]
+    fn numbers_are_read_to_the_last_digit() {
+        for (text, number) in
+            [("2.9999900000000002e-6", 2.999_990_000_000_000_2e-6), ("-0.5", -0.5), ("2048.0", 2048.0)]
+        {
+            assert_eq!(read_json(text).unwrap().as_f64().unwrap().to_bits(), f64::to_bits(number));
+        }
+        assert_eq!(read_json("2048"), Some(json!(2048)));
+        assert_eq!(read_json("-inf"), None);
+    }
+
+    #[test]
+    fn a_field_that_is_no_json_is_noticed() {
+        let table = Table::new("\n\na\tp\tchat\tx=1e\n");
+        assert_eq!(table.facts(table.row("a").unwrap()), None);
+    }
+
+    #[test]
+    fn an_empty_table_has_no_rows() {
+        assert_eq!(Table::new("").row("a"), None);
+        assert_eq!(Table::new("# head\n\n").rows().count(), 0);
+    }
+}
