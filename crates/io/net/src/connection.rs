@@ -1,0 +1,162 @@
+//! One HTTP/1.1 connection, driven by whoever uses it.
+//!
+//! Hyper wants a driver task per connection. Here the call itself polls the driver: no task, no wake-up across threads,
+//! and a dropped call drops the socket with it. What hyper's channels would wake is always the polling task itself, so
+//! they are polled after the driver, with a waker that wakes nobody.
+
+use std::{
+    future::{Future as _, poll_fn},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Request, Uri,
+    header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING},
+    uri::{Authority, Scheme},
+};
+use http_body_util::Full;
+use hyper::{
+    body::Incoming,
+    client::conn::http1::{self, SendRequest},
+};
+use hyper_util::rt::TokioIo;
+use tollgate_wire::{clock::Clock, http::Outgoing};
+
+use crate::{NetError, alarm::Alarm, dial::Dialed, error, proxy::Proxy, stream::Stream, target::Target};
+
+/// The most that is read ahead of a slow reader, and the longest response head. Bytes.
+const READ_BUFFER: usize = 64 * 1024;
+
+pub(crate) struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    driver: http1::Connection<TokioIo<Stream>, Full<Bytes>>,
+    /// The driver has ended and must not be polled again.
+    ended: bool,
+    /// The pool's name for it.
+    pub(crate) origin: Arc<str>,
+    host: HeaderValue,
+    /// A proxy on the way wants to see whole URLs of this authority.
+    forwarded: Option<(Authority, Proxy)>,
+    /// When it was opened.
+    pub(crate) born: Duration,
+    /// When it was last put into the pool.
+    pub(crate) idle_since: Duration,
+    pub(crate) alarm: Alarm,
+}
+
+/// Why there is no answer.
+pub(crate) enum Unanswered {
+    /// The connection was dead already; not a byte of the request was written.
+    Unsent(Box<Request<Full<Bytes>>>),
+    /// The deadline passed.
+    Late,
+    /// It broke after the request may have been seen.
+    Broken(NetError),
+}
+
+impl Connection {
+    pub(crate) async fn open(
+        dialed: Dialed,
+        target: &Target<'_>,
+        authority: Authority,
+        born: Duration,
+    ) -> Result<Box<Self>, NetError> {
+        let host = target.host_header(&authority)?;
+        let (sender, driver) = http1::Builder::new()
+            .max_buf_size(READ_BUFFER)
+            .handshake(TokioIo::new(dialed.stream))
+            .await
+            .map_err(|error| error::of_head(&error))?;
+        Ok(Box::new(Self {
+            sender,
+            driver,
+            ended: false,
+            origin: Arc::from(target.origin),
+            host,
+            forwarded: dialed.forwarder.map(|proxy| (authority, proxy)),
+            born,
+            idle_since: born,
+            alarm: Alarm::default(),
+        }))
+    }
+
+    /// The request as it goes onto this connection.
+    pub(crate) fn request(&self, outgoing: &Outgoing, target: &Target<'_>) -> Result<Request<Full<Bytes>>, NetError> {
+        let mut request = Request::new(Full::new(outgoing.body.clone()));
+        *request.method_mut() = outgoing.method.clone();
+        *request.uri_mut() = self.request_uri(target)?;
+        let mut headers = outgoing.headers.clone();
+        // Framing is ours; a second opinion about it would be an open door for smuggling. And nothing here decompresses.
+        for ours in [CONTENT_LENGTH, TRANSFER_ENCODING, ACCEPT_ENCODING] {
+            headers.remove(ours);
+        }
+        headers.entry(HOST).or_insert_with(|| self.host.clone());
+        if let Some(authorization) = target.authorization() {
+            headers.insert(AUTHORIZATION, authorization);
+        }
+        if let Some(authorization) = self.forwarded.as_ref().and_then(|(_, proxy)| proxy.authorization()) {
+            headers.insert(PROXY_AUTHORIZATION, authorization);
+        }
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+
+    fn request_uri(&self, target: &Target<'_>) -> Result<Uri, NetError> {
+        let path = target.path()?;
+        let Some((authority, _)) = &self.forwarded else { return Ok(path) };
+        let mut parts = path.into_parts();
+        parts.scheme = Some(Scheme::HTTP);
+        parts.authority = Some(authority.clone());
+        Uri::from_parts(parts).map_err(|error| NetError::Setting(format!("the provider's address: {error}")))
+    }
+
+    /// Sends `request` and waits until `deadline` for the head of its response.
+    pub(crate) async fn exchange(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        clock: &dyn Clock,
+        deadline: Duration,
+    ) -> Result<http::Response<Incoming>, Unanswered> {
+        let mut answer = pin!(self.sender.try_send_request(request));
+        let (driver, ended, alarm) = (&mut self.driver, &mut self.ended, &mut self.alarm);
+        poll_fn(|context| {
+            drive(driver, ended, context);
+            if let Poll::Ready(answered) = answer.as_mut().poll(&mut nobody()) {
+                return Poll::Ready(answered.map_err(|mut refused| match refused.take_message() {
+                    Some(unsent) => Unanswered::Unsent(Box::new(unsent)),
+                    None => Unanswered::Broken(error::of_head(refused.error())),
+                }));
+            }
+            if *ended {
+                return Poll::Ready(Err(Unanswered::Broken(NetError::Closed)));
+            }
+            alarm.poll(clock, deadline, context).map(|()| Err(Unanswered::Late))
+        })
+        .await
+    }
+
+    /// Reads and writes what can be read and written now; the task is woken when there is more.
+    pub(crate) fn drive(&mut self, context: &mut Context<'_>) {
+        drive(&mut self.driver, &mut self.ended, context);
+    }
+
+    /// One look, without waiting: the other side has not closed, said anything unasked, or left our last request unread.
+    pub(crate) fn is_usable(&mut self) -> bool {
+        self.drive(&mut nobody());
+        !self.ended && self.sender.is_ready()
+    }
+}
+
+fn drive(driver: &mut http1::Connection<TokioIo<Stream>, Full<Bytes>>, ended: &mut bool, context: &mut Context<'_>) {
+    // The driver's own error is dropped: whoever waits for an answer or a body gets it from there.
+    *ended = *ended || Pin::new(driver).poll(context).is_ready();
+}
+
+/// A context that wakes nobody: for what the driver fills while we poll it.
+pub(crate) fn nobody() -> Context<'static> {
+    Context::from_waker(Waker::noop())
+}

@@ -1,0 +1,26 @@
+//! All outgoing HTTP: one client with its own idle list over hyper's HTTP/1.1 connections.
+//!
+//! In come [`tollgate_wire::http::Outgoing`] wishes, out go responses whose bodies are pulled chunk by chunk. Nothing
+//! here retries a request that may have been seen, follows a redirect, decompresses, or reads the environment.
+//! There are no background tasks: a connection is driven by the call that uses it, so a dropped call is a closed
+//! connection, at once.
+
+mod alarm;
+mod client;
+pub mod clock;
+mod connection;
+mod dial;
+mod error;
+mod pool;
+mod proxy;
+mod response;
+mod settings;
+mod stream;
+mod target;
+mod tls;
+
+pub use client::Client;
+pub use error::{NetError, Wait};
+pub use proxy::ProxySettings;
+pub use response::Response;
+pub use settings::{Bounds, ClientSettings};

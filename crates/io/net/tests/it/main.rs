@@ -1,0 +1,14 @@
+//! The client against small servers that control every byte.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, its helpers too"
+)]
+
+mod answers;
+mod keeping;
+mod peer;
+mod proxies;
+mod secure;
+mod waiting;
