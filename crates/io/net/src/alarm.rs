@@ -3,7 +3,7 @@
 use std::{
     future::Future as _,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -32,6 +32,13 @@ impl Alarm {
                 return Poll::Ready(());
             }
             self.wind(now, (deadline - now).min(LONGEST));
+        }
+    }
+
+    /// Wakes nobody until it is polled again.
+    pub(crate) fn forget_task(&mut self) {
+        if let Some(timer) = &mut self.timer {
+            let _ = timer.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         }
     }
 

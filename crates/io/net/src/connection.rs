@@ -144,8 +144,11 @@ impl Connection {
         drive(&mut self.driver, &mut self.ended, context);
     }
 
-    /// One look, without waiting: the other side has not closed, said anything unasked, or left our last request unread.
-    pub(crate) fn is_usable(&mut self) -> bool {
+    /// Lets go of the task that used it, for the idle list. False when it can serve no further call: the other side has
+    /// closed, has said something unasked, or has left our last request unread.
+    pub(crate) fn rest(&mut self) -> bool {
+        // Whatever woke the task from now on would wake it for nothing, and would keep its memory.
+        self.alarm.forget_task();
         self.drive(&mut nobody());
         !self.ended && self.sender.is_ready()
     }

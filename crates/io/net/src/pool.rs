@@ -54,7 +54,7 @@ impl Pool {
     pub(crate) fn put(&self, mut connection: Box<Connection>) {
         let now = self.clock.monotonic();
         connection.idle_since = now;
-        if !self.is_fresh(&connection, now) || !connection.is_usable() {
+        if !self.is_fresh(&connection, now) || !connection.rest() {
             return;
         }
         let mut idle = self.locked();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::{join, time::sleep};
+use tokio::{join, task::JoinSet, time::sleep};
 use tollgate_net::{ClientSettings, NetError};
 
 use crate::peer::{OK, Server, ask, bounds, client, post, seconds};
@@ -204,6 +204,50 @@ async fn no_more_idle_connections_are_kept_than_the_bound() {
         second.write(OK).await;
     };
     assert_eq!(join!(again, ask(&client, &url)).1.unwrap(), "ok");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_calls_at_once_each_get_their_own_answer_wherever_it_is_read() {
+    let server = Server::start().await;
+    let (url, client) = (server.url(), client(ClientSettings::default()));
+    let mut serving = JoinSet::new();
+    serving.spawn(async move {
+        let mut peers = JoinSet::new();
+        loop {
+            let mut peer = server.accept().await;
+            peers.spawn(async move {
+                while let Some(request) = peer.try_request().await {
+                    let name = request.lines().find_map(|line| line.strip_prefix("x-name: ")).unwrap();
+                    peer.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await;
+                    tokio::task::yield_now().await;
+                    peer.write(&format!("{:x}\r\n{name}\r\n", name.len())).await;
+                    tokio::task::yield_now().await;
+                    peer.write("0\r\n\r\n").await;
+                }
+            });
+        }
+    });
+    let mut calls = JoinSet::new();
+    for caller in 0..32 {
+        let (client, url) = (client.clone(), url.clone());
+        calls.spawn(async move {
+            for turn in 0..20 {
+                let name = format!("{caller}-{turn}");
+                let mut outgoing = post(&url, "hello");
+                outgoing.headers.insert("x-name", name.parse().unwrap());
+                let mut response = client.send(&outgoing, &bounds()).await.unwrap();
+                let first = response.next().await.unwrap().unwrap();
+                // The rest is read by another task, perhaps on another thread.
+                let mut reader = JoinSet::new();
+                reader.spawn(async move { assert!(response.next().await.is_none()) });
+                reader.join_next().await.unwrap().unwrap();
+                assert_eq!(first, name);
+            }
+        });
+    }
+    while let Some(ended) = calls.join_next().await {
+        ended.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -113,21 +113,30 @@ pub(crate) struct Peer<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     /// The bytes up to and with the empty line.
     pub(crate) async fn head(&mut self) -> String {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(self.stream.read_u8().await.unwrap());
-        }
-        String::from_utf8(head).unwrap()
+        self.try_head().await.unwrap()
     }
 
     /// A whole request: head and body.
     pub(crate) async fn request(&mut self) -> String {
-        let head = self.head().await;
+        self.try_request().await.unwrap()
+    }
+
+    /// A whole request, unless the client has gone.
+    pub(crate) async fn try_request(&mut self) -> Option<String> {
+        let head = self.try_head().await?;
         let length =
             head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |n| n.parse().unwrap());
         let mut body = vec![0; length];
-        self.stream.read_exact(&mut body).await.unwrap();
-        head + &String::from_utf8(body).unwrap()
+        self.stream.read_exact(&mut body).await.ok()?;
+        Some(head + &String::from_utf8(body).unwrap())
+    }
+
+    async fn try_head(&mut self) -> Option<String> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(self.stream.read_u8().await.ok()?);
+        }
+        Some(String::from_utf8(head).unwrap())
     }
 
     pub(crate) async fn write(&mut self, text: &str) {
