@@ -86,6 +86,10 @@ fn drop_secrets(value: &mut Json) {
 /// Whether a thing of this name is a secret by the look of it.
 pub(crate) fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace('-', "_");
+    // `input_cost_per_token` is no token.
+    if name.contains("_cost_") {
+        return false;
+    }
     let whole = [
         "key",
         "token",

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+/// Nothing here is meant to last longer, and a clock can still add it to now: 100 years.
+const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
+
 const MINUTE: u32 = 60;
 const HOUR: u32 = 60 * MINUTE;
 const DAY: u32 = 24 * HOUR;
 
 /// Reads a span of time: a number of seconds, or a number with one of the units s, sec, m, min, h, d, w, mo.
 ///
-/// A month is 30 days here. `None` for anything else, for a negative or infinite span.
+/// A month is 30 days here. `None` for anything else, for a negative span or one above 100 years.
 #[must_use]
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let text = text.trim();
@@ -29,15 +32,15 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     };
     // Whole numbers stay exact; only a fraction goes through a float.
     match number.parse::<u64>() {
-        Ok(whole) => whole.checked_mul(u64::from(seconds)).map(Duration::from_secs),
+        Ok(whole) => whole.checked_mul(u64::from(seconds)).map(Duration::from_secs).filter(|span| *span <= LONGEST),
         Err(_) => seconds_of(number.parse::<f64>().ok()? * f64::from(seconds)),
     }
 }
 
-/// A span of `seconds`; `None` if negative, infinite, or not a number.
+/// A span of `seconds`; `None` if negative, not a number, or above 100 years.
 #[must_use]
 pub fn seconds_of(seconds: f64) -> Option<Duration> {
-    Duration::try_from_secs_f64(seconds).ok()
+    Duration::try_from_secs_f64(seconds).ok().filter(|span| *span <= LONGEST)
 }
 
 #[cfg(test)]
@@ -66,9 +69,21 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for text in
-            ["", "s", "-1", "-5s", "1y", "5 minutes", "1e3", "inf", "nan", "1..5", "30S", "99999999999999999999999d"]
-        {
+        for text in [
+            "",
+            "s",
+            "-1",
+            "-5s",
+            "1y",
+            "5 minutes",
+            "1e3",
+            "inf",
+            "nan",
+            "1..5",
+            "30S",
+            "101000d",
+            "99999999999999999999999d",
+        ] {
             check(text, None);
         }
     }

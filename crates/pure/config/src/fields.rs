@@ -56,10 +56,16 @@ pub(crate) fn accepts(kind: Kind, node: &Node) -> bool {
         Kind::TextMap => {
             node.entries().is_some_and(|entries| entries.iter().all(|entry| plain(&entry.value).is_some()))
         }
+        Kind::Aliases => node.entries().is_some_and(|entries| entries.iter().all(|entry| names_a_group(&entry.value))),
         Kind::List | Kind::Each(_) => node.items().is_some(),
         Kind::Map | Kind::Section(_) => node.entries().is_some(),
         Kind::Any => true,
     }
+}
+
+fn names_a_group(node: &Node) -> bool {
+    let hidden = node.get("hidden").is_none_or(|hidden| flag(hidden).is_some());
+    node.as_text().is_some() || (node.get("model").is_some_and(|model| model.as_text().is_some()) && hidden)
 }
 
 fn text(node: &Node) -> Option<String> {
@@ -80,7 +86,8 @@ fn plain(node: &Node) -> Option<String> {
     }
 }
 
-fn flag(node: &Node) -> Option<bool> {
+/// A flag as people write them; `None` if it is none.
+pub(crate) fn flag(node: &Node) -> Option<bool> {
     match &node.value {
         Value::Flag(flag) => Some(*flag),
         Value::Text(text) => match text.trim().to_ascii_lowercase().as_str() {
@@ -100,9 +107,10 @@ fn flag(node: &Node) -> Option<bool> {
 fn number(node: &Node) -> Option<f64> {
     match &node.value {
         Value::Number(number, _) => number.as_f64(),
-        Value::Text(text) => text.trim().replace('_', "").parse::<f64>().ok().filter(|number| number.is_finite()),
+        Value::Text(text) => text.trim().replace('_', "").parse::<f64>().ok(),
         _ => None,
     }
+    .filter(|number| number.is_finite() && *number >= 0.0)
 }
 
 fn whole(node: &Node) -> Option<u64> {

@@ -56,7 +56,7 @@ pub(crate) enum Kind {
     Flag,
     /// A whole number, not negative; quoted or not.
     Whole,
-    /// A number, quoted or not.
+    /// A number, not negative; quoted or not.
     Number,
     /// A span of time: seconds, or a number with a unit.
     Seconds,
@@ -64,6 +64,8 @@ pub(crate) enum Kind {
     Texts,
     /// A mapping from texts to texts.
     TextMap,
+    /// A mapping from names to groups, each a text or `{model, hidden}`.
+    Aliases,
     /// A list of anything.
     List,
     /// A mapping of anything.
@@ -91,6 +93,20 @@ pub(crate) enum State {
     Python,
     /// It names Python code that guards: starting without it would open a door, so the start is refused.
     Guard,
+}
+
+impl State {
+    /// What the schema adds to a key in this state.
+    pub(crate) fn mark(self) -> &'static str {
+        match self {
+            Self::Used => "",
+            Self::Ours => "not in LiteLLM",
+            Self::Later => "known; not yet used by this version",
+            Self::Without => "accepted, without effect",
+            Self::Python => "Python code, left out",
+            Self::Guard => "Python code, refused",
+        }
+    }
 }
 
 /// One key.
@@ -189,6 +205,7 @@ impl Kind {
             Seconds => "seconds".to_owned(),
             Texts => "list of texts".to_owned(),
             TextMap => "mapping of texts".to_owned(),
+            Self::Aliases => "mapping of names to groups".to_owned(),
             List => "list".to_owned(),
             Map => "mapping".to_owned(),
             Any => "anything".to_owned(),

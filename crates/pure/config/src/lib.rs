@@ -12,7 +12,9 @@ mod finding;
 mod keys;
 mod location;
 mod nearest;
+mod reference;
 mod resolve;
+mod schema;
 mod typed;
 mod yaml;
 
@@ -23,7 +25,9 @@ pub use fields::TextMap;
 pub use file::{File, parse};
 pub use finding::{Finding, Severity};
 pub use location::Location;
+pub use reference::reference_markdown;
 pub use resolve::{Resolved, resolve};
+pub use schema::schema;
 pub use typed::{
     ClientDisconnect, ClientsideParam, Config, Credential, GeneralSettings, GroupAlias, LitellmParams, LitellmSettings,
     ModelEntry, ModelInfo, RouterSettings, Strategy,

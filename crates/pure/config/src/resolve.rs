@@ -12,7 +12,7 @@ const BLOCKED: &[&str] =
 const BLOCKED_PREFIXES: &[&str] = &["DYLD_", "PYTHON", "LD_"];
 
 /// A file whose references have been replaced.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Resolved {
     pub(crate) root: Node,
     pub(crate) environment: Vec<(String, String)>,
@@ -26,6 +26,12 @@ pub(crate) struct Missing {
     pub(crate) path: String,
     pub(crate) at: Location,
     pub(crate) name: String,
+}
+
+impl std::fmt::Debug for Resolved {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Resolved").field("missing", &self.missing).finish_non_exhaustive()
+    }
 }
 
 /// Replaces every `os.environ/NAME` of `file`, in lists too, by what `lookup` or the file's own

@@ -22,7 +22,9 @@ pub(super) fn section(node: &Node, section: &Section, path: &str, findings: &mut
                     state(entry, known.state, &path, findings);
                     nested(&entry.value, known.kind, &path, findings);
                 } else {
-                    findings.push(Finding::fatal(path, &entry.value.at, wanted(known.kind, &entry.value)));
+                    let severity = misfit(known.state);
+                    let message = wanted(known.kind, &entry.value);
+                    findings.push(Finding::new(severity, path, &entry.value.at, message));
                 }
             }
             None => unknown(entry, section, path, findings),
@@ -47,9 +49,21 @@ fn nested(node: &Node, kind: Kind, path: &str, findings: &mut Vec<Finding>) {
     }
 }
 
+/// What is not used cannot do harm in a wrong form.
+fn misfit(state: State) -> Severity {
+    match state {
+        State::Later | State::Without | State::Python => Severity::Warning,
+        State::Used | State::Ours | State::Guard => Severity::Fatal,
+    }
+}
+
 /// The words never show the value: it may be a secret.
 fn wanted(kind: Kind, node: &Node) -> String {
-    format!("wants {}, this is {}", kind.words(), node.kind())
+    let article = match kind {
+        Kind::Choice(_) | Kind::Flag | Kind::Seconds | Kind::Any => "",
+        _ => "a ",
+    };
+    format!("wants {article}{}, this is {}", kind.words(), node.kind())
 }
 
 fn state(entry: &Entry, state: State, path: &str, findings: &mut Vec<Finding>) {

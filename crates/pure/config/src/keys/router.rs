@@ -1,6 +1,6 @@
 //! `router_settings`: how a deployment is chosen.
 
-use super::Kind::Choice;
+use super::Kind::{Aliases, Choice};
 use super::{Any, Flag, List, Map, Seconds, Secret, Section, State, Text, Texts, Unknown, Whole, key, later, used};
 
 /// The routing strategies by LiteLLM's names.
@@ -28,7 +28,7 @@ pub(crate) static ROUTER: Section = Section {
         later("model_group_retry_policy", Map, "", "The same by group."),
         used("timeout", Seconds, "600", "For a whole call."),
         used("stream_timeout", Seconds, "`timeout`", "For the first event of a stream."),
-        used("model_group_alias", Map, "", "`{alias: group}` or `{alias: {model: group, hidden: true}}`."),
+        used("model_group_alias", Aliases, "", "`{alias: group}` or `{alias: {model: group, hidden: true}}`."),
         used("default_litellm_params", Map, "", "`litellm_params` for every deployment that does not say otherwise."),
         used("enable_pre_call_checks", Flag, "false", "Leave out deployments whose window is too small."),
         later("optional_pre_call_checks", Texts, "", "More checks before a call."),

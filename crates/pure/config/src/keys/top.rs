@@ -2,8 +2,8 @@
 
 use super::Kind::{Each, Section as Within};
 use super::{
-    Any, Flag, List, Map, Secret, Section, State, Text, TextMap, Texts, Unknown, Whole, general::GENERAL, key, later,
-    litellm::LITELLM, model_info::MODEL_INFO, params::PARAMS, router::ROUTER, used,
+    Any, Family, Flag, List, Map, Secret, Section, State, Text, TextMap, Texts, Unknown, Whole, general::GENERAL, key,
+    later, litellm::LITELLM, model_info::MODEL_INFO, params::PARAMS, router::ROUTER, used,
 };
 
 /// The file itself.
@@ -57,7 +57,13 @@ pub(crate) static TOP: Section = Section {
         key("worker_registry", Any, State::Without, "Remote workers."),
     ],
     groups: &[],
-    families: &[],
+    families: &[Family {
+        prefix: "x-",
+        suffix: "",
+        kind: Any,
+        state: State::Used,
+        about: "Yours: a place for anchors.",
+    }],
 };
 
 /// One entry of `model_list`.

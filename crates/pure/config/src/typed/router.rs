@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value as Json};
 
 use crate::{
-    fields::Fields,
+    fields::{Fields, flag},
     yaml::{Entry, Node, Value},
 };
 
@@ -88,7 +88,7 @@ fn alias(entry: &Entry) -> Option<GroupAlias> {
     let (model, hidden) = match &entry.value.value {
         Value::Text(model) => (model.clone(), false),
         Value::Map(_) => {
-            let hidden = matches!(entry.value.get("hidden").map(|node| &node.value), Some(Value::Flag(true)));
+            let hidden = entry.value.get("hidden").and_then(flag).unwrap_or_default();
             (entry.value.get("model")?.as_text()?.to_owned(), hidden)
         }
         _ => return None,

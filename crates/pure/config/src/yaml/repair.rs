@@ -4,28 +4,34 @@
 //! moved to the columns that its neighbours use, and the first move after which the parser gets further is shown.
 
 use super::{Node, read::Failure};
-use crate::{Finding, deployment_id::is_secret_name};
+use crate::{Finding, Location, deployment_id::is_secret_name};
 
 /// How many lines above the reported one may be the one at fault.
 const LINES_BACK: usize = 2;
+/// How many lines below: a scalar that runs into a badly indented line is reported where it begins.
+const LINES_ON: usize = 2;
+
+/// Above this size no line is tried: each try reads the whole text.
+const MAX_TRIED_BYTES: usize = 256 << 10;
 
 /// The finding for `failure`, with a corrected line if one of `text`'s lines can be moved so that `parse` gets further.
 pub(crate) fn explain(failure: &Failure, text: &str, parse: impl Fn(&str) -> Result<Node, Failure>) -> Finding {
-    let mut message = failure.message.clone();
     let lines: Vec<&str> = text.lines().collect();
-    if failure.layout
-        && let Some((number, corrected)) = corrected_line(failure, &lines, parse)
-    {
-        let before = lines.get(number).copied().unwrap_or_default();
-        message = format!(
-            "{} (line {}); corrected, line {} reads:\n{}",
-            cause(before, &failure.message),
-            number + 1,
-            number + 1,
-            without_secret(&corrected),
-        );
-    }
-    Finding::fatal("", &failure.at, message)
+    let moved =
+        if failure.layout && text.len() <= MAX_TRIED_BYTES { corrected_line(failure, &lines, parse) } else { None };
+    let Some((number, corrected)) = moved else {
+        return Finding::fatal("", &failure.at, failure.message.clone());
+    };
+    let line = lines.get(number).copied().unwrap_or_default();
+    let message = format!(
+        "{}; corrected, line {} reads:\n{}",
+        cause(line, &failure.message),
+        number + 1,
+        without_secret(&corrected)
+    );
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).saturating_add(1);
+    let at = Location { line: count(number), column: count(margin(line).len()), ..failure.at.clone() };
+    Finding::fatal("", &at, message)
 }
 
 fn cause(line: &str, parser_says: &str) -> String {
@@ -45,6 +51,7 @@ fn corrected_line(
     let reported = usize::try_from(failure.at.line).ok()?.checked_sub(1)?.min(lines.len().checked_sub(1)?);
     // A line with a tab in its margin is at fault before any other.
     let mut suspects: Vec<usize> = (reported.saturating_sub(LINES_BACK)..=reported).rev().collect();
+    suspects.extend(reported + 1..lines.len().min(reported + 1 + LINES_ON));
     suspects.sort_by_key(|number| !lines.get(*number).is_some_and(|line| margin(line).contains('\t')));
     for number in suspects {
         let line = lines.get(number)?;
