@@ -2,5 +2,6 @@
 
 mod faults;
 mod gateway;
+mod program;
 mod providers;
 mod script;
