@@ -1,0 +1,201 @@
+//! All deployments, and which of them a model name means.
+
+use std::collections::HashMap;
+
+/// One deployment as routing sees it.
+#[derive(Clone, Debug, Default)]
+pub struct Deployment {
+    /// Its id, unique.
+    pub id: String,
+    /// The name of its group, which may hold a `*`.
+    pub group: String,
+    /// Its share of the group's calls.
+    pub weight: Option<f64>,
+    /// Requests a minute it takes; a share where no weight is given.
+    pub rpm: Option<u64>,
+    /// Tokens a minute it takes; a share where neither weight nor `rpm` is given.
+    pub tpm: Option<u64>,
+    /// Only the lowest order present is used.
+    pub order: Option<u64>,
+    /// Why no call can go there, if so.
+    pub unservable: Option<String>,
+}
+
+/// The deployments that a name means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group<'f> {
+    /// The group's name as configured.
+    pub name: &'f str,
+    /// Indices into [`Fleet::deployments`].
+    pub members: &'f [usize],
+    /// What the `*` of the group's name stood for.
+    pub captured: Option<String>,
+}
+
+/// All deployments, by the names that clients may use.
+#[derive(Debug, Default)]
+pub struct Fleet {
+    deployments: Vec<Deployment>,
+    groups: HashMap<String, Vec<usize>>,
+    /// Group names in the order of the configuration.
+    order: Vec<String>,
+    /// Names with `*`, the most specific first.
+    patterns: Vec<String>,
+    aliases: HashMap<String, (String, bool)>,
+    by_id: HashMap<String, Vec<usize>>,
+    default: Option<String>,
+    answers_everything: bool,
+}
+
+/// Collects a [`Fleet`].
+#[derive(Debug, Default)]
+pub struct FleetBuilder {
+    fleet: Fleet,
+}
+
+impl FleetBuilder {
+    /// Adds a deployment; its index is its place in the order of additions.
+    pub fn add(&mut self, deployment: Deployment) {
+        let fleet = &mut self.fleet;
+        let index = fleet.deployments.len();
+        let members = fleet.groups.entry(deployment.group.clone()).or_default();
+        if members.is_empty() {
+            fleet.order.push(deployment.group.clone());
+            if deployment.group.contains('*') {
+                fleet.patterns.push(deployment.group.clone());
+            }
+        }
+        members.push(index);
+        fleet.by_id.insert(deployment.id.clone(), vec![index]);
+        fleet.deployments.push(deployment);
+    }
+
+    /// Another name for a group; hidden ones are not listed.
+    pub fn alias(&mut self, alias: String, group: String, hidden: bool) {
+        self.fleet.aliases.insert(alias, (group, hidden));
+    }
+
+    /// The group that answers where a name is missing or, without a master key, unknown.
+    pub fn default_group(&mut self, group: Option<String>) {
+        self.fleet.default = group;
+    }
+
+    /// The default group answers every name (`--model`).
+    pub fn answers_everything(&mut self, yes: bool) {
+        self.fleet.answers_everything = yes;
+    }
+
+    /// The fleet.
+    #[must_use]
+    pub fn build(mut self) -> Fleet {
+        // Longer is more specific; among equals the one with fewer stars, then the configuration's order.
+        self.fleet.patterns.sort_by_key(|name| (std::cmp::Reverse(name.len()), name.matches('*').count()));
+        if self.fleet.default.is_none() {
+            self.fleet.default = self.fleet.order.first().cloned();
+        }
+        self.fleet
+    }
+}
+
+impl Fleet {
+    /// All deployments, in the order of the configuration.
+    #[must_use]
+    pub fn deployments(&self) -> &[Deployment] {
+        &self.deployments
+    }
+
+    /// What a name means: an exact group, an alias, a deployment's id, else the most specific pattern.
+    #[must_use]
+    pub fn find(&self, asked: &str) -> Option<Group<'_>> {
+        if self.answers_everything {
+            return self.default_group();
+        }
+        self.named(asked)
+            .or_else(|| {
+                let (group, _) = self.aliases.get(asked)?;
+                self.named(group).or_else(|| self.matched(group))
+            })
+            .or_else(|| {
+                let (_, members) = self.by_id.get_key_value(asked)?;
+                let name = self.deployments.get(*members.first()?)?.group.as_str();
+                Some(Group { name, members, captured: None })
+            })
+            .or_else(|| self.matched(asked))
+    }
+
+    /// The group for calls that name no model.
+    #[must_use]
+    pub fn default_group(&self) -> Option<Group<'_>> {
+        self.named(self.default.as_deref()?)
+    }
+
+    /// Names that clients may use, in the configuration's order; patterns as they are written.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let aliases = self.aliases.iter().filter(|(_, (_, hidden))| !hidden).map(|(alias, _)| alias.as_str());
+        self.order.iter().map(String::as_str).chain(aliases)
+    }
+
+    fn named(&self, name: &str) -> Option<Group<'_>> {
+        let (name, members) = self.groups.get_key_value(name)?;
+        (!name.contains('*')).then_some(Group { name, members, captured: None })
+    }
+
+    fn matched(&self, asked: &str) -> Option<Group<'_>> {
+        self.patterns.iter().find_map(|pattern| {
+            let captured = capture(pattern, asked)?;
+            let (name, members) = self.groups.get_key_value(pattern)?;
+            Some(Group { name, members, captured: Some(captured) })
+        })
+    }
+}
+
+/// What the first `*` of `pattern` stands for in `name`, if the name fits.
+fn capture(pattern: &str, name: &str) -> Option<String> {
+    let (before, after) = pattern.split_once('*')?;
+    let rest = name.strip_prefix(before)?;
+    if let Some((middle, _)) = after.split_once('*') {
+        let at = rest.find(middle)?;
+        return rest.get(..at).map(str::to_owned);
+    }
+    let captured = rest.strip_suffix(after)?;
+    (!captured.is_empty()).then(|| captured.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fleet(groups: &[&str]) -> Fleet {
+        let mut builder = FleetBuilder::default();
+        for (index, group) in groups.iter().enumerate() {
+            builder.add(Deployment { id: format!("id-{index}"), group: (*group).to_owned(), ..Deployment::default() });
+        }
+        builder.alias("nick".to_owned(), "gpt-4".to_owned(), true);
+        builder.build()
+    }
+
+    fn check(fleet: &Fleet, asked: &str, expected: Option<(&str, Option<&str>)>) {
+        let found = fleet.find(asked);
+        assert_eq!(found.as_ref().map(|group| (group.name, group.captured.as_deref())), expected, "{asked}");
+    }
+
+    #[test]
+    fn exact_then_alias_then_id_then_the_most_specific_pattern() {
+        let fleet = fleet(&["gpt-4", "*", "openai/*", "openai/ft-*"]);
+        check(&fleet, "gpt-4", Some(("gpt-4", None)));
+        check(&fleet, "nick", Some(("gpt-4", None)));
+        check(&fleet, "id-0", Some(("gpt-4", None)));
+        check(&fleet, "openai/o3", Some(("openai/*", Some("o3"))));
+        check(&fleet, "openai/ft-x", Some(("openai/ft-*", Some("x"))));
+        check(&fleet, "groq/llama", Some(("*", Some("groq/llama"))));
+    }
+
+    #[test]
+    fn an_unknown_name_finds_nothing_and_hidden_aliases_are_not_listed() {
+        let fleet = fleet(&["gpt-4", "gpt-4"]);
+        check(&fleet, "other", None);
+        assert_eq!(fleet.find("gpt-4").unwrap().members.len(), 2);
+        assert_eq!(fleet.names().collect::<Vec<_>>(), ["gpt-4"]);
+        assert_eq!(fleet.default_group().unwrap().name, "gpt-4");
+    }
+}
