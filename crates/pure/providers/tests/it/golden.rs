@@ -1,0 +1,197 @@
+//! Every folder below `fixtures/` is a case: what the client asks, what goes out, what comes back, what the client gets.
+//! `UPDATE=1` rewrites the expected sides. Streams are replayed cut at every byte.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `ask.json` | `operation`, `body`, `params` |
+//! | `target.json` | `litellm_params`, beside them `env` and the catalog's `facts` |
+//! | `media.json` | what is behind URLs that the dialect wants fetched: `{url: {type, data}}` |
+//! | `upstream.json` | expected: `method`, `url`, `headers`, `body` |
+//! | `refusal.json` | expected instead, where nothing may go out: `status`, `body` |
+//! | `reply.json`, `reply.sse` | what the provider answers; a `reply.cut` beside it cuts the connection at its end |
+//! | `answer.json`, `answer.sse` | expected: what the client gets |
+
+use std::{path::Path, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use serde_json::{Map, Value, json};
+use tollgate_kit::golden::{Case, Findings, cases, cuts};
+use tollgate_providers::{
+    Target,
+    codec::Wanted,
+    dialects::openai,
+    translate::{Answers, Prepared},
+};
+use tollgate_wire::{
+    Failure, FailureKind,
+    http::{Outgoing, Reply},
+};
+
+use crate::world::{self, Ask};
+
+/// Where the cases are.
+pub(crate) const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures");
+/// Larger than any event of a fixture.
+const LIMIT: usize = 1 << 20;
+
+/// What a client ends up with.
+#[derive(Debug, PartialEq)]
+enum Ending {
+    Whole(Value),
+    Stream(String),
+}
+
+#[test]
+fn every_case_goes_out_and_comes_back_as_recorded() {
+    let mut findings = Findings::new();
+    for case in cases(Path::new(FIXTURES)) {
+        findings.add(check(&case));
+    }
+    findings.assert_none();
+}
+
+fn check(case: &Case) -> Vec<String> {
+    let target = match world::target(&case.need_json("target.json")) {
+        Ok(target) => target,
+        Err(unservable) => panic!("{}: {unservable}", case.name),
+    };
+    let folder = case.name.split('/').next().unwrap_or_default();
+    assert_eq!(target.provider.name, folder, "{} is in another provider's folder", case.name);
+    match prepare(case, &target) {
+        Ok(prepared) => {
+            let mut found = stale(case, &["refusal.json"]);
+            found.extend(case.compare_json("upstream.json", &outgoing(&prepared.outgoing)));
+            found.extend(check_answer(case, &target));
+            found
+        }
+        Err(failure) => {
+            let mut found = stale(case, &["upstream.json", "answer.json", "answer.sse"]);
+            found.extend(case.compare_json("refusal.json", &refusal(&failure)));
+            found
+        }
+    }
+}
+
+fn prepare(case: &Case, target: &Arc<Target>) -> Result<Prepared, Failure> {
+    let mut draft = Ask::read(&case.need_json("ask.json")).draft(target)?;
+    let media = case.json("media.json").unwrap_or_default();
+    for Wanted::Media(url) in draft.wants() {
+        let found = &media[&url];
+        let text =
+            |name: &str| found[name].as_str().unwrap_or_else(|| panic!("{} has no {url} in media.json", case.name));
+        draft.supply(&url, text("type"), text("data"));
+    }
+    draft.finish()
+}
+
+/// Files that the case can no longer need.
+fn stale(case: &Case, files: &[&str]) -> Vec<String> {
+    let there = files.iter().filter(|file| case.has(file));
+    there.map(|file| format!("{}/{file} is there, but this case does not come to it", case.name)).collect()
+}
+
+fn outgoing(outgoing: &Outgoing) -> Value {
+    let headers: Map<String, Value> = outgoing
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), value.to_str().expect("fixtures have plain headers").into()))
+        .collect();
+    let body: Value = serde_json::from_slice(&outgoing.body).expect("a request's body is JSON");
+    json!({"method": outgoing.method.as_str(), "url": outgoing.url, "headers": headers, "body": body})
+}
+
+fn refusal(failure: &Failure) -> Value {
+    json!({"status": failure.http_status(), "body": openai::error_body(failure)})
+}
+
+fn check_answer(case: &Case, target: &Arc<Target>) -> Vec<String> {
+    let Some(ending) = ending(case, target) else { return stale(case, &["answer.json", "answer.sse"]) };
+    match ending {
+        Ending::Whole(answer) => {
+            let mut found = stale(case, &["answer.sse"]);
+            found.extend(case.compare_json("answer.json", &answer));
+            found
+        }
+        Ending::Stream(answer) => {
+            let mut found = stale(case, &["answer.json"]);
+            found.extend(case.compare_text("answer.sse", &answer));
+            found
+        }
+    }
+}
+
+/// What comes of the recorded reply, however its bytes arrive.
+fn ending(case: &Case, target: &Arc<Target>) -> Option<Ending> {
+    let answers = || prepare(case, target).expect("it was prepared before").answers;
+    if let Some(reply) = case.json("reply.json") {
+        return Some(Ending::Whole(whole(&answers(), &read_reply(&reply))));
+    }
+    let bytes = case.bytes("reply.sse")?;
+    let cut = case.has("reply.cut");
+    let at_once = stream(answers(), target, [bytes.as_slice()].into_iter(), cut);
+    for (place, (head, tail)) in cuts(&bytes).enumerate() {
+        let in_two = stream(answers(), target, [head, tail].into_iter(), cut);
+        assert_eq!(in_two, at_once, "{} cut at byte {place}", case.name);
+    }
+    let bytewise = stream(answers(), target, bytes.chunks(1), cut);
+    assert_eq!(bytewise, at_once, "{} byte by byte", case.name);
+    Some(at_once)
+}
+
+fn read_reply(reply: &Value) -> Reply {
+    let body = match &reply["body"] {
+        Value::String(text) => text.clone(),
+        body => body.to_string(),
+    };
+    let status = reply["status"].as_u64().and_then(|status| u16::try_from(status).ok()).unwrap_or(200);
+    Reply {
+        status: StatusCode::from_u16(status).expect("a status"),
+        headers: world::headers(&reply["headers"]),
+        body: Bytes::from(body),
+    }
+}
+
+fn whole(answers: &Answers, reply: &Reply) -> Value {
+    if reply.status.as_u16() >= 400 {
+        return refusal(&answers.failure(reply));
+    }
+    match answers.whole(reply) {
+        Ok(answered) => {
+            let body: Value = serde_json::from_slice(&answered.body).expect("an answer is JSON");
+            json!({"status": 200, "body": body})
+        }
+        Err(failure) => refusal(&failure),
+    }
+}
+
+/// Reads a stream as the gateway does: a failure before anything readable is an answer of its own, later it is told in
+/// the stream.
+fn stream<'b>(answers: Answers, target: &Target, pieces: impl Iterator<Item = &'b [u8]>, cut: bool) -> Ending {
+    let mut stream = answers.stream(LIMIT);
+    let mut out = Vec::new();
+    let mut failed = None;
+    for piece in pieces {
+        if failed.is_none() && !stream.progress().done {
+            failed = stream.push(piece, &mut out).err();
+        }
+    }
+    if failed.is_none() && !stream.progress().done {
+        failed = if cut {
+            Some(target.failure(FailureKind::Connection, "the connection broke"))
+        } else {
+            stream.finish(&mut out).err()
+        };
+    }
+    match failed {
+        Some(failure) if !stream.progress().content => return Ending::Whole(refusal(&failure)),
+        Some(failure) => stream.fail(&failure, &mut out),
+        None => stream.close(None, &mut out),
+    }
+    Ending::Stream(String::from_utf8(out).expect("a stream is text"))
+}
+
+/// The headers of a fixture's request that must not differ from row to row.
+pub(crate) fn header<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {
+    headers.get(name).map(|value| value.to_str().expect("a plain header")).unwrap_or_default()
+}

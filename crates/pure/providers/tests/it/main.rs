@@ -1,0 +1,10 @@
+//! What the providers' crate promises, proved from outside: recorded cases, the two lanes, the table.
+
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod lanes;
+#[cfg(test)]
+mod rows;
+#[cfg(test)]
+mod world;

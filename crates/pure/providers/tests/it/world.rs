@@ -1,0 +1,157 @@
+//! Builds what a call needs out of JSON, as a configuration file and a client would say it.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Map, Value};
+use tollgate_providers::{
+    Target,
+    codec::{AnswerContext, ClientDialect},
+    dialects::openai,
+    params::CallParams,
+    resolve::{self, Surroundings, TargetSettings, Unservable},
+    target::ParamPolicy,
+    translate::{Call, Draft, Operation, draft},
+};
+use tollgate_wire::{Failure, RawBody, Secret, facts::ModelFacts};
+
+/// The second in which every fixture is answered.
+pub(crate) const NOW: u64 = 1_700_000_000;
+/// The id of every answer whose provider gives none.
+pub(crate) const ID: &str = "fixture";
+/// The client's name for the model where a fixture says none.
+const ALIAS: &str = "my-model";
+
+/// One call as a client makes it.
+pub(crate) struct Ask {
+    pub(crate) operation: Operation,
+    pub(crate) client: &'static dyn ClientDialect,
+    pub(crate) body: RawBody,
+    pub(crate) params: CallParams,
+    pub(crate) context: AnswerContext,
+}
+
+impl Ask {
+    /// From `{"operation", "body", "params"}`.
+    pub(crate) fn read(ask: &Value) -> Self {
+        let (operation, client): (_, &'static dyn ClientDialect) = match ask["operation"].as_str() {
+            Some("chat") => (Operation::Chat, &openai::CHAT_CLIENT),
+            Some("completions") => (Operation::Completions, &openai::COMPLETIONS_CLIENT),
+            Some("embeddings") => (Operation::Embeddings, &openai::CHAT_CLIENT),
+            other => panic!("no such operation: {other:?}"),
+        };
+        let body = ask["body"].as_object().expect("`body` is an object");
+        let context = AnswerContext {
+            alias: body.get("model").and_then(Value::as_str).unwrap_or(ALIAS).to_owned(),
+            now: NOW,
+            id: ID.to_owned(),
+            include_usage: ask["body"]["stream_options"]["include_usage"] == true,
+            stream: ask["body"]["stream"] == true,
+        };
+        Self { operation, client, body: RawBody::from_map(body), params: params(&ask["params"]), context }
+    }
+
+    /// The call, begun for a target.
+    pub(crate) fn draft(&self, target: &Arc<Target>) -> Result<Draft, Failure> {
+        let call = Call {
+            operation: self.operation,
+            client: self.client,
+            body: &self.body,
+            params: &self.params,
+            context: &self.context,
+        };
+        draft(&call, target)
+    }
+}
+
+fn params(given: &Value) -> CallParams {
+    CallParams {
+        drop_params: given["drop_params"].as_bool(),
+        additional_drop_params: texts(&given["additional_drop_params"]),
+        allowed_openai_params: texts(&given["allowed_openai_params"]),
+        extra_headers: headers(&given["extra_headers"])
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
+    }
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().map(|text| text.as_str().expect("a text").to_owned()).collect()
+}
+
+/// Headers out of an object.
+pub(crate) fn headers(value: &Value) -> HeaderMap {
+    let members = value.as_object().into_iter().flatten();
+    members
+        .map(|(name, value)| {
+            let value = HeaderValue::from_str(value.as_str().expect("a text")).expect("a header's value");
+            (name.parse::<HeaderName>().expect("a header's name"), value)
+        })
+        .collect()
+}
+
+/// The target that `litellm_params` describe, in an environment of their own (`env`), with the catalog's `facts`.
+pub(crate) fn target(given: &Value) -> Result<Arc<Target>, Unservable> {
+    let mut rest = given.as_object().expect("a target is an object").clone();
+    let env = rest.remove("env").unwrap_or_default();
+    let facts = facts(rest.remove("facts"));
+    let around = Surroundings {
+        env: &|name| env[name].as_str().map(str::to_owned),
+        provider_of: &|_| None,
+        facts: &|_, _| facts.clone(),
+    };
+    resolve::resolve(settings(rest), &around).map(Arc::new)
+}
+
+fn settings(mut rest: Map<String, Value>) -> TargetSettings {
+    let mut take = |name: &str| rest.remove(name).unwrap_or_default();
+    let text = |value: Value| value.as_str().map(str::to_owned);
+    let params = ParamPolicy {
+        drop_params: take("drop_params") == true,
+        additional_drop_params: texts(&take("additional_drop_params")),
+        allowed_openai_params: texts(&take("allowed_openai_params")),
+        modify_params: take("modify_params") == true,
+        add_function_to_prompt: take("add_function_to_prompt") == true,
+        merge_reasoning: take("merge_reasoning_content_in_choices") == true,
+    };
+    let extra_body = match take("extra_body") {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    };
+    TargetSettings {
+        model: text(take("model")).expect("a target names its model"),
+        custom_llm_provider: text(take("custom_llm_provider")),
+        api_base: text(take("api_base")),
+        api_key: text(take("api_key")).map(Secret::new),
+        token: text(take("azure_ad_token")).map(Secret::new),
+        api_version: text(take("api_version")),
+        organization: text(take("organization")),
+        headers: headers(&take("extra_headers")),
+        extra_body,
+        params,
+        defaults: rest,
+    }
+}
+
+fn facts(given: Option<Value>) -> ModelFacts {
+    let mut facts = ModelFacts::default();
+    let Some(given) = given else { return facts };
+    facts.known = true;
+    for (name, value) in given.as_object().expect("facts are an object") {
+        match name.as_str() {
+            "known" => facts.known = value == true,
+            "max_input_tokens" => facts.max_input_tokens = value.as_u64(),
+            "max_output_tokens" => facts.max_output_tokens = value.as_u64(),
+            "reasoning" => facts.reasoning = value == true,
+            "tools" => facts.tools = value == true,
+            "tool_choice" => facts.tool_choice = value == true,
+            "response_schema" => facts.response_schema = value == true,
+            "vision" => facts.vision = value == true,
+            "prompt_caching" => facts.prompt_caching = value == true,
+            "mode" => facts.mode = value.as_str().unwrap_or_default().to_owned(),
+            other => panic!("no such fact: {other}"),
+        }
+    }
+    facts
+}
