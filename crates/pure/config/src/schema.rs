@@ -66,7 +66,10 @@ fn value(kind: Kind, about: &str, definitions: &mut Map<String, Value>) -> Value
     let text = json!(["string", "number", "null"]);
     let mut schema = match kind {
         Kind::Text | Kind::Secret => json!({ "type": text }),
-        Kind::Choice(names) => or_text("null", &names.join("|")),
+        Kind::Choice(names) => json!({
+            "type": ["string", "null"],
+            "pattern": format!("^(os\\.environ/.+|{})$", names.join("|")),
+        }),
         Kind::Flag => or_text("boolean", "[Tt]rue|TRUE|[Ff]alse|FALSE|[Yy]es|[Nn]o|[Oo]n|[Oo]ff|0|1"),
         Kind::Whole => or_text("integer", "[0-9_]+(\\.0*)?"),
         Kind::Number => or_text("number", "[+]?[0-9_.]+([eE][-+]?[0-9]+)?"),
@@ -126,6 +129,22 @@ mod tests {
             let name = reference.strip_prefix("#/$defs/").expect("a local reference");
             assert!(schema["$defs"][name]["properties"].is_object(), "{reference}");
         }
+    }
+
+    #[test]
+    fn no_type_is_named_twice() {
+        fn look(value: &Value) {
+            if let Some(types) = value.get("type").and_then(Value::as_array) {
+                let names: std::collections::BTreeSet<_> = types.iter().filter_map(Value::as_str).collect();
+                assert_eq!(names.len(), types.len(), "{value}");
+            }
+            match value {
+                Value::Object(map) => map.values().for_each(look),
+                Value::Array(items) => items.iter().for_each(look),
+                _ => {}
+            }
+        }
+        look(&schema());
     }
 
     #[test]

@@ -232,6 +232,31 @@ fn a_corrected_line_never_shows_a_secret() {
 }
 
 #[test]
+fn a_file_indented_with_tabs_is_shown_its_first_line() {
+    let found = findings_of("general_settings:\n\tdefault_model: a\n\tuser_header_name: b\n");
+    assert_eq!(found.len(), 1);
+    assert!(found[0].starts_with("config.yaml:2:2: error: a tab indents this line"), "{found:?}");
+    assert!(found[0].ends_with("line 2 reads:\n  default_model: a"), "{found:?}");
+}
+
+#[test]
+fn a_missing_space_after_a_colon_is_shown() {
+    let text = "model_list:\n- model_name: x\n  litellm_params:\n    model:openai/x\n    api_key: sk-1\n";
+    check(
+        text,
+        &["config.yaml:4:5: error: a space is missing after the colon; corrected, line 4 reads:\n    model: openai/x"],
+    );
+}
+
+#[test]
+fn a_line_that_stands_well_is_not_blamed() {
+    let text =
+        "model_list:\n- model_name: x\n  litellm_params:\n    model: openai/x\n    api_key: \"sk-abc\n    rpm: 3\n";
+    let finding = parse("config.yaml", text).expect_err("an open quote").to_string();
+    assert!(!finding.contains("corrected") && !finding.contains("sk-abc"), "{finding}");
+}
+
+#[test]
 fn severities_are_ordered_by_weight() {
     assert!(
         Severity::Fatal < Severity::Deployment
