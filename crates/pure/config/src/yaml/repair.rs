@@ -65,7 +65,7 @@ fn correct(failure: &Failure, lines: &[&str], parse: impl Fn(&str) -> Result<Nod
             }
             let further = match parse(&changed.join("\n")) {
                 Ok(_) => true,
-                Err(next) => next.layout && next.at.line > failure.at.line,
+                Err(next) => next.layout && got_further(failure, &next, fault),
             };
             if further {
                 return Some(Corrected { number, line: candidate, fault });
@@ -73,6 +73,13 @@ fn correct(failure: &Failure, lines: &[&str], parse: impl Fn(&str) -> Result<Nod
         }
     }
     None
+}
+
+/// Whether `next` is met later than `failure`. Where a tab went, later on the same line will do: the scalar that runs
+/// into the next tab is reported where it begins.
+fn got_further(failure: &Failure, next: &Failure, fault: Fault) -> bool {
+    let same_line = next.at.line == failure.at.line && next.at.column > failure.at.column;
+    next.at.line > failure.at.line || (fault == Fault::Tab && same_line)
 }
 
 /// How `line` may have been meant, likeliest first.
