@@ -1,0 +1,145 @@
+"""The world of the client tests: the fake provider and, in front of it, the gateways that the tests talk to.
+
+  keyed   a configuration file, a master key, models of both dialects by name, one failing model per status
+  open    `--model gpt-3.5-turbo`, no key: as the seeds start it for LibreChat, Continue, aider, AutoGen
+  drop    `--model claude-… --drop_params`, no key: an Anthropic model that answers every name
+  openai-drop    the same in front of an OpenAI model
+"""
+
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+import fake_anthropic
+import fake_openai
+from fake_provider import FakeProvider
+
+MASTER_KEY = "sk-client-tests-master"
+FAILING = [400, 401, 403, 404, 429, 500, 503]
+READY_WITHIN_SECONDS = 20
+
+
+class World:
+    """Everything that runs. `environment()` is what a test process needs to find it."""
+
+    def __init__(self, binary):
+        self.binary = binary
+        self.folder = tempfile.TemporaryDirectory(prefix="tollgate-clients-")
+        self.processes = []
+        # Without a binary the tests run against the fake provider itself, which checks the tests, not the gateway.
+        self.provider = FakeProvider(direct=binary is None)
+        self.urls = {}
+
+    def start(self):
+        if self.binary is None:
+            self.urls = dict.fromkeys(("keyed", "open", "drop", "openai-drop"), self.provider.url + "/openai/v1")
+            return
+        config = pathlib.Path(self.folder.name) / "config.yaml"
+        # JSON is YAML, and the standard library writes it.
+        config.write_text(json.dumps(self.configuration(), indent=2))
+        openai = ["--api_base", f"{self.provider.url}/openai/v1"]
+        anthropic = ["--api_base", f"{self.provider.url}/anthropic", "--temperature", "0.3", "--max_tokens", "2048"]
+        self.launch("keyed", ["--config", str(config)])
+        self.launch("open", ["--model", "gpt-3.5-turbo", *openai])
+        self.launch("drop", ["--model", "claude-3-haiku-20240307", *anthropic, "--drop_params"])
+        self.launch("openai-drop", ["--model", "gpt-3.5-turbo", *openai, "--drop_params"])
+        for name in self.urls:
+            self.wait_until_ready(name)
+
+    def configuration(self):
+        """The configuration of the gateway `keyed`."""
+        openai = {"api_base": f"{self.provider.url}/openai/v1", "api_key": fake_openai.KEY}
+        anthropic = {"api_base": f"{self.provider.url}/anthropic", "api_key": fake_anthropic.KEY}
+        models = [
+            ("openai-chat", {"model": "openai/gpt-4o-mini", **openai}),
+            ("anthropic-chat", {"model": "anthropic/claude-sonnet-4-5-20250929", **anthropic}),
+            ("anthropic-older", {"model": "anthropic/claude-3-haiku-20240307", **anthropic}),
+            ("text", {"model": "text-completion-openai/gpt-3.5-turbo-instruct", **openai}),
+            ("embedder", {"model": "openai/text-embedding-3-small", **openai}),
+        ]
+        for kind in ["slow", "cut", *(f"fail-{status}" for status in FAILING)]:
+            models.append((f"openai-{kind}", {"model": f"openai/{kind}", **openai}))
+            models.append((f"anthropic-{kind}", {"model": f"anthropic/{kind}", **anthropic}))
+        return {
+            "model_list": [{"model_name": name, "litellm_params": params} for name, params in models],
+            # One attempt per call, so that a test of an error sees it once and at once.
+            "litellm_settings": {"num_retries": 0, "request_timeout": 30},
+            "router_settings": {"num_retries": 0, "disable_cooldowns": True},
+            "general_settings": {"master_key": MASTER_KEY},
+        }
+
+    def launch(self, name, arguments):
+        port = free_port()
+        self.urls[name] = f"http://127.0.0.1:{port}"
+        folder = pathlib.Path(self.folder.name) / name
+        folder.mkdir()
+        environment = {
+            "PATH": os.environ.get("PATH", ""),
+            "HOME": str(folder),
+            "OPENAI_API_KEY": fake_openai.KEY,
+            "ANTHROPIC_API_KEY": fake_anthropic.KEY,
+        }
+        command = [str(self.binary), "--host", "127.0.0.1", "--port", str(port), *arguments]
+        log = open(folder / "log", "wb")
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        self.processes.append((name, process))
+
+    def wait_until_ready(self, name):
+        deadline = time.monotonic() + READY_WITHIN_SECONDS
+        process = dict(self.processes)[name]
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                urllib.request.urlopen(f"{self.urls[name]}/health/liveliness", timeout=1).read()
+                return
+            except OSError:
+                time.sleep(0.02)
+        self.close()
+        sys.exit(f"clients: the gateway {name} did not start\n{self.log_of(name)}")
+
+    def log_of(self, name):
+        """What a gateway has printed."""
+        path = pathlib.Path(self.folder.name) / name / "log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def environment(self):
+        """The variables that lead a test process here, and keep the clients from looking anywhere else."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "LITELLM_"))}
+        return kept | {
+            "KEYED_URL": self.urls["keyed"],
+            "OPEN_URL": self.urls["open"],
+            "DROP_URL": self.urls["drop"],
+            "OPENAI_DROP_URL": self.urls["openai-drop"],
+            "FAKE_URL": self.provider.url,
+            "MASTER_KEY": MASTER_KEY,
+            "TMPDIR": self.folder.name,
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+            "LANGSMITH_TRACING": "false",
+            "NO_PROXY": "127.0.0.1,localhost",
+            "no_proxy": "127.0.0.1,localhost",
+        }
+
+    def close(self):
+        for _name, process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for _name, process in self.processes:
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        self.provider.close()
+
+
+def free_port():
+    """A port that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
