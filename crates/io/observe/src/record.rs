@@ -1,0 +1,128 @@
+//! The two facts that everything else reads: how an attempt ended, and how a call ended.
+
+use std::{sync::Arc, time::Duration};
+
+use tollgate_catalog::Money;
+use tollgate_wire::{FailureKind, Usage};
+
+/// How sure the count of an attempt is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certainty {
+    /// The provider said what was used, or that nothing was.
+    Stated,
+    /// Counted by us over what was received.
+    Counted,
+    /// Nobody knows: the request may have been processed.
+    Unknown,
+}
+
+impl Certainty {
+    /// The word for logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stated => "stated",
+            Self::Counted => "counted",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// How an attempt or a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The client has its answer.
+    Answered,
+    /// The client left before the end.
+    ClientLeft,
+    /// It failed.
+    Failed(FailureKind),
+}
+
+/// One attempt at one deployment.
+#[derive(Clone, Debug)]
+pub struct AttemptRecord {
+    /// Made by the gateway, UUIDv7: the only identity of an attempt.
+    pub id: uuid::Uuid,
+    /// The deployment's id.
+    pub deployment: Arc<str>,
+    /// The provider's name.
+    pub provider: &'static str,
+    /// The model's name at the provider.
+    pub model: Arc<str>,
+    /// From sending to the end.
+    pub took: Duration,
+    /// What was used.
+    pub usage: Usage,
+    /// How sure that is.
+    pub certainty: Certainty,
+    /// What it cost; `None` when the model has no price.
+    pub cost: Option<Money>,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// One call, from the client's request to its end.
+#[derive(Clone, Debug)]
+pub struct CallRecord {
+    /// The call's id, as the client sees it. A label, never a key.
+    pub call_id: String,
+    /// The route, `/chat/completions`.
+    pub route: &'static str,
+    /// The model that the client asked for.
+    pub asked: String,
+    /// Who asked.
+    pub caller: &'static str,
+    /// The status that the client saw.
+    pub status: u16,
+    /// The answer was streamed.
+    pub streamed: bool,
+    /// From the last byte of the request to the last of the answer.
+    pub took: Duration,
+    /// From the last byte of the request to the first of the answer.
+    pub first_byte: Option<Duration>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Every attempt, in order.
+    pub attempts: Vec<AttemptRecord>,
+}
+
+/// Writes the call's one line. Never a prompt, never a key.
+pub fn log_call(record: &CallRecord) {
+    let last = record.attempts.last();
+    let usage = last.map(|attempt| attempt.usage).unwrap_or_default();
+    let (outcome, kind) = match record.outcome {
+        Outcome::Answered => ("answered", None),
+        Outcome::ClientLeft => ("client left", None),
+        Outcome::Failed(kind) => ("failed", Some(kind)),
+    };
+    tracing::info!(
+        target: "tollgate::call",
+        call_id = %record.call_id,
+        route = record.route,
+        model = %record.asked,
+        caller = record.caller,
+        provider = last.map(|attempt| attempt.provider),
+        deployment = last.map(|attempt| tracing::field::display(short(&attempt.deployment))),
+        attempts = record.attempts.len(),
+        status = record.status,
+        streamed = record.streamed,
+        took_ms = milliseconds(record.took),
+        first_byte_ms = record.first_byte.map(milliseconds),
+        input_tokens = usage.input,
+        output_tokens = usage.output,
+        cost = last.and_then(|attempt| attempt.cost).map(tracing::field::display),
+        certainty = last.map(|attempt| attempt.certainty.as_str()),
+        failure = kind.map(tracing::field::debug),
+        "{outcome}",
+    );
+}
+
+/// Enough of an id to find it again.
+fn short(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
