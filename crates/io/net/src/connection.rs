@@ -31,11 +31,12 @@ use crate::{NetError, alarm::Alarm, dial::Dialed, error, proxy::Proxy, stream::S
 /// The most that is read ahead of a slow reader, and the longest response head. Bytes.
 const READ_BUFFER: usize = 64 * 1024;
 
+type Driver = http1::Connection<TokioIo<Stream>, Full<Bytes>>;
+
 pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
-    driver: http1::Connection<TokioIo<Stream>, Full<Bytes>>,
-    /// The driver has ended and must not be polled again.
-    ended: bool,
+    /// None once it has ended: its drop hands an unsent request back.
+    driver: Option<Driver>,
     /// The pool's name for it.
     pub(crate) origin: Arc<str>,
     host: HeaderValue,
@@ -73,8 +74,7 @@ impl Connection {
             .map_err(|error| error::of_head(&error))?;
         Ok(Box::new(Self {
             sender,
-            driver,
-            ended: false,
+            driver: Some(driver),
             origin: Arc::from(target.origin),
             host,
             forwarded: dialed.forwarder.map(|proxy| (authority, proxy)),
@@ -122,16 +122,16 @@ impl Connection {
         deadline: Duration,
     ) -> Result<http::Response<Incoming>, Unanswered> {
         let mut answer = pin!(self.sender.try_send_request(request));
-        let (driver, ended, alarm) = (&mut self.driver, &mut self.ended, &mut self.alarm);
+        let (driver, alarm) = (&mut self.driver, &mut self.alarm);
         poll_fn(|context| {
-            drive(driver, ended, context);
+            drive(driver, context);
             if let Poll::Ready(answered) = answer.as_mut().poll(&mut nobody()) {
                 return Poll::Ready(answered.map_err(|mut refused| match refused.take_message() {
                     Some(unsent) => Unanswered::Unsent(Box::new(unsent)),
                     None => Unanswered::Broken(error::of_head(refused.error())),
                 }));
             }
-            if *ended {
+            if driver.is_none() {
                 return Poll::Ready(Err(Unanswered::Broken(NetError::Closed)));
             }
             alarm.poll(clock, deadline, context).map(|()| Err(Unanswered::Late))
@@ -141,7 +141,7 @@ impl Connection {
 
     /// Reads and writes what can be read and written now; the task is woken when there is more.
     pub(crate) fn drive(&mut self, context: &mut Context<'_>) {
-        drive(&mut self.driver, &mut self.ended, context);
+        drive(&mut self.driver, context);
     }
 
     /// Lets go of the task that used it, for the idle list. False when it can serve no further call: the other side has
@@ -150,13 +150,15 @@ impl Connection {
         // Whatever woke the task from now on would wake it for nothing, and would keep its memory.
         self.alarm.forget_task();
         self.drive(&mut nobody());
-        !self.ended && self.sender.is_ready()
+        self.driver.is_some() && self.sender.is_ready()
     }
 }
 
-fn drive(driver: &mut http1::Connection<TokioIo<Stream>, Full<Bytes>>, ended: &mut bool, context: &mut Context<'_>) {
+fn drive(driver: &mut Option<Driver>, context: &mut Context<'_>) {
     // The driver's own error is dropped: whoever waits for an answer or a body gets it from there.
-    *ended = *ended || Pin::new(driver).poll(context).is_ready();
+    if driver.as_mut().is_some_and(|running| Pin::new(running).poll(context).is_ready()) {
+        *driver = None;
+    }
 }
 
 /// A context that wakes nobody: for what the driver fills while we poll it.

@@ -3,13 +3,22 @@
 use std::time::Duration;
 
 use tokio::{join, task::JoinSet, time::sleep};
-use tollgate_net::{ClientSettings, NetError};
+use tollgate_net::{Client, ClientSettings, NetError};
 
 use crate::peer::{OK, Server, ask, bounds, client, post, seconds};
 
 /// Lets the runtime look at its sockets.
 async fn settle() {
     sleep(Duration::from_millis(1)).await;
+}
+
+/// A first call, after which its connection is idle and then closed by the server.
+async fn leave_a_dead_connection(server: &Server, client: &Client) {
+    let url = server.url();
+    let ((peer, _), answer) = join!(server.answer(OK), ask(client, &url));
+    answer.unwrap();
+    drop(peer);
+    settle().await;
 }
 
 #[tokio::test]
@@ -44,16 +53,9 @@ async fn a_connection_is_used_again_whatever_the_framing_of_its_answers() {
 async fn an_idle_connection_that_has_died_is_replaced_once() {
     let server = Server::start().await;
     let (url, client) = (server.url(), client(ClientSettings::default()));
-    let serving = async {
-        drop(server.answer(OK).await);
-        server.answer(OK).await
-    };
-    let asking = async {
-        ask(&client, &url).await.unwrap();
-        settle().await;
-        assert_eq!(ask(&client, &url).await.unwrap(), "ok");
-    };
-    let ((_peer, second), ()) = join!(serving, asking);
+    leave_a_dead_connection(&server, &client).await;
+    let ((_peer, second), answer) = join!(server.answer(OK), ask(&client, &url));
+    assert_eq!(answer.unwrap(), "ok");
     assert!(second.ends_with("hello"), "the whole request is sent again: {second}");
     server.assert_no_further_connection().await;
 }
@@ -62,16 +64,10 @@ async fn an_idle_connection_that_has_died_is_replaced_once() {
 async fn the_replacement_is_not_replaced_in_turn() {
     let server = Server::start().await;
     let (url, client) = (server.url(), client(ClientSettings::default()));
-    let serving = async {
-        drop(server.answer(OK).await);
-        server.accept().await.request().await
-    };
-    let asking = async {
-        ask(&client, &url).await.unwrap();
-        settle().await;
-        assert!(matches!(ask(&client, &url).await, Err(NetError::Closed)));
-    };
-    join!(serving, asking);
+    leave_a_dead_connection(&server, &client).await;
+    let serving = async { server.accept().await.request().await };
+    let (_request, answer) = join!(serving, ask(&client, &url));
+    assert!(matches!(answer, Err(NetError::Closed)));
     server.assert_no_further_connection().await;
 }
 
@@ -95,18 +91,12 @@ async fn a_request_that_may_have_been_seen_is_not_sent_again() {
 async fn a_connection_with_unasked_words_is_not_used() {
     let server = Server::start().await;
     let (url, client) = (server.url(), client(ClientSettings::default()));
-    let serving = async {
-        let (mut first, _) = server.answer(OK).await;
-        first.write("HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n").await;
-        let second = server.answer(OK).await;
-        (first, second)
-    };
-    let asking = async {
-        ask(&client, &url).await.unwrap();
-        settle().await;
-        assert_eq!(ask(&client, &url).await.unwrap(), "ok");
-    };
-    join!(serving, asking);
+    let ((mut first, _), answer) = join!(server.answer(OK), ask(&client, &url));
+    answer.unwrap();
+    first.write("HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n").await;
+    settle().await;
+    let (_second, answer) = join!(server.answer(OK), ask(&client, &url));
+    assert_eq!(answer.unwrap(), "ok");
 }
 
 #[tokio::test]
