@@ -1,0 +1,57 @@
+//! Who asks: from the request's headers to a [`Caller`].
+
+use http::HeaderMap;
+use tollgate_policy::{Caller, KeyDigest};
+use tollgate_wire::{Failure, FailureKind, secret::masked};
+
+use crate::snapshot::Snapshot;
+
+/// Where a key may stand, in the order in which it is looked for (surface chapter 5.2).
+const KEY_HEADERS: [&str; 6] =
+    ["x-litellm-api-key", AUTHORIZATION, "api-key", "x-api-key", "x-goog-api-key", "ocp-apim-subscription-key"];
+const AUTHORIZATION: &str = "authorization";
+
+/// Who sent these headers. Without a master key anyone may call, whatever key he shows (decision 4).
+///
+/// # Errors
+/// 401 when a master key is set and the request shows none, a malformed one, or another.
+pub fn identify(snapshot: &Snapshot, headers: &HeaderMap) -> Result<Caller, Failure> {
+    let Some(master) = &snapshot.master else { return Ok(Caller::Anyone) };
+    let key = key_of(snapshot, headers)?;
+    if KeyDigest::of(key).matches(master) {
+        return Ok(Caller::Admin);
+    }
+    Err(unknown(key))
+}
+
+fn key_of<'h>(snapshot: &Snapshot, headers: &'h HeaderMap) -> Result<&'h str, Failure> {
+    let custom = snapshot.key_header.as_ref().and_then(|name| Some((name.as_str(), headers.get(name)?)));
+    let found = custom.or_else(|| KEY_HEADERS.iter().find_map(|name| Some((*name, headers.get(*name)?))));
+    let Some((name, value)) = found else { return Err(refused("No api key passed in.")) };
+    let text = value.to_str().map_err(|_| refused("the key holds characters that no key has."))?.trim();
+    let bare = text.strip_prefix("Bearer ").or_else(|| text.strip_prefix("bearer ")).map(str::trim);
+    match bare {
+        Some("") => Err(refused("No api key passed in.")),
+        Some(key) => Ok(key),
+        None if text.is_empty() => Err(refused("No api key passed in.")),
+        None if name == AUTHORIZATION => Err(refused("Malformed API Key passed in. Ensure Key has `Bearer ` prefix.")),
+        None => Ok(text),
+    }
+}
+
+fn refused(words: &str) -> Failure {
+    Failure::new(FailureKind::InvalidKey, format!("Authentication Error, {words}"))
+}
+
+fn unknown(key: &str) -> Failure {
+    if !key.starts_with("sk-") {
+        let shown = masked(key, 4);
+        return refused(&format!("LiteLLM Virtual Key expected. Received={shown}, expected to start with 'sk-'."));
+    }
+    let tail: String = key.chars().rev().take(4).collect::<Vec<_>>().into_iter().rev().collect();
+    refused(&format!(
+        "Invalid proxy server token passed. Received API Key = sk-...{tail}, Key Hash (Token) ={}. Unable to find token \
+         in cache or `LiteLLM_VerificationTokenTable`",
+        KeyDigest::of(key).to_hex()
+    ))
+}

@@ -1,0 +1,277 @@
+//! One deployment, ready to be called: target, price, bounds.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Map, Value};
+use tollgate_catalog::{Catalog, Model, Price};
+use tollgate_config::{ClientDisconnect, ClientsideParam, Config, ModelEntry};
+use tollgate_providers::{
+    Target,
+    resolve::{Surroundings, TargetSettings, Unservable, provider_of, resolve},
+    target::ParamPolicy,
+};
+use tollgate_wire::{Secret, facts::ModelFacts};
+
+use crate::snapshot::{Environment, defaults};
+
+/// Settings that hold for every deployment.
+#[derive(Clone, Default)]
+pub(crate) struct Globals {
+    api_base: Option<String>,
+    api_key: Option<Secret>,
+    api_version: Option<String>,
+    organization: Option<String>,
+    headers: Vec<(String, String)>,
+    provider_keys: Vec<(String, Secret)>,
+    drop_params: bool,
+    modify_params: bool,
+    add_function_to_prompt: bool,
+    timeout: Option<Duration>,
+    stream_timeout: Option<Duration>,
+}
+
+impl Globals {
+    pub(crate) fn of(config: &Config) -> Self {
+        let litellm = &config.litellm;
+        Self {
+            api_base: litellm.api_base.clone(),
+            api_key: litellm.api_key.clone(),
+            api_version: litellm.api_version.clone(),
+            organization: litellm.organization.clone(),
+            headers: litellm.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            provider_keys: litellm.provider_keys.clone(),
+            drop_params: litellm.drop_params.unwrap_or_default(),
+            modify_params: litellm.modify_params.unwrap_or_default(),
+            add_function_to_prompt: litellm.add_function_to_prompt.unwrap_or_default(),
+            timeout: litellm.request_timeout.or(config.router.timeout),
+            stream_timeout: config.router.stream_timeout,
+        }
+    }
+}
+
+/// One deployment.
+pub(crate) struct Served {
+    pub(crate) id: Arc<str>,
+    pub(crate) group: String,
+    /// The model string as configured.
+    pub(crate) model: String,
+    pub(crate) goes_to: GoesTo,
+    pub(crate) timeout: Duration,
+    pub(crate) stream_timeout: Duration,
+    pub(crate) retries: Option<u64>,
+    pub(crate) mock: Option<Value>,
+    pub(crate) disconnect: Option<ClientDisconnect>,
+    /// `model_info` as configured, for `/model/info`.
+    pub(crate) info: Map<String, Value>,
+    /// `litellm_params` that are no secret, for `/model/info`.
+    pub(crate) params: Map<String, Value>,
+    base_model: Option<String>,
+    facts_overrides: Map<String, Value>,
+    price_overrides: Map<String, Value>,
+    clientside: Vec<ClientsideParam>,
+    settings: TargetSettings,
+}
+
+/// Where a deployment's calls go.
+pub(crate) enum GoesTo {
+    /// Always there.
+    Fixed(Arc<Place>),
+    /// To the model that the `*` of the group's name stood for.
+    Pattern,
+    /// Nowhere.
+    Nowhere(Unservable),
+}
+
+/// A target and its price.
+pub(crate) struct Place {
+    pub(crate) target: Arc<Target>,
+    pub(crate) price: Price,
+    /// What the client may know of the address: no query.
+    pub(crate) address: String,
+    pub(crate) model: Arc<str>,
+    /// The address names our own port: may be ourselves.
+    pub(crate) port: Option<u16>,
+}
+
+impl Place {
+    /// Where a mock is: nowhere.
+    pub(crate) fn nowhere(served: &Served) -> Arc<Self> {
+        let target = Target {
+            provider: &tollgate_providers::table::openai::PROVIDER,
+            model: served.model.clone(),
+            series: tollgate_providers::target::Series::Unsaid,
+            base_url: String::new(),
+            api_version: None,
+            credential: tollgate_providers::target::Credential::None,
+            organization: None,
+            headers: HeaderMap::new(),
+            defaults: Map::new(),
+            extra_body: Map::new(),
+            params: ParamPolicy::default(),
+            facts: ModelFacts::default(),
+        };
+        let model = served.model.as_str().into();
+        Arc::new(Self { target: Arc::new(target), price: Price::default(), address: String::new(), model, port: None })
+    }
+}
+
+impl Served {
+    pub(crate) fn build(entry: &ModelEntry, globals: &Globals, catalog: &Catalog, environment: &Environment) -> Self {
+        let params = &entry.params;
+        let timeout =
+            params.timeout.or(params.request_timeout).or(globals.timeout).unwrap_or(defaults::REQUEST_TIMEOUT);
+        let mut served = Self {
+            id: entry.id.as_str().into(),
+            group: entry.model_name.clone(),
+            model: params.model.clone(),
+            goes_to: GoesTo::Pattern,
+            timeout,
+            stream_timeout: params.stream_timeout.or(globals.stream_timeout).unwrap_or(timeout),
+            retries: params.num_retries,
+            mock: params.mock_response.clone(),
+            disconnect: params.client_disconnect,
+            info: entry.info.given.clone(),
+            params: params.given.clone(),
+            base_model: entry.info.base_model.clone(),
+            facts_overrides: entry.info.given.clone(),
+            price_overrides: params
+                .prices
+                .iter()
+                .chain(&entry.info.prices)
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+            clientside: params.configurable_clientside_auth_params.clone(),
+            settings: target_settings(entry, globals),
+        };
+        if !served.model.contains('*') {
+            served.goes_to = match served.place(served.settings.clone(), catalog, environment) {
+                Ok(place) => GoesTo::Fixed(Arc::new(place)),
+                Err(why) => GoesTo::Nowhere(why),
+            };
+        }
+        served
+    }
+
+    /// Why no call can go here. A deployment that only answers with a mock needs no provider.
+    pub(crate) fn unservable(&self) -> Option<String> {
+        match (&self.goes_to, &self.mock) {
+            (GoesTo::Nowhere(why), None) => Some(why.to_string()),
+            _ => None,
+        }
+    }
+
+    /// The place for a call: the fixed one, or what a pattern, or the client's own credentials, make of it.
+    pub(crate) fn place_for(
+        &self,
+        captured: Option<&str>,
+        client: &crate::options::ClientSide,
+        catalog: &Catalog,
+        environment: &Environment,
+    ) -> Result<Arc<Place>, Unservable> {
+        if let (GoesTo::Fixed(place), true) = (&self.goes_to, client.names.is_empty()) {
+            return Ok(Arc::clone(place));
+        }
+        let mut settings = self.settings.clone();
+        if let Some(captured) = captured {
+            settings.model = settings.model.replace('*', captured);
+        }
+        if let Some(base) = &client.api_base {
+            // Our key must not go to an address that the client chose.
+            settings.api_key.clone_from(&client.api_key);
+            settings.token = None;
+            settings.api_base = Some(base.trim_end_matches('/').to_owned());
+        }
+        settings.api_key = client.api_key.clone().or(settings.api_key);
+        settings.api_version = client.api_version.clone().or(settings.api_version);
+        let environment_for_client = Environment::default();
+        let environment = if client.api_base.is_some() { &environment_for_client } else { environment };
+        self.place(settings, catalog, environment).map(Arc::new)
+    }
+
+    /// Whether a request may set this member itself.
+    pub(crate) fn allows_client_side(&self, name: &str, value: Option<&str>) -> bool {
+        self.clientside.iter().any(|param| match param {
+            ClientsideParam::Any(allowed) => allowed == name,
+            // Only a literal prefix is honoured: a request must not choose hosts by a clever pattern.
+            ClientsideParam::Matching { param, pattern } => {
+                param == name && value.is_some_and(|value| value.starts_with(pattern.trim_start_matches('^')))
+            }
+        })
+    }
+
+    fn place(
+        &self,
+        settings: TargetSettings,
+        catalog: &Catalog,
+        environment: &Environment,
+    ) -> Result<Place, Unservable> {
+        let named = |provider: &str, model: &str| {
+            let base = self.base_model.as_deref();
+            let found = base.and_then(|base| catalog.find(provider, base)).or_else(|| catalog.find(provider, model));
+            found.unwrap_or_else(|| Model::unlisted(provider, model))
+        };
+        let model_of = |provider: &str, model: &str| {
+            named(provider, model).with_overrides(&self.facts_overrides).with_price_overrides(&self.price_overrides)
+        };
+        let facts = |provider: &str, model: &str| -> ModelFacts {
+            let listed = self.base_model.as_deref().is_some_and(|base| catalog.find(provider, base).is_some())
+                || catalog.find(provider, model).is_some();
+            ModelFacts { known: listed, ..model_of(provider, model).facts() }
+        };
+        let around = Surroundings {
+            env: &|name| environment.get(name).cloned(),
+            provider_of: &|model| catalog.provider_of_bare_name(model).map(str::to_owned),
+            facts: &facts,
+        };
+        let target = resolve(settings, &around)?;
+        let price = model_of(target.provider.name, &target.model).price();
+        let address = target.base_url.split('?').next().unwrap_or_default().to_owned();
+        let port = address.parse::<http::Uri>().ok().and_then(|uri| uri.port_u16());
+        Ok(Place { model: target.model.as_str().into(), target: Arc::new(target), price, address, port })
+    }
+
+    /// The provider's name, where it can be told.
+    pub(crate) fn provider_name(&self, catalog: &Catalog) -> &'static str {
+        let around = Surroundings {
+            env: &|_| None,
+            provider_of: &|model| catalog.provider_of_bare_name(model).map(str::to_owned),
+            facts: &|_, _| ModelFacts::default(),
+        };
+        provider_of(&self.settings, &around).map_or("", |(provider, _)| provider.name)
+    }
+}
+
+fn target_settings(entry: &ModelEntry, globals: &Globals) -> TargetSettings {
+    let params = &entry.params;
+    let prefix = params.model.split('/').next().unwrap_or_default();
+    let provider_key =
+        globals.provider_keys.iter().find(|(provider, _)| provider == prefix).map(|(_, key)| key.clone());
+    let mut headers = HeaderMap::new();
+    let configured = globals.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    for (name, value) in configured.chain(params.headers.iter()).chain(params.extra_headers.iter()) {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            headers.insert(name, value);
+        }
+    }
+    TargetSettings {
+        model: params.model.clone(),
+        custom_llm_provider: params.custom_llm_provider.clone(),
+        api_base: params.api_base.clone().or_else(|| globals.api_base.clone()),
+        api_key: params.api_key.clone().or(provider_key).or_else(|| globals.api_key.clone()),
+        token: params.azure_ad_token.clone(),
+        api_version: params.api_version.clone().or_else(|| globals.api_version.clone()),
+        organization: params.organization.clone().or_else(|| globals.organization.clone()),
+        headers,
+        defaults: params.rest.clone(),
+        extra_body: params.extra_body.clone(),
+        params: ParamPolicy {
+            drop_params: params.drop_params.unwrap_or(globals.drop_params),
+            additional_drop_params: params.additional_drop_params.clone(),
+            allowed_openai_params: params.allowed_openai_params.clone(),
+            modify_params: globals.modify_params,
+            add_function_to_prompt: globals.add_function_to_prompt,
+            merge_reasoning: params.merge_reasoning_content_in_choices,
+        },
+    }
+}

@@ -1,0 +1,410 @@
+//! The only loop: the plan names a deployment, it is asked, and if it fails the plan is told, until one answers or the
+//! plan gives up.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use tollgate_config::ClientDisconnect;
+use tollgate_net::{Bounds, Response};
+use tollgate_observe::Outcome;
+use tollgate_providers::{
+    codec::{AnswerContext, Wanted},
+    params::CallParams,
+    provider::Auth,
+    translate::{Answers, Call, Draft, draft},
+};
+use tollgate_router::{Event, Group, Plan, Step};
+use tollgate_wire::{Blame, Failure, FailureKind, RawBody, http::Outgoing, http::Reply};
+
+use crate::{
+    answer::{Answer, AnswerBody},
+    deployment::{Place, Served},
+    event_stream::{Ahead, EventStream, Source},
+    gateway::Gateway,
+    headers::{self, AnswerFacts},
+    inbound::Route,
+    media,
+    meter::Meter,
+    mock,
+    options::CallOptions,
+    snapshot::Snapshot,
+};
+
+/// One call, read and admitted.
+pub(crate) struct Ask {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) route: Route,
+    pub(crate) body: RawBody,
+    pub(crate) options: CallOptions,
+    pub(crate) context: AnswerContext,
+    /// The client's headers, for what is passed on.
+    pub(crate) headers: HeaderMap,
+}
+
+/// A failure, and the meter to go on with.
+pub(crate) type Missed = Box<(Failure, Meter)>;
+
+/// The attempt at hand.
+struct Attempt<'a> {
+    served: &'a Served,
+    place: Arc<Place>,
+    group: &'a str,
+    retries: u32,
+    max_retries: u64,
+}
+
+impl Ask {
+    /// Asks the group's deployments until one answers.
+    ///
+    /// # Errors
+    /// The last deployment's failure.
+    pub(crate) async fn dispatch(&self, group: &Group<'_>, mut meter: Meter) -> Result<Answer, Missed> {
+        let max_retries =
+            self.options.num_retries.or(self.group_retries(group)).unwrap_or(self.snapshot.bounds.retries);
+        let mut plan = Plan::new(&self.snapshot.fleet, group, max_retries);
+        let mut last: Option<Failure> = None;
+        loop {
+            let event = last.as_ref().map_or(Event::Begin, Event::Failed);
+            let step = plan.on(&event, &self.snapshot.fleet, self.gateway.random.u64());
+            let Step::Start { deployment, after } = step else {
+                return Err(Box::new((last.unwrap_or_else(|| self.nobody(group)), meter)));
+            };
+            if !after.is_zero() {
+                tokio::time::sleep(after).await;
+            }
+            let Some(served) = self.snapshot.served.get(deployment) else {
+                return Err(Box::new((Failure::bug("the fleet and the table of deployments differ"), meter)));
+            };
+            let attempt = self.place(served, group).map(|place| Attempt {
+                served,
+                place,
+                group: group.name,
+                retries: plan.retries(),
+                max_retries,
+            });
+            let tried = match attempt {
+                Ok(attempt) => self.attempt(&attempt, meter).await,
+                Err(failure) => Err(Box::new((failure, meter))),
+            };
+            match tried {
+                Ok(answer) => return Ok(answer),
+                Err(missed) => {
+                    let (failure, kept) = *missed;
+                    tell(&failure, served);
+                    (last, meter) = (Some(failure), kept);
+                }
+            }
+        }
+    }
+
+    /// What happens to the call when its client leaves: as the model's deployments say, else the configuration.
+    pub(crate) fn disconnect(&self) -> ClientDisconnect {
+        let group = self.snapshot.fleet.find(&self.context.alias);
+        let members = group.iter().flat_map(|group| group.members);
+        let of_model = members.filter_map(|index| self.snapshot.served.get(*index)?.disconnect).next();
+        let default = if self.context.stream { ClientDisconnect::Cancel } else { ClientDisconnect::Drain };
+        of_model.or(self.snapshot.disconnect).unwrap_or(default)
+    }
+
+    /// A group of one deployment may set its own number.
+    fn group_retries(&self, group: &Group<'_>) -> Option<u64> {
+        let [only] = group.members else { return None };
+        self.snapshot.served.get(*only)?.retries
+    }
+
+    /// Why none of a group's deployments can be asked.
+    fn nobody(&self, group: &Group<'_>) -> Failure {
+        let reasons = group.members.iter().filter_map(|index| {
+            self.snapshot.fleet.deployments().get(*index).and_then(|deployment| deployment.unservable.as_deref())
+        });
+        let reasons: Vec<&str> = reasons.collect();
+        match reasons.first() {
+            Some(reason) => Failure::new(FailureKind::Misconfigured, format!("model '{}': {reason}", group.name)),
+            None => Failure::new(FailureKind::NoDeployment, "No deployments available for selected model"),
+        }
+    }
+
+    fn place(&self, served: &Served, group: &Group<'_>) -> Result<Arc<Place>, Failure> {
+        let client = &self.options.client_side;
+        let value =
+            |name: &str| if matches!(name, "api_base" | "base_url") { client.api_base.as_deref() } else { None };
+        let refused = client
+            .names
+            .iter()
+            .find(|name| !self.snapshot.allow_client_side && !served.allows_client_side(name, value(name)));
+        if let Some(name) = refused {
+            let words = format!(
+                "`{name}` cannot be set by a request; allow it with configurable_clientside_auth_params on the deployment"
+            );
+            return Err(Failure::invalid(words).with_param(*name));
+        }
+        if served.mock.is_some() || self.options.mock_response.is_some() {
+            return Ok(mock_place(&self.snapshot, served));
+        }
+        let captured = group.captured.as_deref();
+        served.place_for(captured, client, &self.snapshot.catalog, &self.snapshot.environment).map_err(|why| {
+            let kind = match why {
+                tollgate_providers::resolve::Unservable::UnknownProvider(_) => FailureKind::BadRequest,
+                _ => FailureKind::Misconfigured,
+            };
+            Failure::new(kind, why.to_string())
+        })
+    }
+
+    async fn attempt(&self, attempt: &Attempt<'_>, meter: Meter) -> Result<Answer, Missed> {
+        if let Some(words) = self.options.mock_response.as_ref().or(attempt.served.mock.as_ref()) {
+            return self.mocked(words, attempt, meter);
+        }
+        let (outgoing, answers) = match self.prepare(attempt).await {
+            Ok(prepared) => prepared,
+            Err(failure) => return Err(Box::new((failure, meter))),
+        };
+        if self.snapshot.debug {
+            tollgate_observe::logs::print_raw(&tollgate_net::debug::as_curl(&outgoing));
+        }
+        self.send(&outgoing, answers, attempt, meter).await
+    }
+
+    async fn prepare(&self, attempt: &Attempt<'_>) -> Result<(Outgoing, Answers), Failure> {
+        let target = &attempt.place.target;
+        let params = self.params_for(target.provider.auth);
+        let call = Call {
+            operation: self.route.operation(),
+            client: self.route.client(),
+            body: &self.body,
+            params: &params,
+            context: &self.context,
+        };
+        let mut draft = draft(&call, target)?;
+        self.supply(&mut draft).await?;
+        let mut prepared = draft.finish()?;
+        self.mark_hop(&attempt.place, &mut prepared.outgoing)?;
+        Ok((prepared.outgoing, prepared.answers))
+    }
+
+    /// What of the client's headers goes upstream (surface chapters 5.2, 5.3).
+    fn params_for(&self, auth: Auth) -> CallParams {
+        let mut params = self.options.params.clone();
+        for (name, value) in &self.headers {
+            let text = name.as_str();
+            let anthropic = auth == Auth::Anthropic && matches!(text, "anthropic-beta" | "anthropic-version");
+            let forwarded = self.snapshot.forward_client_headers
+                && (text == "anthropic-beta" || text.starts_with("x-"))
+                && !text.starts_with("x-stainless")
+                && !text.starts_with("x-litellm-")
+                && !text.starts_with("x-tollgate-")
+                && !tollgate_wire::http::is_credential(name);
+            if anthropic || forwarded {
+                params.extra_headers.push((name.clone(), value.clone()));
+            }
+        }
+        params
+    }
+
+    async fn supply(&self, draft: &mut Draft) -> Result<(), Failure> {
+        for wanted in draft.wants() {
+            let Wanted::Media(url) = wanted;
+            let media = media::fetch(&self.gateway.client, &url, &self.snapshot.media_hosts).await?;
+            draft.supply(&url, &media.media_type, &media.base64);
+        }
+        Ok(())
+    }
+
+    /// A request to our own port carries our name; coming back with it, it is a call to ourselves (decision 33).
+    fn mark_hop(&self, place: &Place, outgoing: &mut Outgoing) -> Result<(), Failure> {
+        if place.port != Some(self.snapshot.own_port) {
+            return Ok(());
+        }
+        let seen = self.headers.get(HOP).is_some_and(|value| value.as_bytes() == self.gateway.instance.as_bytes());
+        if seen {
+            let words = format!("api_base {} leads back to this gateway; point it at the model server", place.address);
+            return Err(Failure::new(FailureKind::SelfCall, words));
+        }
+        if let Ok(value) = HeaderValue::from_str(&self.gateway.instance) {
+            outgoing.headers.insert(HOP, value);
+        }
+        Ok(())
+    }
+
+    async fn send(
+        &self,
+        outgoing: &Outgoing,
+        answers: Answers,
+        attempt: &Attempt<'_>,
+        mut meter: Meter,
+    ) -> Result<Answer, Missed> {
+        let place = &attempt.place;
+        let provider = place.target.provider;
+        meter.open(attempt.served, place, outgoing.body.len());
+        let bounds = self.bounds(attempt.served);
+        let response = match self.gateway.client.send(outgoing, &bounds).await {
+            Ok(response) => response,
+            Err(error) => {
+                let failure = error.into_failure(provider.title, host(&place.address));
+                meter.failed(failure.kind);
+                return Err(Box::new((failure, meter)));
+            }
+        };
+        meter.heard();
+        let is_answer = response.status.is_success();
+        if self.context.stream && is_answer {
+            return self.stream(response, answers, attempt, meter).await;
+        }
+        match self.whole(response, &answers, attempt, &mut meter).await {
+            Ok(answer) => Ok(answer),
+            Err(failure) => {
+                meter.failed(failure.kind);
+                Err(Box::new((failure, meter)))
+            }
+        }
+    }
+
+    fn timeout(&self, served: &Served) -> Duration {
+        let asked = if self.context.stream {
+            self.options.stream_timeout.or(self.options.timeout)
+        } else {
+            self.options.timeout
+        };
+        asked.unwrap_or(if self.context.stream { served.stream_timeout } else { served.timeout })
+    }
+
+    fn bounds(&self, served: &Served) -> Bounds {
+        let timeout = self.timeout(served);
+        Bounds {
+            first_byte: timeout,
+            idle: timeout,
+            total: (!self.context.stream).then_some(timeout),
+            max_body: if self.context.stream { usize::MAX } else { self.snapshot.bounds.max_response_bytes },
+        }
+    }
+
+    async fn whole(
+        &self,
+        response: Response,
+        answers: &Answers,
+        attempt: &Attempt<'_>,
+        meter: &mut Meter,
+    ) -> Result<Answer, Failure> {
+        let place = &attempt.place;
+        let (status, provider_headers) = (response.status, response.headers.clone());
+        let body = response
+            .collect()
+            .await
+            .map_err(|error| error.into_failure(place.target.provider.title, host(&place.address)))?;
+        let reply = Reply { status, headers: provider_headers, body };
+        if !status.is_success() {
+            return Err(answers.failure(&reply));
+        }
+        let answered = answers.whole(&reply)?;
+        let cost = meter.answered(answered.usage, answered.body.len());
+        let mut answer = Answer::json(StatusCode::OK, answered.body);
+        self.head(&mut answer, attempt, meter, &reply.headers, cost);
+        meter.first_byte();
+        meter.finish(200, Outcome::Answered);
+        Ok(answer)
+    }
+
+    async fn stream(
+        &self,
+        response: Response,
+        answers: Answers,
+        attempt: &Attempt<'_>,
+        meter: Meter,
+    ) -> Result<Answer, Missed> {
+        let place = &attempt.place;
+        let provider_headers = response.headers.clone();
+        let translation = answers.stream(self.snapshot.bounds.max_event_bytes);
+        let source = Source::new(response, place.target.provider.title, host(&place.address).to_owned());
+        let mut stream = EventStream::new(source, translation, meter, self.gateway.closed());
+        match stream.read_ahead(self.snapshot.bounds.stream_header_wait).await {
+            Ok(Ahead::Content | Ahead::Waiting) => {}
+            Err(failure) => {
+                let mut meter = stream.into_meter();
+                meter.failed(failure.kind);
+                return Err(Box::new((failure, meter)));
+            }
+        }
+        let mut answer = sse_answer();
+        self.head(&mut answer, attempt, stream.meter(), &provider_headers, None);
+        answer.body = AnswerBody::Stream(Box::new(stream));
+        Ok(answer)
+    }
+
+    fn head(
+        &self,
+        answer: &mut Answer,
+        attempt: &Attempt<'_>,
+        meter: &Meter,
+        provider_headers: &HeaderMap,
+        cost: Option<tollgate_catalog::Cost>,
+    ) {
+        let facts = AnswerFacts {
+            call_id: meter.call_id(),
+            group: attempt.group,
+            served: attempt.served,
+            place: &attempt.place,
+            retries: attempt.retries,
+            max_retries: attempt.max_retries,
+            timeout: self.timeout(attempt.served),
+            elapsed: meter.elapsed(),
+            upstream: meter.upstream(),
+            cost,
+        };
+        headers::add(&mut answer.headers, &facts);
+        headers::add_provider(&mut answer.headers, provider_headers);
+    }
+
+    fn mocked(&self, mock: &serde_json::Value, attempt: &Attempt<'_>, mut meter: Meter) -> Result<Answer, Missed> {
+        let words = match mock::words(mock) {
+            Ok(words) => words,
+            Err(failure) => return Err(Box::new((failure, meter))),
+        };
+        meter.open(attempt.served, &attempt.place, 0);
+        let client = self.route.client();
+        let (mut answer, usage) = if self.context.stream {
+            let mut answer = sse_answer();
+            answer.body = AnswerBody::Whole(Bytes::from(mock::streamed(&words, client, &self.context)));
+            (answer, None)
+        } else {
+            let (body, usage) = mock::whole(&words, client, &self.context);
+            (Answer::json(StatusCode::OK, body), Some(usage))
+        };
+        let cost = meter.answered(Some(usage.unwrap_or_default()), 0);
+        self.head(&mut answer, attempt, &meter, &HeaderMap::new(), cost);
+        meter.first_byte();
+        meter.finish(200, Outcome::Answered);
+        Ok(answer)
+    }
+}
+
+/// Our name on requests that may come back to us.
+pub(crate) const HOP: &str = "x-tollgate-hop";
+
+fn sse_answer() -> Answer {
+    let mut answer = Answer::json(StatusCode::OK, Bytes::new());
+    answer.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    answer.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // nginx would collect events until its buffer is full.
+    answer.headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    answer
+}
+
+/// A mock's place: what the deployment would be, or nothing at all.
+fn mock_place(snapshot: &Snapshot, served: &Served) -> Arc<Place> {
+    let client = crate::options::ClientSide::default();
+    served.place_for(None, &client, &snapshot.catalog, &snapshot.environment).unwrap_or_else(|_| Place::nowhere(served))
+}
+
+fn host(address: &str) -> &str {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or(rest)
+}
+
+/// A provider's failure is a fact for whoever runs the gateway; a client's mistake is not.
+fn tell(failure: &Failure, served: &Served) {
+    if failure.kind.blame() != Blame::Client {
+        tracing::warn!(target: "tollgate::attempt", deployment = %served.id, kind = ?failure.kind, %failure, detail = failure.detail, "a deployment failed");
+    }
+}

@@ -1,0 +1,214 @@
+//! A streamed answer on its way to the client: pulled by the client's reading, so that a slow reader slows the
+//! provider and costs no memory. Dropped early, it closes the provider's connection and settles what was received.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::Frame;
+use tollgate_net::Response;
+use tollgate_observe::Outcome;
+use tollgate_providers::translate::AnswerStream;
+use tollgate_wire::{Failure, FailureKind};
+
+use crate::{gateway::Closed, meter::Meter};
+
+/// An idle stream gets a comment this often, so that nothing on the way takes it for dead.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// The comment.
+const COMMENT: &[u8] = b": keep-alive\n\n";
+
+/// A stream of server-sent events.
+pub struct EventStream {
+    source: Option<Source>,
+    translation: AnswerStream,
+    meter: Meter,
+    /// What the client has not been given yet.
+    out: Vec<u8>,
+    quiet: Option<Pin<Box<tokio::time::Sleep>>>,
+    closed: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+/// Where the provider's bytes come from.
+pub(crate) struct Source {
+    response: Response,
+    provider: &'static str,
+    host: String,
+}
+
+impl Source {
+    pub(crate) fn new(response: Response, provider: &'static str, host: String) -> Self {
+        Self { response, provider, host }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
+        let polled = self.response.poll_frame(context);
+        polled.map(|frame| frame.map(|data| data.map_err(|error| error.into_failure(self.provider, &self.host))))
+    }
+}
+
+/// What reading ahead has brought.
+pub(crate) enum Ahead {
+    /// Something that the client can read, or the end of a stream that went well.
+    Content,
+    /// Nothing yet.
+    Waiting,
+}
+
+impl EventStream {
+    pub(crate) fn new(source: Source, translation: AnswerStream, meter: Meter, closed: Closed) -> Self {
+        let closed = Box::pin(closed.wait());
+        Self { source: Some(source), translation, meter, out: Vec::new(), quiet: None, closed }
+    }
+
+    /// Reads until there is content, so that a failure before it can still become another attempt or a real status.
+    ///
+    /// # Errors
+    /// The provider's failure before its first content.
+    pub(crate) async fn read_ahead(&mut self, patience: Duration) -> Result<Ahead, Failure> {
+        let reading = std::future::poll_fn(|context| self.poll_content(context));
+        match tokio::time::timeout(patience, reading).await {
+            Ok(read) => read.map(|()| Ahead::Content),
+            Err(_) => Ok(Ahead::Waiting),
+        }
+    }
+
+    /// Gives the meter back when the stream came to nothing.
+    pub(crate) fn into_meter(self) -> Meter {
+        self.meter
+    }
+
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    fn poll_content(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        while !self.translation.progress().content && !self.translation.progress().done {
+            let Some(source) = &mut self.source else { break };
+            match std::task::ready!(source.poll(context)) {
+                Some(Ok(bytes)) => self.translation.push(&bytes, &mut self.out)?,
+                Some(Err(failure)) => return Poll::Ready(Err(failure)),
+                None => {
+                    self.source = None;
+                    self.translation.finish(&mut self.out)?;
+                }
+            }
+            self.meter.progress(*self.translation.progress());
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// One step: reads what is there, and says whether the stream is over.
+    fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<bool> {
+        if self.translation.progress().done {
+            self.end(context);
+            return Poll::Ready(true);
+        }
+        let Some(source) = &mut self.source else {
+            // Closed in order without a last word.
+            let finished = self.translation.finish(&mut self.out);
+            return Poll::Ready(self.outcome(finished));
+        };
+        let read = match std::task::ready!(source.poll(context)) {
+            Some(Ok(bytes)) => self.translation.push(&bytes, &mut self.out),
+            Some(Err(failure)) => Err(failure),
+            None => {
+                self.source = None;
+                Ok(())
+            }
+        };
+        self.meter.progress(*self.translation.progress());
+        Poll::Ready(self.outcome(read))
+    }
+
+    fn outcome(&mut self, read: Result<(), Failure>) -> bool {
+        let Err(failure) = read else { return false };
+        self.source = None;
+        self.meter.failed(failure.kind);
+        self.translation.fail(&failure, &mut self.out);
+        self.meter.finish(200, Outcome::Failed(failure.kind));
+        true
+    }
+
+    /// The provider has said its last word: money first, then the client's last bytes.
+    fn end(&mut self, context: &mut Context<'_>) {
+        // Its connection is worth keeping if the end of its body is already here.
+        while let Some(source) = &mut self.source {
+            match source.poll(context) {
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(_) | Poll::Pending => self.source = None,
+            }
+        }
+        let progress = *self.translation.progress();
+        let bytes = usize::try_from(progress.output_bytes).unwrap_or(usize::MAX);
+        let cost = self.meter.answered(progress.usage, bytes);
+        self.translation.close(cost.map(tollgate_catalog::Cost::usd_f64), &mut self.out);
+        self.meter.finish(200, Outcome::Answered);
+    }
+
+    fn is_over(&self) -> bool {
+        self.meter.is_finished()
+    }
+
+    /// The gateway goes down: the stream ends in-band, in its own dialect.
+    fn poll_closed(&mut self, context: &mut Context<'_>) -> bool {
+        let closed = self.closed.as_mut().poll(context).is_ready();
+        if closed {
+            self.outcome(Err(Failure::new(FailureKind::Overloaded, "the gateway is shutting down; try again")));
+        }
+        closed
+    }
+
+    fn poll_quiet(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let sleep = self.quiet.get_or_insert_with(|| Box::pin(tokio::time::sleep(KEEP_ALIVE)));
+        std::task::ready!(sleep.as_mut().poll(context));
+        self.quiet = None;
+        Poll::Ready(())
+    }
+}
+
+impl http_body::Body for EventStream {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::convert::Infallible>>> {
+        let this = self.get_mut();
+        // A turn of reading is bounded by what one read of the connection brings.
+        while this.out.is_empty() && !this.is_over() {
+            match this.poll_step(context) {
+                Poll::Ready(_) => {}
+                Poll::Pending => {
+                    if this.poll_closed(context) {
+                        continue;
+                    }
+                    if this.poll_quiet(context).is_pending() {
+                        return Poll::Pending;
+                    }
+                    this.out.extend_from_slice(COMMENT);
+                }
+            }
+        }
+        if this.out.is_empty() {
+            return Poll::Ready(None);
+        }
+        this.meter.first_byte();
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from(std::mem::take(&mut this.out))))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_over() && self.out.is_empty()
+    }
+}
+
+impl std::fmt::Debug for EventStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("EventStream")
+    }
+}

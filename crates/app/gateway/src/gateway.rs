@@ -1,0 +1,151 @@
+//! The gateway: one object that everything of the journey hangs on.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use tollgate_net::Client;
+use tollgate_wire::clock::{Clock, Random};
+
+use crate::{health::Health, ledger::Ledger, snapshot::Snapshot, workers::Workers};
+
+/// What a gateway is built from; everything that waits, ticks or rolls dice comes in here.
+pub struct Parts {
+    /// All outgoing HTTP.
+    pub client: Client,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub random: Arc<dyn Random>,
+    /// The first configuration.
+    pub snapshot: Snapshot,
+    /// Where background work runs.
+    pub workers: Workers,
+}
+
+/// The gateway.
+pub struct Gateway {
+    pub(crate) client: Client,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) ledger: Ledger,
+    pub(crate) health: Health,
+    pub(crate) workers: Workers,
+    /// Of this process: tells our own requests when they come back to us.
+    pub(crate) instance: String,
+    snapshot: ArcSwap<Snapshot>,
+    draining: AtomicBool,
+    closed: Closed,
+}
+
+/// Tells streams that their time is up.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Closed {
+    flag: Arc<AtomicBool>,
+    told: Arc<tokio::sync::Notify>,
+}
+
+impl Closed {
+    /// Resolves when streams must end.
+    pub(crate) async fn wait(self) {
+        loop {
+            let told = self.told.notified();
+            tokio::pin!(told);
+            told.as_mut().enable();
+            if self.flag.load(Ordering::Acquire) {
+                return;
+            }
+            told.await;
+        }
+    }
+}
+
+impl Gateway {
+    /// A gateway of these parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let instance = format!("{:016x}", parts.random.u64());
+        Arc::new(Self {
+            client: parts.client,
+            clock: parts.clock,
+            random: parts.random,
+            ledger: Ledger::default(),
+            health: Health::default(),
+            workers: parts.workers,
+            instance,
+            snapshot: ArcSwap::from_pointee(parts.snapshot),
+            draining: AtomicBool::new(false),
+            closed: Closed::default(),
+        })
+    }
+
+    /// The configuration as it is now. Read once per call.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Puts a new configuration in place; calls in flight keep theirs.
+    pub fn swap(&self, snapshot: Snapshot) {
+        self.snapshot.store(Arc::new(snapshot));
+    }
+
+    /// Readiness fails from now on.
+    pub fn start_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Streams that still run end now, each with an error event of its dialect.
+    pub fn end_streams(&self) {
+        self.closed.flag.store(true, Ordering::Release);
+        self.closed.told.notify_waiters();
+    }
+
+    pub(crate) fn closed(&self) -> Closed {
+        self.closed.clone()
+    }
+
+    /// The gateway is on its way down.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Where background work runs.
+    #[must_use]
+    pub fn workers(&self) -> &Workers {
+        &self.workers
+    }
+
+    /// What was used and spent since the start.
+    #[must_use]
+    pub fn totals(&self) -> crate::Totals {
+        self.ledger.totals()
+    }
+
+    pub(crate) fn now_unix(&self) -> u64 {
+        self.clock.unix().as_secs()
+    }
+
+    pub(crate) fn uuid_v4(&self) -> uuid::Uuid {
+        let mut bytes = [0; 16];
+        self.random.fill(&mut bytes);
+        uuid::Builder::from_random_bytes(bytes).into_uuid()
+    }
+
+    pub(crate) fn uuid_v7(&self) -> uuid::Uuid {
+        let mut bytes = [0; 10];
+        self.random.fill(&mut bytes);
+        let millis = u64::try_from(self.clock.unix().as_millis()).unwrap_or(u64::MAX);
+        uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid()
+    }
+
+    pub(crate) fn since(&self, start: Duration) -> Duration {
+        self.clock.monotonic().saturating_sub(start)
+    }
+}

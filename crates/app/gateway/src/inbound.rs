@@ -1,0 +1,70 @@
+//! What a client wants, in its own words.
+
+use bytes::Bytes;
+use http::HeaderMap;
+use tollgate_providers::{
+    codec::ClientDialect,
+    dialects::openai::{CHAT_CLIENT, COMPLETIONS_CLIENT},
+    translate::Operation,
+};
+
+/// The routes that call models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// `/chat/completions`.
+    ChatCompletions,
+    /// `/completions`.
+    Completions,
+    /// `/embeddings`.
+    Embeddings,
+}
+
+impl Route {
+    /// The path, as error messages name it.
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "/chat/completions",
+            Self::Completions => "/completions",
+            Self::Embeddings => "/embeddings",
+        }
+    }
+
+    /// The member without which a request is none.
+    #[must_use]
+    pub(crate) const fn required(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "messages",
+            Self::Completions => "prompt",
+            Self::Embeddings => "input",
+        }
+    }
+
+    pub(crate) const fn operation(self) -> Operation {
+        match self {
+            Self::ChatCompletions => Operation::Chat,
+            Self::Completions => Operation::Completions,
+            Self::Embeddings => Operation::Embeddings,
+        }
+    }
+
+    pub(crate) fn client(self) -> &'static dyn ClientDialect {
+        match self {
+            Self::Completions => &COMPLETIONS_CLIENT,
+            Self::ChatCompletions | Self::Embeddings => &CHAT_CLIENT,
+        }
+    }
+}
+
+/// One request of a client, read to its end.
+#[derive(Clone, Debug)]
+pub struct Inbound {
+    /// What it asks for.
+    pub route: Route,
+    /// The model in the path (`/engines/{model}/…`), which goes before the body's.
+    pub path_model: Option<String>,
+    /// The request's headers.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+}

@@ -1,0 +1,243 @@
+//! The way of one call, top to bottom: who asks → what is asked → who answers. Every call, however it ends, leaves one
+//! record and one log line.
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use bytes::Bytes;
+use tollgate_config::ClientDisconnect;
+use tollgate_observe::Outcome;
+use tollgate_policy::{Caller, RouteClass, admit};
+use tollgate_providers::codec::AnswerContext;
+use tollgate_router::{Group, nearest};
+use tollgate_wire::{Failure, FailureKind, RawBody, json};
+
+use crate::{
+    answer::Answer,
+    caller::identify,
+    dispatch::Ask,
+    drain::Drained,
+    gateway::Gateway,
+    headers,
+    inbound::{Inbound, Route},
+    meter::Meter,
+    options,
+    snapshot::Snapshot,
+};
+
+impl Gateway {
+    /// Answers one call of a model.
+    pub async fn call(self: &Arc<Self>, inbound: Inbound) -> Answer {
+        let snapshot = self.snapshot();
+        let mut meter = Meter::start(self, inbound.route);
+        let call_id = meter.call_id().to_owned();
+        let read = self.read(&snapshot, inbound, &mut meter);
+        let ask = match read {
+            Ok(ask) => ask,
+            Err(failure) => return refuse(&failure, meter),
+        };
+        let streams = ask.context.stream;
+        let drains = ask.disconnect() != ClientDisconnect::Cancel;
+        let most = snapshot.bounds.max_draining;
+        let answering = answer(ask, meter);
+        let answered = if streams || !drains {
+            caught(answering).await
+        } else {
+            Drained::new(caught(answering), self.workers.clone(), most).await
+        };
+        answered.unwrap_or_else(|| {
+            let mut answer = Answer::failure(&Failure::bug("a call panicked"));
+            headers::common(&mut answer.headers, &call_id);
+            answer
+        })
+    }
+
+    /// The call as the gateway needs it, or why it is refused.
+    fn read(self: &Arc<Self>, snapshot: &Arc<Snapshot>, inbound: Inbound, meter: &mut Meter) -> Result<Ask, Failure> {
+        let caller = identify(snapshot, &inbound.headers)?;
+        meter.asked_by(caller);
+        admit(caller, RouteClass::Call)?;
+        let Inbound { route, path_model, headers, body } = inbound;
+        let mut body = parse(&body)?;
+        let options = options::take(&mut body, &headers)?;
+        if let Some(id) = &options.call_id {
+            meter.set_call_id(id.clone());
+        }
+        if options.mock_response.is_some() && !may_mock(snapshot, caller) {
+            let words = "`mock_response` cannot be set by a request with this key";
+            return Err(Failure::invalid(words).with_param("mock_response"));
+        }
+        check_members(route, &body)?;
+        let asked = asked_model(snapshot, route, path_model, &body)?;
+        let stream = flag(&body, "stream")?;
+        let include_usage = stream && wants_usage(snapshot, &body)?;
+        meter.asked_for(&asked, stream);
+        let id = meter.call_id().to_owned();
+        let context = AnswerContext { alias: asked, now: self.now_unix(), id, include_usage, stream };
+        Ok(Ask { gateway: Arc::clone(self), snapshot: Arc::clone(snapshot), route, body, options, context, headers })
+    }
+}
+
+/// Finds the group and asks it.
+async fn answer(mut ask: Ask, meter: Meter) -> Answer {
+    let snapshot = Arc::clone(&ask.snapshot);
+    let group = match group_for(&snapshot, ask.route, &ask.context.alias) {
+        Ok(group) => group,
+        Err(failure) => return refuse(&failure, meter),
+    };
+    if ask.context.alias.is_empty() {
+        group.name.clone_into(&mut ask.context.alias);
+    }
+    match ask.dispatch(&group, meter).await {
+        Ok(answer) => answer,
+        Err(missed) => {
+            let (mut failure, meter) = *missed;
+            hint(&mut failure, group.name);
+            refuse(&failure, meter)
+        }
+    }
+}
+
+fn refuse(failure: &Failure, mut meter: Meter) -> Answer {
+    let mut answer = Answer::failure(failure);
+    headers::common(&mut answer.headers, meter.call_id());
+    if let Some(detail) = &failure.detail {
+        tracing::error!(target: "tollgate::call", call_id = meter.call_id(), %detail, "a call was refused");
+    }
+    meter.finish(failure.http_status(), Outcome::Failed(failure.kind));
+    answer
+}
+
+/// A panic in a call is that call's failure; its meter has settled on the way.
+async fn caught<F: Future>(call: F) -> Option<F::Output> {
+    futures_util::FutureExt::catch_unwind(AssertUnwindSafe(call)).await.ok()
+}
+
+/// Strict first; on failure the lenient reader (decision 10).
+fn parse(body: &Bytes) -> Result<RawBody, Failure> {
+    let strict = match RawBody::parse(body) {
+        Ok(body) => return Ok(body),
+        Err(error) => error,
+    };
+    let refused = || Failure::invalid(format!("Invalid JSON payload: {strict}"));
+    let text =
+        std::str::from_utf8(body).map_err(|_| Failure::invalid("Invalid JSON payload: the body is not UTF-8"))?;
+    let rewritten = json::strict_from_lenient(text).ok_or_else(refused)?;
+    let read = RawBody::parse(&Bytes::from(rewritten)).map_err(|_| refused())?;
+    static TOLD: std::sync::Once = std::sync::Once::new();
+    TOLD.call_once(|| {
+        tracing::warn!(target: "tollgate::call", "a request body was not strict JSON and was read leniently; told once");
+    });
+    Ok(read)
+}
+
+/// The admin and, on a machine of one's own, anyone may ask for a mocked answer.
+fn may_mock(snapshot: &Snapshot, caller: Caller) -> bool {
+    caller == Caller::Admin || !snapshot.has_master_key()
+}
+
+/// What every provider would refuse is refused here, in `OpenAI`'s words.
+fn check_members(route: Route, body: &RawBody) -> Result<(), Failure> {
+    let required = route.required();
+    let Some(raw) = body.get(required).filter(|raw| raw.as_ref() != b"null") else {
+        let words = format!("{}: Missing required parameter: '{required}'.", route.path());
+        return Err(Failure::invalid(words).with_param(required));
+    };
+    if route == Route::ChatCompletions {
+        if raw.first() != Some(&b'[') {
+            return Err(Failure::invalid("`messages` must be a list").with_param("messages"));
+        }
+        if raw.iter().skip(1).find(|byte| !byte.is_ascii_whitespace()) == Some(&b']') {
+            return Err(Failure::invalid("`messages` must not be empty").with_param("messages"));
+        }
+    }
+    for (name, raw) in body.iter() {
+        let is_number = matches!(raw.first(), Some(b'-' | b'0'..=b'9'));
+        let value = is_number.then(|| std::str::from_utf8(raw).ok()?.parse::<f64>().ok()).flatten();
+        if is_number && !value.is_some_and(f64::is_finite) {
+            return Err(Failure::invalid(format!("`{name}` is not a number that can be used")).with_param(name));
+        }
+        if is_number && name.starts_with("max_") && value.is_some_and(|value| value < 0.0) {
+            return Err(Failure::invalid(format!("`{name}` must not be negative")).with_param(name));
+        }
+    }
+    Ok(())
+}
+
+/// Which model is asked for: forced by the configuration, else the path's, else the body's; empty when none is named.
+fn asked_model(snapshot: &Snapshot, route: Route, path: Option<String>, body: &RawBody) -> Result<String, Failure> {
+    let forced = match route {
+        Route::Embeddings => &snapshot.embedding_model,
+        Route::ChatCompletions | Route::Completions => &snapshot.completion_model,
+    };
+    if let Some(forced) = forced {
+        return Ok(forced.clone());
+    }
+    if let Some(path) = path {
+        return Ok(path);
+    }
+    if !body.has("model") {
+        return Ok(String::new());
+    }
+    body.typed::<String>("model").ok_or_else(|| Failure::invalid("`model` must be text").with_param("model"))
+}
+
+fn group_for<'s>(snapshot: &'s Snapshot, route: Route, asked: &str) -> Result<Group<'s>, Failure> {
+    let none = || {
+        Failure::new(
+            FailureKind::UnknownModel,
+            "no model is configured; start with --model <provider>/<model> or a model_list in the config",
+        )
+    };
+    if asked.is_empty() {
+        return snapshot.fleet.default_group().ok_or_else(none);
+    }
+    if let Some(group) = snapshot.fleet.find(asked) {
+        return Ok(group);
+    }
+    if snapshot.forgives_unknown_names() {
+        return snapshot.fleet.default_group().ok_or_else(none);
+    }
+    let mut words = format!(
+        "{}: Invalid model name passed in model={asked}. Call `/v1/models` to view available models for your key.",
+        route.path()
+    );
+    let near = nearest(asked, snapshot.fleet.names(), 3);
+    if !near.is_empty() {
+        words.push_str(" Did you mean ");
+        words.push_str(&near.join(", "));
+        words.push('?');
+    }
+    let mut failure = Failure::new(FailureKind::UnknownModel, words);
+    // LiteLLM's clients find the words here as well.
+    failure.provider_fields = Some(Box::new(serde_json::json!({"error": failure.message})));
+    Err(failure)
+}
+
+fn flag(body: &RawBody, name: &str) -> Result<bool, Failure> {
+    match body.get(name).map(AsRef::as_ref) {
+        None | Some(b"null" | b"false") => Ok(false),
+        Some(b"true") => Ok(true),
+        Some(_) => Err(Failure::invalid(format!("`{name}` must be true or false")).with_param(name)),
+    }
+}
+
+fn wants_usage(snapshot: &Snapshot, body: &RawBody) -> Result<bool, Failure> {
+    if !body.has("stream_options") {
+        return Ok(snapshot.always_stream_usage);
+    }
+    let options: serde_json::Map<String, serde_json::Value> = body
+        .typed("stream_options")
+        .ok_or_else(|| Failure::invalid("`stream_options` must be an object").with_param("stream_options"))?;
+    Ok(options.get("include_usage").and_then(serde_json::Value::as_bool).unwrap_or_default()
+        || snapshot.always_stream_usage)
+}
+
+/// `LiteLLM`'s hint at the setting that would have helped; clients see it in its words.
+fn hint(failure: &mut Failure, group: &str) {
+    if failure.kind == FailureKind::ContentPolicyViolation {
+        failure.message.push_str(&format!(
+            "\nmodel={group}. content_policy_fallback=None. fallbacks=None.\n\nSet 'content_policy_fallback' - \
+             https://docs.litellm.ai/docs/routing#fallbacks"
+        ));
+    }
+}

@@ -1,0 +1,32 @@
+//! The journey of a call: who asks, may they, who answers, what it cost. No HTTP framework, no sockets of its own:
+//! requests come in as [`Inbound`], answers go out as [`Answer`].
+
+mod answer;
+mod caller;
+mod deployment;
+mod dispatch;
+mod drain;
+mod event_stream;
+mod gateway;
+pub mod headers;
+mod health;
+mod inbound;
+mod journey;
+mod ledger;
+mod media;
+mod meter;
+mod mock;
+mod models;
+mod options;
+mod probe;
+mod snapshot;
+mod workers;
+
+pub use answer::{Answer, AnswerBody};
+pub use caller::identify;
+pub use event_stream::EventStream;
+pub use gateway::{Gateway, Parts};
+pub use inbound::{Inbound, Route};
+pub use ledger::Totals;
+pub use snapshot::{Environment, Snapshot, SnapshotSettings};
+pub use workers::Workers;

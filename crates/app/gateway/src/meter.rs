@@ -1,0 +1,220 @@
+//! Watches a call: every attempt is opened and settled here, and at the call's end, or its drop, exactly one
+//! [`CallRecord`] is made.
+
+use std::{sync::Arc, time::Duration};
+
+use tollgate_catalog::{Cost, cost};
+use tollgate_observe::{AttemptRecord, CallRecord, Certainty, Outcome, log_call};
+use tollgate_providers::translate::Progress;
+use tollgate_wire::{FailureKind, Usage};
+
+use crate::{
+    deployment::{Place, Served},
+    gateway::Gateway,
+    inbound::Route,
+    ledger::{Reservation, Settlement},
+};
+
+/// Bytes of text per token where the provider gives no count: what English and code come to for today's tokenizers.
+/// Errs to the high side for both; the catalog's tokenizer takes its place when it comes.
+const BYTES_PER_TOKEN: u64 = 4;
+
+/// The meter of one call.
+pub(crate) struct Meter {
+    gateway: Arc<Gateway>,
+    started: Duration,
+    record: CallRecord,
+    open: Option<OpenAttempt>,
+    finished: bool,
+}
+
+struct OpenAttempt {
+    reservation: Reservation,
+    deployment: Arc<str>,
+    place: Arc<Place>,
+    started: Duration,
+    input_bytes: u64,
+    /// The head of the provider's answer is here.
+    heard: bool,
+    progress: Progress,
+}
+
+impl Meter {
+    pub(crate) fn start(gateway: &Arc<Gateway>, route: Route) -> Self {
+        Self {
+            started: gateway.clock.monotonic(),
+            gateway: Arc::clone(gateway),
+            record: CallRecord {
+                call_id: gateway.uuid_v4().to_string(),
+                route: route.path(),
+                asked: String::new(),
+                caller: "",
+                status: 0,
+                streamed: false,
+                took: Duration::ZERO,
+                first_byte: None,
+                outcome: Outcome::ClientLeft,
+                attempts: Vec::new(),
+            },
+            open: None,
+            finished: false,
+        }
+    }
+
+    pub(crate) fn call_id(&self) -> &str {
+        &self.record.call_id
+    }
+
+    pub(crate) fn set_call_id(&mut self, id: String) {
+        self.record.call_id = id;
+    }
+
+    pub(crate) fn asked_by(&mut self, caller: tollgate_policy::Caller) {
+        self.record.caller = caller.label();
+    }
+
+    pub(crate) fn asked_for(&mut self, model: &str, streamed: bool) {
+        model.clone_into(&mut self.record.asked);
+        self.record.streamed = streamed;
+    }
+
+    /// How long the call has taken so far.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.gateway.since(self.started)
+    }
+
+    /// How long providers have been waited for so far.
+    pub(crate) fn upstream(&self) -> Duration {
+        let open = self.open.as_ref().map_or(Duration::ZERO, |open| self.gateway.since(open.started));
+        self.record.attempts.iter().map(|attempt| attempt.took).sum::<Duration>() + open
+    }
+
+    /// An attempt goes out: the first money point.
+    pub(crate) fn open(&mut self, served: &Served, place: &Arc<Place>, input_bytes: usize) {
+        self.open = Some(OpenAttempt {
+            reservation: self.gateway.ledger.open(self.gateway.uuid_v7()),
+            deployment: Arc::clone(&served.id),
+            place: Arc::clone(place),
+            started: self.gateway.clock.monotonic(),
+            input_bytes: input_bytes as u64,
+            heard: false,
+            progress: Progress::default(),
+        });
+    }
+
+    /// The head of the provider's answer is here.
+    pub(crate) fn heard(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.heard = true;
+        }
+    }
+
+    /// How far the stream is.
+    pub(crate) fn progress(&mut self, progress: Progress) {
+        if let Some(open) = &mut self.open {
+            open.progress = progress;
+        }
+    }
+
+    /// The first byte of the answer leaves for the client.
+    pub(crate) fn first_byte(&mut self) {
+        if self.record.first_byte.is_none() {
+            self.record.first_byte = Some(self.elapsed());
+        }
+    }
+
+    /// The attempt has its answer: the second money point, before the last byte reaches the client. Gives its cost.
+    pub(crate) fn answered(&mut self, usage: Option<Usage>, output_bytes: usize) -> Option<Cost> {
+        let open = self.open.take()?;
+        let (usage, certainty) = match usage {
+            Some(usage) => (usage, Certainty::Stated),
+            None => (counted(open.input_bytes, output_bytes as u64), Certainty::Counted),
+        };
+        self.settle(open, usage, certainty, Outcome::Answered)
+    }
+
+    /// The attempt failed.
+    pub(crate) fn failed(&mut self, kind: FailureKind) {
+        let Some(open) = self.open.take() else { return };
+        let (usage, certainty) = match kind {
+            // The provider refused, or was never reached: it will charge nothing.
+            _ if !may_have_cost(kind) => (Usage::default(), Certainty::Stated),
+            _ => partial(&open),
+        };
+        self.settle(open, usage, certainty, Outcome::Failed(kind));
+    }
+
+    fn settle(&mut self, mut open: OpenAttempt, usage: Usage, certainty: Certainty, outcome: Outcome) -> Option<Cost> {
+        let price = &open.place.price;
+        let priced = price.is_stated() || usage.stated_cost_nanos.is_some() || usage.is_empty();
+        let cost = priced.then(|| cost(&usage, price));
+        let settlement = Settlement { usage, cost: cost.map(Cost::money), certainty };
+        self.gateway.ledger.settle(&mut open.reservation, &settlement);
+        let attempt = AttemptRecord {
+            id: open.reservation.attempt,
+            deployment: open.deployment,
+            provider: open.place.target.provider.name,
+            model: Arc::clone(&open.place.model),
+            took: self.gateway.since(open.started),
+            usage,
+            certainty,
+            cost: settlement.cost,
+            outcome,
+        };
+        self.gateway.health.heard(&attempt);
+        self.record.attempts.push(attempt);
+        cost
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// The call is over.
+    pub(crate) fn finish(&mut self, status: u16, outcome: Outcome) {
+        if std::mem::replace(&mut self.finished, true) {
+            return;
+        }
+        self.record.status = status;
+        self.record.outcome = outcome;
+        self.record.took = self.elapsed();
+        log_call(&self.record);
+    }
+}
+
+impl Drop for Meter {
+    /// The client left, or a task was ended: what is open is settled by what was received so far.
+    fn drop(&mut self) {
+        if let Some(open) = self.open.take() {
+            let (usage, certainty) = partial(&open);
+            self.settle(open, usage, certainty, Outcome::ClientLeft);
+        }
+        // 499 is nginx's word for it; no client sees it.
+        self.finish(499, Outcome::ClientLeft);
+    }
+}
+
+/// What an attempt that broke off has used as far as we know.
+fn partial(open: &OpenAttempt) -> (Usage, Certainty) {
+    match open.progress.usage {
+        Some(usage) => (usage, Certainty::Stated),
+        None if open.heard => (counted(open.input_bytes, open.progress.output_bytes), Certainty::Counted),
+        None => (counted(open.input_bytes, 0), Certainty::Unknown),
+    }
+}
+
+fn counted(input_bytes: u64, output_bytes: u64) -> Usage {
+    Usage {
+        input: input_bytes.div_ceil(BYTES_PER_TOKEN),
+        output: output_bytes.div_ceil(BYTES_PER_TOKEN),
+        ..Usage::default()
+    }
+}
+
+/// Whether a provider may charge for an attempt that ended so.
+fn may_have_cost(kind: FailureKind) -> bool {
+    matches!(
+        kind,
+        FailureKind::Timeout | FailureKind::Connection | FailureKind::InvalidResponse | FailureKind::Internal
+    )
+}

@@ -1,0 +1,133 @@
+//! What models there are: `/models`, `/model/info`, `/model_group/info`.
+
+use serde_json::{Map, Value, json};
+use tollgate_wire::{Failure, FailureKind};
+
+use crate::{
+    deployment::{GoesTo, Served},
+    snapshot::Snapshot,
+};
+
+/// `LiteLLM` and `OpenAI` put a moment here that nobody reads; clients expect the member.
+const CREATED: u64 = 1_677_610_602;
+
+impl Snapshot {
+    /// `GET /models`: the names that clients may use. Patterns are listed as the models of their provider that the
+    /// catalog knows, or as written with `return_wildcard_routes`.
+    #[must_use]
+    pub fn models(&self, patterns_as_written: bool) -> Value {
+        let data: Vec<Value> = self.model_names(patterns_as_written).iter().map(|name| model(name)).collect();
+        json!({"data": data, "object": "list"})
+    }
+
+    /// `GET /models/{id}`.
+    ///
+    /// # Errors
+    /// 404 for a name that means nothing here.
+    pub fn model(&self, id: &str) -> Result<Value, Failure> {
+        if self.fleet.find(id).is_some() {
+            return Ok(model(id));
+        }
+        let mut failure = Failure::new(FailureKind::InvalidRequest, format!("The model `{id}` does not exist"));
+        failure.status = Some(404);
+        Err(failure.with_param("model"))
+    }
+
+    fn model_names(&self, patterns_as_written: bool) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for name in self.fleet.names() {
+            if !name.contains('*') {
+                names.push(name.to_owned());
+                continue;
+            }
+            if patterns_as_written {
+                names.push(name.to_owned());
+            }
+            let provider = name.split('/').next().unwrap_or_default();
+            if name.strip_prefix(provider) == Some("/*") {
+                names.extend(self.catalog.of_provider(provider).map(|model| format!("{provider}/{model}")));
+            } else if !patterns_as_written {
+                names.push(name.to_owned());
+            }
+        }
+        names
+    }
+
+    /// `GET /model/info`: every deployment, without secrets.
+    #[must_use]
+    pub fn model_info(&self, id: Option<&str>) -> Value {
+        let wanted = |served: &&std::sync::Arc<Served>| id.is_none_or(|id| *served.id == *id);
+        let data: Vec<Value> = self.served.iter().filter(wanted).map(|served| self.deployment_info(served)).collect();
+        json!({ "data": data })
+    }
+
+    fn deployment_info(&self, served: &Served) -> Value {
+        let mut info = self.facts_of(served);
+        info.extend(served.info.clone());
+        info.insert("id".to_owned(), served.id.as_ref().into());
+        info.insert("db_model".to_owned(), false.into());
+        json!({"model_name": served.group, "litellm_params": served.params, "model_info": info})
+    }
+
+    fn facts_of(&self, served: &Served) -> Map<String, Value> {
+        let GoesTo::Fixed(place) = &served.goes_to else { return Map::new() };
+        let provider = place.target.provider.name;
+        self.catalog.find(provider, &place.target.model).map(|model| model.raw_facts().clone()).unwrap_or_default()
+    }
+
+    /// `GET /model_group/info`: what the deployments of each group can do together.
+    #[must_use]
+    pub fn model_groups(&self, wanted: Option<&str>) -> Value {
+        let names = self.fleet.names().filter(|name| wanted.is_none_or(|wanted| wanted == *name));
+        let data: Vec<Value> = names.filter_map(|name| self.group_info(name)).collect();
+        json!({ "data": data })
+    }
+
+    fn group_info(&self, name: &str) -> Option<Value> {
+        let group = self.fleet.find(name)?;
+        let members: Vec<&Served> =
+            group.members.iter().filter_map(|index| self.served.get(*index)).map(AsRef::as_ref).collect();
+        let facts: Vec<Map<String, Value>> = members
+            .iter()
+            .map(|served| {
+                let mut facts = self.facts_of(served);
+                facts.extend(served.info.clone());
+                facts
+            })
+            .collect();
+        let mut providers: Vec<&str> = members.iter().map(|served| served.provider_name(&self.catalog)).collect();
+        providers.dedup();
+        let largest = |fact: &str| facts.iter().filter_map(|facts| facts.get(fact)?.as_f64()).reduce(f64::max);
+        let any = |fact: &str| facts.iter().any(|facts| facts.get(fact).and_then(Value::as_bool) == Some(true));
+        let mode = facts.iter().find_map(|facts| facts.get("mode")?.as_str()).unwrap_or("chat");
+        let mut info = json!({
+            "model_group": name,
+            "providers": providers,
+            "max_input_tokens": largest("max_input_tokens"),
+            "max_output_tokens": largest("max_output_tokens"),
+            "input_cost_per_token": largest("input_cost_per_token"),
+            "output_cost_per_token": largest("output_cost_per_token"),
+            "mode": mode,
+        });
+        if let Some(info) = info.as_object_mut() {
+            for ability in ABILITIES {
+                info.insert((*ability).to_owned(), any(ability).into());
+            }
+        }
+        Some(info)
+    }
+}
+
+/// Abilities that a group's entry tells (surface appendix B.13).
+const ABILITIES: &[&str] = &[
+    "supports_parallel_function_calling",
+    "supports_vision",
+    "supports_web_search",
+    "supports_url_context",
+    "supports_reasoning",
+    "supports_function_calling",
+];
+
+fn model(name: &str) -> Value {
+    json!({"id": name, "object": "model", "created": CREATED, "owned_by": "openai"})
+}

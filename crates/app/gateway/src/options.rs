@@ -1,0 +1,213 @@
+//! The gateway's own members of a request (surface chapter 4.3): read, and taken out before anything goes upstream.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::Value;
+use tollgate_providers::params::CallParams;
+use tollgate_wire::{Failure, RawBody, Secret, http::is_credential};
+
+/// Members that are ours, never a provider's. Those whose feature comes later are taken out all the same.
+const OURS: &[&str] = &[
+    "metadata",
+    "litellm_metadata",
+    "tags",
+    "fallbacks",
+    "context_window_fallbacks",
+    "content_policy_fallbacks",
+    "disable_fallbacks",
+    "max_fallbacks",
+    "include_fallback_errors",
+    "num_retries",
+    "max_retries",
+    "request_timeout",
+    "timeout",
+    "stream_timeout",
+    "caching",
+    "cache",
+    "mock_response",
+    "mock_tool_calls",
+    "mock_timeout",
+    "mock_delay",
+    "mock_testing_fallbacks",
+    "mock_testing_context_fallbacks",
+    "mock_testing_content_policy_fallbacks",
+    "mock_testing_rate_limit_error",
+    "drop_params",
+    "additional_drop_params",
+    "allowed_openai_params",
+    "guardrails",
+    "guardrail_config",
+    "policies",
+    "no-log",
+    "priority",
+    "api_key",
+    "api_base",
+    "base_url",
+    "api_version",
+    "user_config",
+    "fastest_response",
+    "litellm_call_id",
+    "litellm_session_id",
+    "litellm_trace_id",
+    "prompt_id",
+    "prompt_variables",
+    "prompt_version",
+    "enable_tag_filtering",
+    "router_settings_override",
+    "extra_headers",
+    "custom_llm_provider",
+    "success_callback",
+    "failure_callback",
+    "callbacks",
+    "litellm_logging_obj",
+    "model_info",
+    "proxy_server_request",
+    "secret_fields",
+    "ttl",
+];
+
+/// Members with which a client would choose where its request goes, or who is told of it (decision 16).
+const CLIENT_SIDE: &[&str] = &["api_base", "base_url", "api_key", "api_version", "user_config"];
+/// Members that no client may send.
+const NEVER: &[&str] = &["success_callback", "failure_callback", "callbacks"];
+
+/// What a request says to the gateway itself.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CallOptions {
+    /// About its parameters.
+    pub(crate) params: CallParams,
+    /// How long a whole answer may take, or the next byte of a stream.
+    pub(crate) timeout: Option<Duration>,
+    /// The same for streams.
+    pub(crate) stream_timeout: Option<Duration>,
+    /// How often a failed attempt is repeated.
+    pub(crate) num_retries: Option<u64>,
+    /// The answer to give without asking anyone.
+    pub(crate) mock_response: Option<Value>,
+    /// The call's id, where the client gave one.
+    pub(crate) call_id: Option<String>,
+    /// Where the client wants the call to go.
+    pub(crate) client_side: ClientSide,
+}
+
+/// What the client says about where its call goes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ClientSide {
+    pub(crate) api_base: Option<String>,
+    pub(crate) api_key: Option<Secret>,
+    pub(crate) api_version: Option<String>,
+    /// The names that were sent, for the check and the refusal.
+    pub(crate) names: Vec<&'static str>,
+}
+
+/// Reads the options and takes them out of the body.
+///
+/// # Errors
+/// 400 for a member of a wrong type, or one that no client may send.
+pub(crate) fn take(body: &mut RawBody, headers: &HeaderMap) -> Result<CallOptions, Failure> {
+    if let Some(name) = NEVER.iter().find(|name| body.has(name)) {
+        return Err(Failure::invalid(format!("`{name}` cannot be set by a request")).with_param(*name));
+    }
+    let text = |name: &str| body.typed::<String>(name);
+    let mut options = CallOptions {
+        params: CallParams {
+            drop_params: body.typed("drop_params"),
+            additional_drop_params: body.typed("additional_drop_params").unwrap_or_default(),
+            allowed_openai_params: body.typed("allowed_openai_params").unwrap_or_default(),
+            extra_headers: extra_headers(body)?,
+        },
+        timeout: seconds(body, "timeout")?.or(seconds(body, "request_timeout")?),
+        stream_timeout: seconds(body, "stream_timeout")?,
+        num_retries: whole(body, "num_retries")?,
+        mock_response: body.typed("mock_response"),
+        call_id: text("litellm_call_id"),
+        client_side: ClientSide {
+            api_base: text("api_base").or_else(|| text("base_url")),
+            api_key: text("api_key").map(Secret::new),
+            api_version: text("api_version"),
+            names: CLIENT_SIDE.iter().copied().filter(|name| body.has(name)).collect(),
+        },
+    };
+    from_headers(&mut options, headers)?;
+    body.retain(|name| !OURS.contains(&name));
+    Ok(options)
+}
+
+fn from_headers(options: &mut CallOptions, headers: &HeaderMap) -> Result<(), Failure> {
+    let number = |name: &str| -> Result<Option<f64>, Failure> {
+        let Some(value) = headers.get(name) else { return Ok(None) };
+        let parsed = value.to_str().ok().and_then(|text| text.trim().parse::<f64>().ok());
+        parsed
+            .filter(|number| number.is_finite() && *number >= 0.0)
+            .map(Some)
+            .ok_or_else(|| Failure::invalid(format!("the header `{name}` must be a number that is not negative")))
+    };
+    if let Some(limit) = number("x-litellm-timeout")? {
+        options.timeout = Some(bounded(limit));
+    }
+    if let Some(limit) = number("x-litellm-stream-timeout")? {
+        options.stream_timeout = Some(bounded(limit));
+    }
+    if let Some(retries) = number("x-litellm-num-retries")? {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a small range")]
+        let retries = retries.min(100.0) as u64;
+        options.num_retries = Some(retries);
+    }
+    if let Some(id) = headers.get("x-litellm-call-id").and_then(|value| value.to_str().ok()) {
+        options.call_id = Some(id.to_owned());
+    }
+    options.call_id = options.call_id.take().filter(|id| {
+        // It goes into headers and log lines.
+        !id.is_empty() && id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic())
+    });
+    Ok(())
+}
+
+/// Longest time that a request may ask for: a day.
+const LONGEST: f64 = 86_400.0;
+
+fn bounded(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds.clamp(0.001, LONGEST))
+}
+
+fn seconds(body: &RawBody, name: &str) -> Result<Option<Duration>, Failure> {
+    let Some(value) = body.typed::<Value>(name) else { return Ok(None) };
+    let number =
+        value.as_f64().or_else(|| value.as_str()?.trim().parse().ok()).filter(|number: &f64| number.is_finite());
+    match number {
+        Some(number) if number >= 0.0 => Ok(Some(bounded(number))),
+        _ => {
+            Err(Failure::invalid(format!("`{name}` must be a number of seconds that is not negative")).with_param(name))
+        }
+    }
+}
+
+fn whole(body: &RawBody, name: &str) -> Result<Option<u64>, Failure> {
+    if !body.has(name) {
+        return Ok(None);
+    }
+    match body.typed::<u64>(name) {
+        Some(number) => Ok(Some(number.min(100))),
+        None => Err(Failure::invalid(format!("`{name}` must be a whole number that is not negative")).with_param(name)),
+    }
+}
+
+/// The request's own headers for the provider: no credentials, nothing of the connection's.
+fn extra_headers(body: &RawBody) -> Result<Vec<(HeaderName, HeaderValue)>, Failure> {
+    let Some(Value::Object(members)) = body.typed::<Value>("extra_headers") else { return Ok(Vec::new()) };
+    let wrong =
+        |name: &str, what: &str| Failure::invalid(format!("extra_headers.{name} {what}")).with_param("extra_headers");
+    members
+        .iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(name, value)| {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let key = HeaderName::try_from(name.as_str()).map_err(|_| wrong(name, "is no name of a header"))?;
+            if is_credential(&key) || tollgate_wire::http::is_hop_by_hop(&key) || key == http::header::HOST {
+                return Err(wrong(name, "cannot be set by a request"));
+            }
+            Ok((key, HeaderValue::try_from(text).map_err(|_| wrong(name, "is no value of a header"))?))
+        })
+        .collect()
+}

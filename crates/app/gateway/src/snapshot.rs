@@ -1,0 +1,167 @@
+//! The configuration as calls see it: immutable, built once, swapped whole. A call keeps the one it began with.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use http::HeaderName;
+use tollgate_catalog::Catalog;
+use tollgate_config::{ClientDisconnect, Config};
+use tollgate_policy::KeyDigest;
+use tollgate_router::{Deployment, Fleet, FleetBuilder};
+
+use crate::deployment::{Globals, Served};
+
+/// Environment variables as they were at the start, with those of `.env` and of the configuration.
+pub type Environment = HashMap<String, String>;
+
+/// What the command line adds to a configuration.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SnapshotSettings {
+    /// The first model answers every name (`--model`).
+    pub answers_everything: bool,
+    /// The port we listen on, to catch calls to ourselves.
+    pub own_port: u16,
+    /// Print every call to a provider (`--debug`).
+    pub debug: bool,
+}
+
+/// What a bound is where nobody set one.
+pub(crate) mod defaults {
+    use std::time::Duration;
+    /// The seeds' `--request_timeout`, and what `OpenAI`'s SDKs wait.
+    pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(600);
+    /// Headers of a stream wait this long for its first content.
+    pub(crate) const STREAM_HEADER_WAIT: Duration = Duration::from_secs(15);
+    /// Largest answer of a provider that is read whole, bytes. Room for base64 pictures.
+    pub(crate) const MAX_RESPONSE_BYTES: usize = 256 << 20;
+    /// Largest event of a stream, bytes. Providers send pictures in events.
+    pub(crate) const MAX_EVENT_BYTES: usize = 32 << 20;
+    /// `LiteLLM`'s router retries this often.
+    pub(crate) const NUM_RETRIES: u64 = 2;
+    /// Whole calls whose client has left, read to their end at once.
+    pub(crate) const MAX_DRAINING_CALLS: usize = 1000;
+}
+
+/// One state of the configuration.
+pub struct Snapshot {
+    pub(crate) fleet: Fleet,
+    pub(crate) served: Vec<Arc<Served>>,
+    pub(crate) master: Option<KeyDigest>,
+    pub(crate) key_header: Option<HeaderName>,
+    pub(crate) catalog: Catalog,
+    pub(crate) environment: Arc<Environment>,
+    pub(crate) bounds: SnapshotBounds,
+    pub(crate) own_port: u16,
+    pub(crate) debug: bool,
+    pub(crate) completion_model: Option<String>,
+    pub(crate) embedding_model: Option<String>,
+    pub(crate) allow_client_side: bool,
+    pub(crate) always_stream_usage: bool,
+    pub(crate) forward_client_headers: bool,
+    pub(crate) disconnect: Option<ClientDisconnect>,
+    pub(crate) media_hosts: Vec<String>,
+    has_default_model: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SnapshotBounds {
+    pub(crate) stream_header_wait: Duration,
+    pub(crate) max_response_bytes: usize,
+    pub(crate) max_event_bytes: usize,
+    pub(crate) retries: u64,
+    pub(crate) max_draining: usize,
+}
+
+impl Snapshot {
+    /// Builds the state. What cannot be served stays in the fleet, with the reason.
+    #[must_use]
+    pub fn build(config: &Config, environment: Arc<Environment>, settings: SnapshotSettings) -> Self {
+        let catalog = Catalog::builtin();
+        let globals = Globals::of(config);
+        let served: Vec<Arc<Served>> = config
+            .models
+            .iter()
+            .map(|entry| Arc::new(Served::build(entry, &globals, &catalog, &environment)))
+            .collect();
+        let general = &config.general;
+        let master = general
+            .master_key
+            .as_ref()
+            .map(|key| key.expose().to_owned())
+            .or_else(|| environment.get("LITELLM_MASTER_KEY").cloned())
+            .filter(|key| !key.is_empty());
+        Self {
+            fleet: fleet(config, &served, settings.answers_everything),
+            served,
+            master: master.map(|key| KeyDigest::of(&key)),
+            key_header: general.litellm_key_header_name.as_ref().and_then(|name| name.parse().ok()),
+            catalog,
+            environment,
+            bounds: bounds(config),
+            own_port: settings.own_port,
+            debug: settings.debug,
+            completion_model: general.completion_model.clone(),
+            embedding_model: general.embedding_model.clone(),
+            allow_client_side: general.allow_client_side_credentials,
+            always_stream_usage: general.always_include_stream_usage,
+            forward_client_headers: general.forward_client_headers_to_llm_api,
+            disconnect: general.client_disconnect,
+            media_hosts: [&config.litellm.user_url_allowed_hosts, &general.user_url_allowed_hosts]
+                .into_iter()
+                .flatten()
+                .cloned()
+                .collect(),
+            has_default_model: general.default_model.is_some(),
+        }
+    }
+
+    /// A master key is set.
+    #[must_use]
+    pub fn has_master_key(&self) -> bool {
+        self.master.is_some()
+    }
+
+    /// Why deployments cannot be served: group, id and reason.
+    pub fn unservable(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.fleet.deployments().iter().filter_map(|one| Some((one.group.as_str(), one.unservable.as_deref()?)))
+    }
+
+    /// Unknown names go to the default group: without a master key (the seed's case), or where one is named.
+    pub(crate) fn forgives_unknown_names(&self) -> bool {
+        self.master.is_none() || self.has_default_model
+    }
+}
+
+fn fleet(config: &Config, served: &[Arc<Served>], answers_everything: bool) -> Fleet {
+    let mut builder = FleetBuilder::default();
+    for (entry, served) in config.models.iter().zip(served) {
+        builder.add(Deployment {
+            id: entry.id.clone(),
+            group: entry.model_name.clone(),
+            weight: entry.params.weight,
+            rpm: entry.rpm,
+            tpm: entry.tpm,
+            order: entry.params.order,
+            unservable: entry.unservable.clone().filter(|_| served.mock.is_none()).or_else(|| served.unservable()),
+        });
+    }
+    for alias in &config.router.model_group_alias {
+        builder.alias(alias.alias.clone(), alias.model.clone(), alias.hidden);
+    }
+    builder.default_group(config.general.default_model.clone());
+    builder.answers_everything(answers_everything);
+    builder.build()
+}
+
+fn bounds(config: &Config) -> SnapshotBounds {
+    let general = &config.general;
+    let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to what a size can be")]
+    let from_mb = general.max_response_size_mb.map(|mb| (mb.clamp(0.001, 1e6) * 1_048_576.0) as usize);
+    SnapshotBounds {
+        stream_header_wait: general.stream_header_wait.unwrap_or(defaults::STREAM_HEADER_WAIT),
+        max_response_bytes: general.max_response_bytes.map(bytes).or(from_mb).unwrap_or(defaults::MAX_RESPONSE_BYTES),
+        max_event_bytes: general.stream_buffer_bytes.map_or(defaults::MAX_EVENT_BYTES, bytes),
+        retries: config.router.num_retries.or(config.litellm.num_retries).unwrap_or(defaults::NUM_RETRIES),
+        max_draining: general.max_draining_calls.map_or(defaults::MAX_DRAINING_CALLS, bytes),
+    }
+}

@@ -1,0 +1,76 @@
+//! Every task that outlives the request it came from, started and drained in one place.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{runtime::Handle, sync::Notify};
+
+/// Where background work runs. Clones share their count.
+#[derive(Clone, Debug)]
+pub struct Workers {
+    runtime: Handle,
+    running: Arc<AtomicUsize>,
+    idle: Arc<Notify>,
+}
+
+struct Counted {
+    running: Arc<AtomicUsize>,
+    idle: Arc<Notify>,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if self.running.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.idle.notify_waiters();
+        }
+    }
+}
+
+impl Workers {
+    /// Workers on this runtime.
+    #[must_use]
+    pub fn new(runtime: Handle) -> Self {
+        Self { runtime, running: Arc::default(), idle: Arc::default() }
+    }
+
+    /// Starts a task that is waited for at shutdown.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.running.fetch_add(1, Ordering::AcqRel);
+        let counted = Counted { running: Arc::clone(&self.running), idle: Arc::clone(&self.idle) };
+        self.runtime.spawn(async move {
+            let _counted = counted;
+            task.await;
+        });
+    }
+
+    /// Starts a task that ends with the process, such as a loop.
+    pub fn spawn_loop(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(task);
+    }
+
+    /// How many tasks are waited for.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.running.load(Ordering::Acquire)
+    }
+
+    /// Waits until no task runs, at most `patience`. Says whether that was reached.
+    pub async fn drained(&self, patience: Duration) -> bool {
+        let all_ended = async {
+            loop {
+                let notified = self.idle.notified();
+                if self.running() == 0 {
+                    return;
+                }
+                notified.await;
+            }
+        };
+        tokio::time::timeout(patience, all_ended).await.is_ok()
+    }
+}
