@@ -1,0 +1,222 @@
+//! Connections: accepted within a bound, served over HTTP/1.1 and HTTP/2, drained at shutdown.
+
+use std::{convert::Infallible, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body, response::Response};
+use http::Request;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream, lookup_host},
+    sync::{Semaphore, watch},
+};
+use tokio_rustls::TlsAcceptor;
+use tollgate_gateway::{Gateway, Workers};
+
+use crate::{
+    routes::{self, App},
+    settings::{ServerBounds, ServerSettings},
+    tls,
+};
+
+/// Why the server cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Somebody else has the port.
+    #[error("port {port} on {host} is taken; stop what listens there, or choose another with --port")]
+    PortTaken {
+        /// The address.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {host}:{port}: {source}")]
+    Listen {
+        /// The address.
+        host: String,
+        /// The port.
+        port: u16,
+        /// Why.
+        source: io::Error,
+    },
+    /// The certificate or key cannot be used.
+    #[error("{path}: {what}")]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+/// A server that listens, and does not accept yet.
+pub struct BoundServer {
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    settings: Arc<ServerSettings>,
+}
+
+/// Takes the port.
+///
+/// # Errors
+/// When the port is taken, the address is none of this machine's, or the TLS files cannot be used.
+pub async fn bind(settings: ServerSettings) -> Result<BoundServer, ServeError> {
+    let tls = settings.tls.as_ref().map(tls::acceptor).transpose()?;
+    let (host, port) = (settings.host.clone(), settings.port);
+    let listening = async {
+        let address = lookup_host((host.as_str(), port)).await?.next();
+        let address = address.ok_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable))?;
+        let socket = if address.is_ipv4() { tokio::net::TcpSocket::new_v4()? } else { tokio::net::TcpSocket::new_v6()? };
+        // A restart must not wait for the last process's connections to be forgotten.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(4096)
+    };
+    match listening.await {
+        Ok(listener) => Ok(BoundServer { listener, tls, settings: Arc::new(settings) }),
+        Err(source) if source.kind() == io::ErrorKind::AddrInUse => Err(ServeError::PortTaken { host, port }),
+        Err(source) => Err(ServeError::Listen { host, port, source }),
+    }
+}
+
+impl BoundServer {
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// It speaks TLS.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Serves until `stop` says so. The first `true` drains: accepting stops, running calls get the grace, then their
+    /// streams end in-band. A second change ends at once.
+    pub async fn serve(self, gateway: Arc<Gateway>, mut stop: watch::Receiver<u8>) {
+        let router = routes::router(App { gateway: Arc::clone(&gateway), settings: Arc::clone(&self.settings) });
+        let bounds = self.settings.bounds;
+        let slots = Arc::new(Semaphore::new(bounds.max_connections));
+        let graceful = GracefulShutdown::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = accept(&self.listener, &slots) => accepted,
+                _ = stop.changed() => break,
+            };
+            let Some((stream, slot)) = accepted else { continue };
+            let connection = Connection { router: router.clone(), bounds, tls: self.tls.clone() };
+            let watcher = graceful.watcher();
+            gateway.workers().spawn_loop(async move {
+                connection.run(stream, watcher).await;
+                drop(slot);
+            });
+        }
+        drop(self.listener);
+        drain(graceful, &gateway, bounds.shutdown_grace, stop).await;
+    }
+}
+
+/// The next connection, as soon as there is room for one.
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => {
+            // Small events must leave at once.
+            let _ = stream.set_nodelay(true);
+            Some((stream, slot))
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a connection could not be accepted");
+            // Out of file descriptors: give those in use a moment to end.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            None
+        }
+    }
+}
+
+/// How long ended streams may take to hand out their last event.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+async fn drain(graceful: GracefulShutdown, gateway: &Gateway, grace: Duration, mut stop: watch::Receiver<u8>) {
+    gateway.start_draining();
+    let workers: Workers = gateway.workers().clone();
+    let all_done = async {
+        graceful.shutdown().await;
+        // Whole calls whose clients left are still read to their end, for their usage.
+        workers.drained(grace).await;
+    };
+    tokio::pin!(all_done);
+    tokio::select! {
+        () = &mut all_done => return,
+        () = tokio::time::sleep(grace) => {}
+        _ = stop.changed() => return,
+    }
+    gateway.end_streams();
+    let _ = tokio::time::timeout(LAST_WORDS, all_done).await;
+}
+
+struct Connection {
+    router: Router,
+    bounds: ServerBounds,
+    tls: Option<TlsAcceptor>,
+}
+
+impl Connection {
+    async fn run(self, stream: TcpStream, watcher: hyper_util::server::graceful::Watcher) {
+        match &self.tls {
+            None => self.http(TokioIo::new(stream), watcher).await,
+            Some(acceptor) => {
+                let handshake = acceptor.accept(stream);
+                // A failed handshake is the client's business; it sees the alert.
+                if let Ok(Ok(stream)) = tokio::time::timeout(self.bounds.header_read_timeout, handshake).await {
+                    self.http(TokioIo::new(stream), watcher).await;
+                }
+            }
+        }
+    }
+
+    async fn http<I>(&self, io: I, watcher: hyper_util::server::graceful::Watcher)
+    where
+        I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    {
+        let bounds = &self.bounds;
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(bounds.header_read_timeout.max(bounds.keepalive_timeout))
+            .max_buf_size(bounds.max_header_bytes.max(8192))
+            .half_close(false)
+            .pipeline_flush(true);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(bounds.http2_max_streams)
+            .max_pending_accept_reset_streams(bounds.http2_max_resets)
+            .max_local_error_reset_streams(bounds.http2_max_resets)
+            .max_header_list_size(u32::try_from(bounds.max_header_bytes).unwrap_or(u32::MAX))
+            // A reader that stands still holds this much of us, no more.
+            .max_send_buf_size(64 << 10)
+            .keep_alive_interval(bounds.keepalive_timeout);
+        let service = TowerToHyperService::new(self.router.clone());
+        let serving = builder.serve_connection_with_upgrades(io, service).into_owned();
+        // A connection's end, however it comes, is told by the calls on it.
+        let _ = watcher.watch(serving).await;
+    }
+}
+
+/// What the router is to hyper; written down so that a change of either shows here.
+const _: fn() = || {
+    fn is_service<S: tower::Service<Request<Body>, Response = Response, Error = Infallible>>() {}
+    is_service::<Router>();
+};

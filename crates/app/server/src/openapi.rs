@@ -1,0 +1,110 @@
+//! The API reference at `/`, and the document behind it.
+
+use axum::{
+    extract::State,
+    response::Response,
+};
+use serde_json::{Value, json};
+
+use crate::{reply, routes::App};
+
+/// A page that lists the API; made of the document, with nothing fetched from elsewhere.
+pub(crate) async fn reference(State(app): State<App>) -> Response {
+    let page = include_str!("reference.html").replace("{{ROOT}}", &app.settings.root_path);
+    reply::text("text/html; charset=utf-8", page)
+}
+
+/// `/openapi.json`.
+pub(crate) async fn document(State(app): State<App>) -> Response {
+    reply::json(&describe(&app.settings.root_path))
+}
+
+fn describe(root: &str) -> Value {
+    let mut paths = serde_json::Map::new();
+    for (path, method, tag, summary, body) in OPERATIONS {
+        let mut operation = json!({
+            "tags": [tag],
+            "summary": summary,
+            "responses": {"200": {"description": "the answer"}, "default": {"$ref": "#/components/responses/Error"}},
+        });
+        if let (Some(schema), Some(operation)) = (body, operation.as_object_mut()) {
+            let content = json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{schema}")}}});
+            operation.insert("requestBody".to_owned(), json!({"required": true, "content": content}));
+        }
+        let parameters: Vec<Value> = ["model", "id"]
+            .iter()
+            .filter(|name| path.contains(&format!("{{{name}}}")))
+            .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
+            .collect();
+        if let (false, Some(operation)) = (parameters.is_empty(), operation.as_object_mut()) {
+            operation.insert("parameters".to_owned(), parameters.into());
+        }
+        let entry = paths.entry((*path).to_owned()).or_insert_with(|| json!({}));
+        if let Some(entry) = entry.as_object_mut() {
+            entry.insert((*method).to_owned(), operation);
+        }
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {"title": "Tollgate", "version": env!("CARGO_PKG_VERSION"), "description": "One gate to every LLM."},
+        "servers": [{"url": if root.is_empty() { "/" } else { root }}],
+        "security": [{"key": []}],
+        "paths": paths,
+        "components": components(),
+    })
+}
+
+/// Path, method, group, what it does, schema of the body.
+const OPERATIONS: &[(&str, &str, &str, &str, Option<&str>)] = &[
+    ("/v1/chat/completions", "post", "chat", "A turn of a conversation, whole or streamed", Some("Chat")),
+    ("/chat/completions", "post", "chat", "The same, without /v1", Some("Chat")),
+    ("/engines/{model}/chat/completions", "post", "chat", "The same, the model in the path", Some("Chat")),
+    ("/openai/deployments/{model}/chat/completions", "post", "chat", "The same, as Azure's clients ask", Some("Chat")),
+    ("/v1/completions", "post", "completions", "Completes a text", Some("Completion")),
+    ("/completions", "post", "completions", "The same, without /v1", Some("Completion")),
+    ("/engines/{model}/completions", "post", "completions", "The same, the model in the path", Some("Completion")),
+    ("/openai/deployments/{model}/completions", "post", "completions", "The same, as Azure's clients ask", Some("Completion")),
+    ("/v1/embeddings", "post", "embeddings", "Vectors of texts", Some("Embedding")),
+    ("/embeddings", "post", "embeddings", "The same, without /v1", Some("Embedding")),
+    ("/engines/{model}/embeddings", "post", "embeddings", "The same, the model in the path", Some("Embedding")),
+    ("/openai/deployments/{model}/embeddings", "post", "embeddings", "The same, as Azure's clients ask", Some("Embedding")),
+    ("/v1/models", "get", "models", "The models that may be asked for", None),
+    ("/models", "get", "models", "The same, without /v1", None),
+    ("/v1/models/{id}", "get", "models", "One model", None),
+    ("/model/info", "get", "models", "Every deployment with its facts and prices", None),
+    ("/v1/model/info", "get", "models", "The same, with /v1", None),
+    ("/model_group/info", "get", "models", "What the deployments of each group can do", None),
+    ("/health", "get", "health", "Every deployment, healthy or not", None),
+    ("/health/liveliness", "get", "health", "Whether we are alive", None),
+    ("/health/liveness", "get", "health", "Whether we are alive", None),
+    ("/health/readiness", "get", "health", "Whether we take calls", None),
+];
+
+fn components() -> Value {
+    let text = json!({"type": "string"});
+    let number = json!({"type": "number"});
+    let flag = json!({"type": "boolean"});
+    json!({
+        "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        "responses": {"Error": {
+            "description": "what went wrong",
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+        }},
+        "schemas": {
+            "Error": {"type": "object", "required": ["error"], "properties": {"error": {
+                "type": "object",
+                "properties": {"message": text, "type": text, "param": {"type": ["string", "null"]}, "code": text},
+            }}},
+            "Chat": {"type": "object", "required": ["messages"], "additionalProperties": true, "properties": {
+                "model": text, "messages": {"type": "array", "items": {"type": "object"}}, "stream": flag,
+                "temperature": number, "max_tokens": {"type": "integer"}, "tools": {"type": "array", "items": {"type": "object"}},
+            }},
+            "Completion": {"type": "object", "required": ["prompt"], "additionalProperties": true, "properties": {
+                "model": text, "prompt": {}, "stream": flag, "max_tokens": {"type": "integer"},
+            }},
+            "Embedding": {"type": "object", "required": ["input"], "additionalProperties": true, "properties": {
+                "model": text, "input": {}, "encoding_format": text, "dimensions": {"type": "integer"},
+            }},
+        },
+    })
+}

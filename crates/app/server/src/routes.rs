@@ -1,0 +1,89 @@
+//! Every path on one screen.
+
+mod calls;
+mod health;
+mod info;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::Request,
+    middleware,
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use http::Method;
+use tollgate_gateway::{Gateway, Route};
+use tollgate_wire::{Failure, FailureKind};
+
+use crate::{cors, openapi, reply, settings::ServerSettings};
+
+/// What handlers get.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) settings: Arc<ServerSettings>,
+}
+
+/// All routes. Paths with the model in them (`/engines/{model}/…`), whose model may hold slashes, are read by
+/// [`calls::model_in_path`] where no route matches.
+pub(crate) fn router(app: App) -> Router {
+    let front = middleware::from_fn_with_state(Arc::clone(&app.settings), cors::front);
+    let routes = Router::new()
+        .route("/chat/completions", post(calls::chat_completions))
+        .route("/v1/chat/completions", post(calls::chat_completions))
+        .route("/completions", post(calls::completions))
+        .route("/v1/completions", post(calls::completions))
+        .route("/embeddings", post(calls::embeddings))
+        .route("/v1/embeddings", post(calls::embeddings))
+        .route("/models", get(info::models))
+        .route("/v1/models", get(info::models))
+        .route("/models/{*id}", get(info::model))
+        .route("/v1/models/{*id}", get(info::model))
+        .route("/model/info", get(info::model_info))
+        .route("/v1/model/info", get(info::model_info))
+        .route("/model_group/info", get(info::model_groups))
+        .route("/health", get(health::health))
+        .route("/health/liveliness", get(health::alive).options(health::alive))
+        .route("/health/liveness", get(health::alive).options(health::alive))
+        .route("/health/readiness", get(health::ready).options(health::ready))
+        .route("/", get(openapi::reference))
+        .route("/openapi.json", get(openapi::document))
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(elsewhere);
+    let prefixed = match app.settings.root_path.as_str() {
+        "" => routes.with_state(app),
+        prefix => Router::new().nest(prefix, routes.clone().with_state(app.clone())).merge(routes.with_state(app.clone())),
+    };
+    prefixed.layer(front)
+}
+
+async fn elsewhere(axum::extract::State(app): axum::extract::State<App>, request: Request) -> Response {
+    match calls::model_in_path(request.uri().path()) {
+        Some((route, model)) if request.method() == Method::POST => calls::run(app, route, Some(model), request).await,
+        Some(_) => wrong_method(request).await,
+        None => not_found(&request).into_response(),
+    }
+}
+
+fn not_found(request: &Request) -> Response {
+    let words = format!("Invalid URL ({} {}); GET / lists what there is", request.method(), request.uri().path());
+    reply::failure(&Failure::new(FailureKind::RouteNotFound, words))
+}
+
+async fn wrong_method(request: Request) -> Response {
+    let words = format!("Not allowed to {} on {}; use {}", request.method(), request.uri().path(), meant(&request));
+    let mut response = reply::failure(&Failure::new(FailureKind::MethodNotAllowed, words));
+    if let Ok(value) = meant(&request).parse() {
+        response.headers_mut().insert(http::header::ALLOW, value);
+    }
+    response
+}
+
+/// The method that a path has.
+fn meant(request: &Request) -> &'static str {
+    let path = request.uri().path();
+    let calls = [Route::ChatCompletions, Route::Completions, Route::Embeddings];
+    if calls.iter().any(|route| path.ends_with(route.path())) { "POST" } else { "GET" }
+}

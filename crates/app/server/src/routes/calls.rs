@@ -1,0 +1,78 @@
+//! The routes that call models.
+
+use axum::{
+    extract::{Request, State},
+    response::Response,
+};
+use tollgate_gateway::{Inbound, Route};
+
+use super::App;
+use crate::{body, reply};
+
+pub(crate) async fn chat_completions(State(app): State<App>, request: Request) -> Response {
+    run(app, Route::ChatCompletions, None, request).await
+}
+
+pub(crate) async fn completions(State(app): State<App>, request: Request) -> Response {
+    run(app, Route::Completions, None, request).await
+}
+
+pub(crate) async fn embeddings(State(app): State<App>, request: Request) -> Response {
+    run(app, Route::Embeddings, None, request).await
+}
+
+/// Reads the request and has it answered.
+pub(crate) async fn run(app: App, route: Route, path_model: Option<String>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let bounds = &app.settings.bounds;
+    let body = match body::read(&head.headers, body, bounds.max_body_bytes, bounds.body_read_timeout).await {
+        Ok(body) => body,
+        Err(failure) => return reply::failure(&failure),
+    };
+    reply::response(app.gateway.call(Inbound { route, path_model, headers: head.headers, body }).await)
+}
+
+/// Reads `/engines/{model}/<route>` and `/openai/deployments/{model}/<route>`, with or without `/v1` before them.
+pub(crate) fn model_in_path(path: &str) -> Option<(Route, String)> {
+    let path = path.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(path);
+    let rest = path.strip_prefix("/engines/").or_else(|| path.strip_prefix("/openai/deployments/"))?;
+    // The longer first: `/chat/completions` ends with `/completions`.
+    [Route::ChatCompletions, Route::Completions, Route::Embeddings].into_iter().find_map(|route| {
+        let model = rest.strip_suffix(route.path()).filter(|model| !model.is_empty())?;
+        Some((route, percent_decoded(model)?))
+    })
+}
+
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
+            let value = digit(bytes.next())? * 16 + digit(bytes.next())?;
+            out.push(u8::try_from(value).ok()?);
+        } else {
+            out.push(byte);
+        }
+    }
+    String::from_utf8(out).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_may_hold_the_model() {
+        let check = |path: &str, expected: Option<(Route, &str)>| {
+            let expected = expected.map(|(route, model)| (route, model.to_owned()));
+            assert_eq!(model_in_path(path), expected, "{path}");
+        };
+        check("/engines/gpt-4o/chat/completions", Some((Route::ChatCompletions, "gpt-4o")));
+        check("/openai/deployments/azure/my%20dep/completions", Some((Route::Completions, "azure/my dep")));
+        check("/v1/engines/e/embeddings", Some((Route::Embeddings, "e")));
+        check("/engines//embeddings", None);
+        check("/engines/x/files", None);
+        check("/engines/%zz/embeddings", None);
+    }
+}

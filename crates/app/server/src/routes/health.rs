@@ -1,0 +1,57 @@
+//! Whether we, and the deployments, are well.
+
+use axum::{
+    extract::{Query, State},
+    response::Response,
+};
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use serde_json::json;
+use tollgate_gateway::identify;
+
+use super::App;
+use crate::reply;
+
+#[derive(Deserialize)]
+pub(crate) struct HealthQuery {
+    #[serde(default)]
+    model: Option<String>,
+    #[serde(default)]
+    model_id: Option<String>,
+}
+
+/// `LiteLLM`'s words, which probes compare.
+pub(crate) async fn alive() -> Response {
+    reply::json(&json!("I'm alive!"))
+}
+
+pub(crate) async fn ready(State(app): State<App>) -> Response {
+    let stopping = app.gateway.is_draining();
+    let status = if stopping { "stopping" } else { "healthy" };
+    let body = json!({
+        "status": status,
+        "db": "Not connected",
+        "cache": null,
+        "litellm_version": env!("CARGO_PKG_VERSION"),
+        "success_callbacks": [],
+    });
+    let mut response = reply::json(&body);
+    if stopping {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    response
+}
+
+pub(crate) async fn health(State(app): State<App>, Query(query): Query<HealthQuery>, headers: HeaderMap) -> Response {
+    if let Err(failure) = identify(&app.gateway.snapshot(), &headers) {
+        return reply::failure(&failure);
+    }
+    let wanted = query.model_id.or(query.model);
+    let report = app.gateway.health(wanted.as_deref()).await;
+    let none_healthy = wanted.is_some() && report.get("healthy_count").and_then(serde_json::Value::as_u64) == Some(0);
+    let mut response = reply::json(&report);
+    if none_healthy {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    response
+}
