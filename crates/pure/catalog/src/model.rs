@@ -56,6 +56,12 @@ impl Model {
             response_schema: self.is("supports_response_schema"),
             vision: self.is("supports_vision"),
             prompt_caching: self.is("supports_prompt_caching"),
+            schema_parameter: self.is("supports_native_structured_output"),
+            adaptive_thinking: self.is("supports_adaptive_thinking"),
+            xhigh_effort: self.is("supports_xhigh_reasoning_effort"),
+            max_effort: self.is("supports_max_reasoning_effort"),
+            fixed_sampling: self.denies("supports_sampling_params"),
+            free_tool_choice: self.denies("supports_forced_tool_use"),
             mode: self.facts.get("mode").and_then(Value::as_str).unwrap_or_default().to_owned(),
         }
     }
@@ -91,6 +97,11 @@ impl Model {
 
     fn is(&self, flag: &str) -> bool {
         self.facts.get(flag).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    /// The source says no, which is more than saying nothing.
+    fn denies(&self, flag: &str) -> bool {
+        self.facts.get(flag).and_then(Value::as_bool) == Some(false)
     }
 
     fn tokens(&self, key: &str) -> Option<u64> {
@@ -158,6 +169,13 @@ mod tests {
         assert!(facts.known && facts.vision && !facts.tools);
         assert_eq!((facts.max_input_tokens, facts.max_output_tokens), (Some(2048), Some(4096)));
         assert_eq!(facts.mode, "chat");
+    }
+
+    #[test]
+    fn a_capability_that_is_denied_differs_from_one_that_is_not_named() {
+        let facts = model(json!({"supports_sampling_params": false, "supports_forced_tool_use": true})).facts();
+        assert!(facts.fixed_sampling && !facts.free_tool_choice);
+        assert!(!model(json!({})).facts().fixed_sampling);
     }
 
     #[test]

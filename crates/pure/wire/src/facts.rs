@@ -21,6 +21,18 @@ pub struct ModelFacts {
     pub vision: bool,
     /// The provider can cache prompts of this model on demand.
     pub prompt_caching: bool,
+    /// The model takes a JSON schema as a parameter, where others of its provider must be forced into a tool.
+    pub schema_parameter: bool,
+    /// The model decides itself how long it thinks; it takes an effort and no budget.
+    pub adaptive_thinking: bool,
+    /// The model takes the effort `xhigh`.
+    pub xhigh_effort: bool,
+    /// The model takes the effort `max`.
+    pub max_effort: bool,
+    /// The model refuses `temperature` and `top_p`.
+    pub fixed_sampling: bool,
+    /// The model refuses to be told which tool to call.
+    pub free_tool_choice: bool,
     /// What the model is for: `chat`, `completion`, `embedding`, …; empty when not known.
     pub mode: String,
 }

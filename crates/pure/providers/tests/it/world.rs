@@ -149,6 +149,12 @@ fn facts(given: Option<Value>) -> ModelFacts {
             "response_schema" => facts.response_schema = value == true,
             "vision" => facts.vision = value == true,
             "prompt_caching" => facts.prompt_caching = value == true,
+            "schema_parameter" => facts.schema_parameter = value == true,
+            "adaptive_thinking" => facts.adaptive_thinking = value == true,
+            "xhigh_effort" => facts.xhigh_effort = value == true,
+            "max_effort" => facts.max_effort = value == true,
+            "fixed_sampling" => facts.fixed_sampling = value == true,
+            "free_tool_choice" => facts.free_tool_choice = value == true,
             "mode" => facts.mode = value.as_str().unwrap_or_default().to_owned(),
             other => panic!("no such fact: {other}"),
         }
