@@ -1,4 +1,6 @@
 //! The dialects: pure functions, one folder each.
 
+pub mod anthropic;
+pub mod anthropic_complete;
 pub mod azure;
 pub mod openai;

@@ -24,6 +24,8 @@ pub struct Provider {
     pub auth: Auth,
     /// How chat is spoken, if it is.
     pub chat: Option<&'static dyn ProviderDialect>,
+    /// Chat of those models that speak another dialect than the rest; `None` for the rest.
+    pub chat_by_model: Option<ByModel>,
     /// How text completion is spoken, if it is.
     pub completions: Option<&'static dyn ProviderDialect>,
     /// How embeddings are asked for, if they are: path below the base URL, in `OpenAI`'s shape.
@@ -80,6 +82,8 @@ pub enum StreamUsage {
     Never,
 }
 
+/// The dialect of a model that speaks another one than its provider's others.
+pub type ByModel = fn(&Target) -> Option<&'static dyn ProviderDialect>;
 /// A change of a request that no value can say.
 pub type RequestHook = fn(&mut RawBody, &Target) -> Result<(), Failure>;
 /// A change of an answer, or of one chunk of a streamed answer, that no value can say.
@@ -142,6 +146,7 @@ pub const OPENAI_COMPATIBLE: Provider = Provider {
     key: KeyNeed::Required,
     auth: Auth::Bearer,
     chat: Some(&openai::CHAT),
+    chat_by_model: None,
     completions: None,
     embeddings: Some("/embeddings"),
     chat_path: "/chat/completions",

@@ -129,7 +129,7 @@ pub fn resolve(settings: TargetSettings, around: &Surroundings<'_>) -> Result<Ta
     let key = settings.api_key.or_else(|| from_env(provider.key_env).map(Secret::new));
     let token = settings
         .token
-        .or_else(|| (provider.auth == Auth::Azure).then(|| from_env(&["AZURE_AD_TOKEN"]).map(Secret::new)).flatten());
+        .or_else(|| from_env(token_env(provider.auth)).map(Secret::new));
     let credential = match (key, token) {
         (Some(key), _) => Credential::Key(key),
         (None, Some(token)) => Credential::Token(token),
@@ -157,6 +157,15 @@ pub fn resolve(settings: TargetSettings, around: &Surroundings<'_>) -> Result<Ta
         extra_body: settings.extra_body,
         params: settings.params,
     })
+}
+
+/// Environment variables that may hold a bearer token in the key's place.
+fn token_env(auth: Auth) -> &'static [&'static str] {
+    match auth {
+        Auth::Azure => &["AZURE_AD_TOKEN"],
+        Auth::Anthropic => &["ANTHROPIC_AUTH_TOKEN"],
+        Auth::Bearer | Auth::Header(_) => &[],
+    }
 }
 
 /// A second prefix that says how a model is called.

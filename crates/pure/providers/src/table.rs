@@ -11,7 +11,7 @@ macro_rules! providers {
 }
 
 providers! {
-    azure, openai, text_completion_openai,
+    anthropic, anthropic_text, azure, openai, text_completion_openai,
 }
 
 /// The provider of this name.

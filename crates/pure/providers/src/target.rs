@@ -6,6 +6,7 @@ use tollgate_wire::{Failure, FailureKind, Secret, facts::ModelFacts};
 
 use crate::{
     codec::ProviderDialect,
+    dialects::anthropic,
     provider::{Auth, Provider},
 };
 
@@ -84,7 +85,7 @@ impl Target {
     /// How chat is spoken to this target, if it is.
     #[must_use]
     pub fn chat_dialect(&self) -> Option<&'static dyn ProviderDialect> {
-        self.provider.chat
+        self.provider.chat_by_model.and_then(|choose| choose(self)).or(self.provider.chat)
     }
 
     /// The name under which error messages speak of the provider.
@@ -114,10 +115,10 @@ impl Target {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         self.authorize(&mut headers)?;
         for (name, value) in self.provider.quirks.headers {
-            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+            set_header(&mut headers, &HeaderName::from_static(name), &HeaderValue::from_static(value));
         }
         for (name, value) in &self.headers {
-            headers.insert(name, value.clone());
+            set_header(&mut headers, name, value);
         }
         Ok(headers)
     }
@@ -127,7 +128,9 @@ impl Target {
             (Credential::None, _) => return Ok(()),
             (Credential::Key(key), Auth::Header(name)) => (HeaderName::from_static(name), key.expose().to_owned()),
             (Credential::Key(key), Auth::Azure) => (HeaderName::from_static("api-key"), key.expose().to_owned()),
-            (Credential::Key(key), Auth::Anthropic) => (HeaderName::from_static("x-api-key"), key.expose().to_owned()),
+            (Credential::Key(key), Auth::Anthropic) if !anthropic::is_oauth(key) => {
+                (HeaderName::from_static("x-api-key"), key.expose().to_owned())
+            }
             (Credential::Key(key) | Credential::Token(key), _) => {
                 (header::AUTHORIZATION, format!("Bearer {}", key.expose()))
             }
@@ -142,4 +145,11 @@ impl Target {
         headers.insert(name, value);
         Ok(())
     }
+}
+
+/// Sets a header. What several sides ask for in Anthropic's list of beta features adds up; of any other header the
+/// last one counts.
+pub fn set_header(headers: &mut HeaderMap, name: &HeaderName, value: &HeaderValue) {
+    let joined = if name.as_str() == anthropic::BETA_HEADER { anthropic::join_betas(headers, value) } else { None };
+    headers.insert(name, joined.unwrap_or_else(|| value.clone()));
 }

@@ -15,7 +15,7 @@ use crate::{
     codec::{AnswerContext, ChatDecoder, ChatEncoder, ClientDialect, ProviderDialect, Wanted, Words},
     dialects::openai::{self, SplicedStream},
     params::{self, CallParams},
-    target::Target,
+    target::{Target, set_header},
 };
 
 /// What a client wants done.
@@ -99,7 +99,7 @@ fn vectors_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
 fn chat_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
     let provider = target.provider;
     let dialect = match call.operation {
-        Operation::Completions => provider.completions.or(provider.chat),
+        Operation::Completions => provider.completions.or_else(|| target.chat_dialect()),
         _ => target.chat_dialect().or(provider.completions),
     };
     let Some(dialect) = dialect else { return Err(cannot(target, "chat")) };
@@ -154,7 +154,7 @@ impl Draft {
             Lane::Hub { request, client, dialect } => {
                 let mut outgoing = dialect.request(&request, &target)?;
                 for (name, value) in &params.extra_headers {
-                    outgoing.headers.insert(name, value.clone());
+                    set_header(&mut outgoing.headers, name, value);
                 }
                 (outgoing, Reader::Hub { request, client, dialect })
             }

@@ -1,0 +1,112 @@
+//! Anthropic's messages, as we speak them to Claude wherever it is served. The pieces are public where clouds that host
+//! Claude wrap the same words: [`request_body`], [`read_answer`], [`MessageReader`].
+
+mod betas;
+mod blocks;
+mod conversation;
+mod failure;
+mod names;
+mod request;
+mod response;
+mod stream;
+mod structured;
+mod thinking;
+mod tools;
+mod usage;
+
+use http::Method;
+use serde_json::Value;
+use tollgate_wire::{
+    Failure, RawBody,
+    chat::{ChatRequest, ChatResponse},
+    http::{Outgoing, Reply},
+};
+
+pub use betas::{BETA_HEADER, is_oauth, join as join_betas};
+pub use failure::{failure, in_band};
+pub use request::request_body;
+pub use response::read_answer;
+pub use stream::MessageReader;
+
+use crate::{
+    codec::{ChatDecoder, ProviderDialect, Wanted, Words},
+    dialects::anthropic_complete,
+    target::Target,
+};
+
+/// The dialect of `/v1/messages`.
+pub static MESSAGES: Messages = Messages;
+
+/// See [`MESSAGES`].
+#[derive(Debug)]
+pub struct Messages;
+
+impl ProviderDialect for Messages {
+    fn words(&self) -> Words {
+        Words::AnthropicMessages
+    }
+
+    fn wants(&self, request: &ChatRequest, _target: &Target) -> Vec<Wanted> {
+        request.messages.iter().flat_map(|message| blocks::wanted(&message.parts)).collect()
+    }
+
+    fn request(&self, request: &ChatRequest, target: &Target) -> Result<Outgoing, Failure> {
+        let mut body = request_body(request, target)?;
+        body.insert("model".to_owned(), target.model.as_str().into());
+        if request.stream {
+            body.insert("stream".to_owned(), Value::Bool(true));
+        }
+        let mut headers = target.request_headers()?;
+        betas::add(&mut headers, &betas::needed(&body, target));
+        let body = RawBody::from_map(&body).to_bytes();
+        Ok(Outgoing { method: Method::POST, url: url(target, target.provider.chat_path), headers, body })
+    }
+
+    fn response(&self, reply: &Reply, request: &ChatRequest, target: &Target) -> Result<ChatResponse, Failure> {
+        read_answer(&reply.body, request, target)
+    }
+
+    fn decoder(&self, request: &ChatRequest, target: &Target) -> Box<dyn ChatDecoder> {
+        Box::new(MessageReader::new(request, target))
+    }
+
+    fn failure(&self, reply: &Reply, target: &Target) -> Failure {
+        failure(reply, target)
+    }
+}
+
+/// The address for `path`. Bases are found in the wild with and without the version.
+pub(super) fn url(target: &Target, path: &str) -> String {
+    match (target.base_url.strip_suffix("/v1"), path.strip_prefix("/v1")) {
+        (Some(_), Some(rest)) => target.url(rest),
+        _ => target.url(path),
+    }
+}
+
+/// `OpenAI`'s parameters that every Claude takes.
+const TAKES: &[&str] = &[
+    "stop",
+    "max_tokens",
+    "max_completion_tokens",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "response_format",
+    "user",
+    "web_search_options",
+    "extra_headers",
+];
+
+/// Whether a Claude takes this parameter of `OpenAI`'s.
+#[must_use]
+pub fn takes(name: &str, target: &Target) -> bool {
+    if anthropic_complete::of_model(target).is_some() {
+        return anthropic_complete::TAKES.contains(&name);
+    }
+    match name {
+        // Whoever serves a Claude under a name of his own must be able to make it think.
+        "thinking" | "reasoning_effort" => !target.facts.known || target.facts.reasoning,
+        "temperature" | "top_p" => !target.facts.fixed_sampling,
+        _ => TAKES.contains(&name),
+    }
+}
