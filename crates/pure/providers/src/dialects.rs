@@ -4,3 +4,4 @@ pub mod anthropic;
 pub mod anthropic_complete;
 pub mod azure;
 pub mod openai;
+pub mod snowflake;

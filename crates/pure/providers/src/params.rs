@@ -102,6 +102,7 @@ fn drop_null_params(body: &mut RawBody) {
 }
 
 fn refuse_unsupported(body: &mut RawBody, target: &Target, call: &CallParams) -> Result<(), Failure> {
+    drop_unmissed(body, target);
     let refused: Vec<String> = body
         .iter()
         .map(|(name, _)| name)
@@ -121,6 +122,16 @@ fn refuse_unsupported(body: &mut RawBody, target: &Target, call: &CallParams) ->
         body.remove(name);
     }
     Ok(())
+}
+
+/// Parameters that nobody misses go without a word: who asked, and one answer, which clients say by habit.
+fn drop_unmissed(body: &mut RawBody, target: &Target) {
+    if body.has("user") && !takes(target, "user") {
+        body.remove("user");
+    }
+    if body.get("n").is_some_and(|raw| raw.as_ref() == b"1") && !takes(target, "n") {
+        body.remove("n");
+    }
 }
 
 /// Whether the provider takes this parameter of `OpenAI`'s.

@@ -1,19 +1,29 @@
 //! The row: everything about a provider that a value can say.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tollgate_wire::{Failure, RawBody};
 
-use crate::{codec::ProviderDialect, dialects::openai, target::Target};
+use crate::{
+    codec::ProviderDialect,
+    dialects::openai,
+    params::CallParams,
+    target::{self, Target},
+};
 
 /// One provider. A new one is one file in `table/`, its name in `table.rs`, one fixture folder.
 #[derive(Debug)]
 pub struct Provider {
     /// The prefix in model strings, `groq` in `groq/llama-3`.
     pub name: &'static str,
+    /// Other prefixes that mean it.
+    pub aliases: &'static [&'static str],
     /// How errors name it: `<title>Exception`. `LiteLLM` capitalises the name (`Fireworks_ai`), clients grep for it.
     pub title: &'static str,
-    /// Where it lives; empty when every customer has an address of his own and `api_base` must be given.
+    /// Where it lives; empty when every customer has an address of his own and `api_base` must be given. `{NAME}` stands
+    /// for the value of an environment variable.
     pub base_url: &'static str,
+    /// What every base URL ends with; added where a customer left it out.
+    pub base_suffix: &'static str,
     /// Environment variables that may hold the address, first one wins.
     pub base_env: &'static [&'static str],
     /// Environment variables that may hold the key, first one wins.
@@ -34,6 +44,8 @@ pub struct Provider {
     pub chat_path: &'static str,
     /// Path of text completion below the base URL.
     pub completions_path: &'static str,
+    /// The whole address of a path.
+    pub address: Address,
     /// Where it differs from its dialect.
     pub quirks: Quirks,
 }
@@ -56,6 +68,10 @@ pub enum Auth {
     Header(&'static str),
     /// `api-key` for keys, Bearer for Entra tokens.
     Azure,
+    /// `api-key` at Azure's own hosts, Bearer at those of single models.
+    AzureFoundry,
+    /// Bearer, and a header that says which kind of token it is: `pat/<token>` or a signed key pair.
+    Snowflake,
     /// `x-api-key` for keys, Bearer with the OAuth beta header for OAuth tokens.
     Anthropic,
 }
@@ -78,16 +94,38 @@ pub enum Supported {
 pub enum StreamUsage {
     /// Always, so that every stream is billed by the provider's own count; what the client did not ask for is swallowed.
     Ask,
+    /// Where the client asks: the provider is not known to take `stream_options`, or reports without being asked.
+    IfAsked,
     /// Never: the provider refuses `stream_options`, or reports without being asked.
     Never,
 }
 
 /// The dialect of a model that speaks another one than its provider's others.
 pub type ByModel = fn(&Target) -> Option<&'static dyn ProviderDialect>;
+/// How an answer by a JSON schema is asked for.
+#[derive(Clone, Copy, Debug)]
+pub enum JsonSchema {
+    /// With `response_format`, as `OpenAI` does it.
+    Native,
+    /// With a tool that must be called, on targets for which this says so; its arguments are the answer.
+    ByTool(fn(&Target) -> bool),
+}
+
+/// What of a request its answer must be read by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// The client offered tools.
+    pub tools: bool,
+    /// The schema of the answer went out as a tool.
+    pub json_tool: bool,
+}
+
+/// The whole address of a path below the base URL.
+pub type Address = fn(&Target, &str) -> String;
 /// A change of a request that no value can say.
-pub type RequestHook = fn(&mut RawBody, &Target) -> Result<(), Failure>;
+pub type RequestHook = fn(&mut RawBody, &Target, &CallParams) -> Result<(), Failure>;
 /// A change of an answer, or of one chunk of a streamed answer, that no value can say.
-pub type AnswerHook = fn(&mut Map<String, Value>);
+pub type AnswerHook = fn(&mut RawBody, Asked);
 
 /// Where a provider differs from its dialect.
 #[derive(Clone, Copy, Debug)]
@@ -104,8 +142,18 @@ pub struct Quirks {
     pub says_stream_false: bool,
     /// The `developer` role is sent as `system`.
     pub developer_as_system: bool,
+    /// Contents that are lists of texts only are sent as one text.
+    pub joins_texts: bool,
+    /// Anthropic's marks for prompt caching are left in; elsewhere they are unknown members, which `OpenAI` refuses.
+    pub keeps_cache_control: bool,
+    /// How an answer by a JSON schema is asked for.
+    pub json_schema: JsonSchema,
+    /// Vectors are fetched as base64, a third of the size, whatever the client wants to see.
+    pub base64_vectors: bool,
     /// Headers that every request carries.
     pub headers: &'static [(&'static str, &'static str)],
+    /// Headers whose values an environment variable may give: variable and header.
+    pub header_env: &'static [(&'static str, &'static str)],
     /// Members that every request carries: name and raw JSON.
     pub fixed: &'static [(&'static str, &'static str)],
     /// Put before a model name that has no `/`.
@@ -116,31 +164,44 @@ pub struct Quirks {
     pub answer: Option<AnswerHook>,
     /// What else must change in a chunk of a stream.
     pub chunk: Option<AnswerHook>,
+    /// How an error in a stream is told, from its message and the whole error.
+    pub in_band: Option<fn(&str, &Value) -> String>,
 }
+
+/// For [`Quirks::rename`] of providers that know only the older name.
+pub const MAX_TOKENS_ONLY: &[(&str, &str)] = &[("max_completion_tokens", "max_tokens")];
 
 impl Quirks {
     /// No difference.
     pub const NONE: Self = Self {
-        supported: Supported::All,
+        supported: Supported::ByModel(openai::compatible_takes),
         rename: &[],
         drop: &[],
-        stream_usage: StreamUsage::Ask,
+        stream_usage: StreamUsage::IfAsked,
         says_stream_false: false,
         developer_as_system: true,
+        joins_texts: false,
+        keeps_cache_control: false,
+        json_schema: JsonSchema::Native,
+        base64_vectors: false,
         headers: &[],
+        header_env: &[],
         fixed: &[],
         model_prefix: "",
         request: None,
         answer: None,
         chunk: None,
+        in_band: None,
     };
 }
 
 /// What most rows start from: `OpenAI`'s dialect at another address.
 pub const OPENAI_COMPATIBLE: Provider = Provider {
     name: "",
+    aliases: &[],
     title: "",
     base_url: "",
+    base_suffix: "",
     base_env: &[],
     key_env: &[],
     key: KeyNeed::Required,
@@ -151,5 +212,6 @@ pub const OPENAI_COMPATIBLE: Provider = Provider {
     embeddings: Some("/embeddings"),
     chat_path: "/chat/completions",
     completions_path: "/completions",
+    address: target::below_base,
     quirks: Quirks::NONE,
 };

@@ -1,6 +1,6 @@
 //! From a deployment's settings to a [`Target`]: which provider a model string means, where it lives, with which key.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use tollgate_wire::{Secret, facts::ModelFacts};
 
@@ -98,13 +98,14 @@ pub fn provider_of(settings: &TargetSettings, around: &Surroundings<'_>) -> Opti
     table::find(&name).map(|provider| (provider, model.to_owned()))
 }
 
-/// The provider whose own host an address names.
+/// The provider whose own host an address names. Hosts of our own network name nobody.
 fn by_host(address: &str) -> Option<&'static Provider> {
-    let host = host_of(address)?;
+    let host = host_of(address).filter(|_| address.starts_with("https://"))?;
     table::ALL.iter().copied().find(|provider| host_of(provider.base_url) == Some(host))
 }
 
-fn host_of(address: &str) -> Option<&str> {
+/// The host that an address names.
+pub(crate) fn host_of(address: &str) -> Option<&str> {
     let rest = address.split_once("://")?.1;
     let host = rest.split(['/', '?', ':']).next()?;
     (!host.is_empty()).then_some(host)
@@ -124,12 +125,10 @@ pub fn resolve(settings: TargetSettings, around: &Surroundings<'_>) -> Result<Ta
         .api_base
         .filter(|base| !base.is_empty())
         .or_else(|| from_env(provider.base_env))
-        .or_else(|| (!provider.base_url.is_empty()).then(|| provider.base_url.to_owned()));
+        .or_else(|| own_address(provider, around));
     let Some(base_url) = base_url else { return Err(Unservable::NoAddress(provider.name, provider.base_env)) };
     let key = settings.api_key.or_else(|| from_env(provider.key_env).map(Secret::new));
-    let token = settings
-        .token
-        .or_else(|| from_env(token_env(provider.auth)).map(Secret::new));
+    let token = settings.token.or_else(|| from_env(token_env(provider.auth)).map(Secret::new));
     let credential = match (key, token) {
         (Some(key), _) => Credential::Key(key),
         (None, Some(token)) => Credential::Token(token),
@@ -146,13 +145,13 @@ pub fn resolve(settings: TargetSettings, around: &Surroundings<'_>) -> Result<Ta
         facts: (around.facts)(provider.name, &model),
         model,
         series,
-        base_url: base_url.trim_end_matches('/').to_owned(),
+        base_url: with_suffix(&base_url, provider),
         api_version: settings.api_version.or_else(azure_version),
         credential,
         organization: settings
             .organization
             .or_else(|| (provider.name == "openai").then(|| from_env(&["OPENAI_ORGANIZATION"])).flatten()),
-        headers: settings.headers,
+        headers: with_env_headers(settings.headers, provider, around),
         defaults: settings.defaults,
         extra_body: settings.extra_body,
         params: settings.params,
@@ -164,8 +163,41 @@ fn token_env(auth: Auth) -> &'static [&'static str] {
     match auth {
         Auth::Azure => &["AZURE_AD_TOKEN"],
         Auth::Anthropic => &["ANTHROPIC_AUTH_TOKEN"],
-        Auth::Bearer | Auth::Header(_) => &[],
+        Auth::Bearer | Auth::Header(_) | Auth::AzureFoundry | Auth::Snowflake => &[],
     }
+}
+
+/// The row's address, the variables in it filled in; `None` when it has none or one of them is not set.
+fn own_address(provider: &Provider, around: &Surroundings<'_>) -> Option<String> {
+    let mut address = String::new();
+    let mut rest = provider.base_url;
+    while let Some((before, (name, after))) =
+        rest.split_once('{').and_then(|(before, after)| Some((before, after.split_once('}')?)))
+    {
+        address.push_str(before);
+        address.push_str(&(around.env)(name).filter(|value| !value.is_empty())?);
+        rest = after;
+    }
+    address.push_str(rest);
+    (!address.is_empty()).then_some(address)
+}
+
+/// The address without a slash at its end, and with what all of this provider's addresses end with.
+fn with_suffix(address: &str, provider: &Provider) -> String {
+    let address = address.trim_end_matches('/');
+    let suffix = provider.base_suffix;
+    let whole = address.ends_with(suffix) || address.contains(&format!("{suffix}/"));
+    if whole { address.to_owned() } else { format!("{address}{suffix}") }
+}
+
+/// The configuration's headers, and those that the environment gives.
+fn with_env_headers(mut headers: HeaderMap, provider: &Provider, around: &Surroundings<'_>) -> HeaderMap {
+    for (variable, name) in provider.quirks.header_env {
+        if let Some(value) = (around.env)(variable).and_then(|value| HeaderValue::try_from(value).ok()) {
+            headers.entry(HeaderName::from_static(name)).or_insert(value);
+        }
+    }
+    headers
 }
 
 /// A second prefix that says how a model is called.

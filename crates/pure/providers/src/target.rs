@@ -6,7 +6,7 @@ use tollgate_wire::{Failure, FailureKind, Secret, facts::ModelFacts};
 
 use crate::{
     codec::ProviderDialect,
-    dialects::anthropic,
+    dialects::{anthropic, azure},
     provider::{Auth, Provider},
 };
 
@@ -123,11 +123,23 @@ impl Target {
         Ok(headers)
     }
 
+    /// Whether the address is one of these hosts, or below one of them.
+    pub(crate) fn is_at(&self, hosts: &[&str]) -> bool {
+        let host = crate::resolve::host_of(&self.base_url).unwrap_or_default();
+        hosts.iter().any(|known| host.strip_suffix(known).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
+    }
+
     fn authorize(&self, headers: &mut HeaderMap) -> Result<(), Failure> {
+        if let (Credential::Key(key), Auth::Snowflake) = (&self.credential, self.provider.auth) {
+            return crate::dialects::snowflake::authorize(key, headers);
+        }
         let (name, value) = match (&self.credential, self.provider.auth) {
             (Credential::None, _) => return Ok(()),
             (Credential::Key(key), Auth::Header(name)) => (HeaderName::from_static(name), key.expose().to_owned()),
             (Credential::Key(key), Auth::Azure) => (HeaderName::from_static("api-key"), key.expose().to_owned()),
+            (Credential::Key(key), Auth::AzureFoundry) if self.is_at(azure::HOSTS) => {
+                (HeaderName::from_static("api-key"), key.expose().to_owned())
+            }
             (Credential::Key(key), Auth::Anthropic) if !anthropic::is_oauth(key) => {
                 (HeaderName::from_static("x-api-key"), key.expose().to_owned())
             }
@@ -135,16 +147,18 @@ impl Target {
                 (header::AUTHORIZATION, format!("Bearer {}", key.expose()))
             }
         };
-        let mut value = HeaderValue::try_from(value).map_err(|_| {
-            Failure::new(
-                FailureKind::Misconfigured,
-                "the deployment's api_key holds a character that no header can carry",
-            )
-        })?;
-        value.set_sensitive(true);
-        headers.insert(name, value);
+        headers.insert(name, secret_value(&value)?);
         Ok(())
     }
+}
+
+/// A header's value that must not be printed.
+pub(crate) fn secret_value(text: &str) -> Result<HeaderValue, Failure> {
+    let mut value = HeaderValue::try_from(text).map_err(|_| {
+        Failure::new(FailureKind::Misconfigured, "the deployment's api_key holds a character that no header can carry")
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// Sets a header. What several sides ask for in Anthropic's list of beta features adds up; of any other header the
@@ -152,4 +166,10 @@ impl Target {
 pub fn set_header(headers: &mut HeaderMap, name: &HeaderName, value: &HeaderValue) {
     let joined = if name.as_str() == anthropic::BETA_HEADER { anthropic::join_betas(headers, value) } else { None };
     headers.insert(name, joined.unwrap_or_else(|| value.clone()));
+}
+
+/// The address that most rows give a path: [`Target::url`].
+#[must_use]
+pub fn below_base(target: &Target, path: &str) -> String {
+    target.url(path)
 }

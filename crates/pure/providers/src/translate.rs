@@ -15,6 +15,7 @@ use crate::{
     codec::{AnswerContext, ChatDecoder, ChatEncoder, ClientDialect, ProviderDialect, Wanted, Words},
     dialects::openai::{self, SplicedStream},
     params::{self, CallParams},
+    provider::Asked,
     target::{Target, set_header},
 };
 
@@ -149,7 +150,8 @@ impl Draft {
         let Self { target, context, params, lane } = self;
         let (outgoing, reader) = match lane {
             Lane::Splice { body, path, shape } => {
-                (openai::finish_request(body, path, &target, &params)?, Reader::Splice(shape))
+                let (outgoing, asked) = openai::finish_request(body, path, &target, &params)?;
+                (outgoing, Reader::Splice(shape, asked))
             }
             Lane::Hub { request, client, dialect } => {
                 let mut outgoing = dialect.request(&request, &target)?;
@@ -196,7 +198,7 @@ pub struct Answers {
 
 #[derive(Debug)]
 enum Reader {
-    Splice(Shape),
+    Splice(Shape, Asked),
     Hub { request: Box<ChatRequest>, client: &'static dyn ClientDialect, dialect: &'static dyn ProviderDialect },
 }
 
@@ -214,7 +216,7 @@ impl Answers {
     #[must_use]
     pub fn failure(&self, reply: &Reply) -> Failure {
         match &self.reader {
-            Reader::Splice(_) => openai::failure(reply, &self.target),
+            Reader::Splice(..) => openai::failure(reply, &self.target),
             Reader::Hub { dialect, .. } => dialect.failure(reply, &self.target),
         }
     }
@@ -225,12 +227,12 @@ impl Answers {
     /// When it is not an answer.
     pub fn whole(&self, reply: &Reply) -> Result<Answered, Failure> {
         match &self.reader {
-            Reader::Splice(Shape::Vectors { base64 }) => {
+            Reader::Splice(Shape::Vectors { base64 }, _) => {
                 let (body, usage) = openai::embeddings::answer(reply, &self.target, &self.context, *base64)?;
                 Ok(Answered { body, usage })
             }
-            Reader::Splice(_) => {
-                let (body, usage) = openai::spliced_answer(reply, &self.target, &self.context)?;
+            Reader::Splice(_, asked) => {
+                let (body, usage) = openai::spliced_answer(reply, &self.target, &self.context, *asked)?;
                 Ok(Answered { body, usage })
             }
             Reader::Hub { request, client, dialect } => {
@@ -244,9 +246,9 @@ impl Answers {
     #[must_use]
     pub fn stream(self, limit: usize) -> AnswerStream {
         match self.reader {
-            Reader::Splice(shape) => {
+            Reader::Splice(shape, asked) => {
                 let text = shape == Shape::Text;
-                AnswerStream::Spliced(Box::new(SplicedStream::new(self.target, self.context, limit, text)))
+                AnswerStream::Spliced(Box::new(SplicedStream::new(self.target, self.context, limit, text, asked)))
             }
             Reader::Hub { request, client, dialect } => AnswerStream::Hub(Box::new(HubStream {
                 framer: SseFramer::new(limit),

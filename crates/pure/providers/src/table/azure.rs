@@ -1,8 +1,8 @@
 //! Azure `OpenAI`.
 
 use crate::{
-    dialects::openai,
-    provider::{Auth, OPENAI_COMPATIBLE, Provider, Quirks, Supported},
+    dialects::{azure, openai},
+    provider::{Auth, JsonSchema, OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
 };
 
 /// The row.
@@ -12,9 +12,14 @@ pub static PROVIDER: Provider = Provider {
     base_env: &["AZURE_API_BASE"],
     key_env: &["AZURE_API_KEY", "AZURE_OPENAI_API_KEY"],
     auth: Auth::Azure,
+    address: azure::url,
     quirks: Quirks {
         supported: Supported::ByModel(openai::openai_takes),
+        stream_usage: StreamUsage::Ask,
         says_stream_false: true,
+        json_schema: JsonSchema::ByTool(azure::lacks_json_schema),
+        base64_vectors: true,
+        request: Some(azure::settle_request),
         ..Quirks::NONE
     },
     ..OPENAI_COMPATIBLE

@@ -2,7 +2,7 @@
 
 use crate::{
     dialects::openai,
-    provider::{OPENAI_COMPATIBLE, Provider, Quirks, Supported},
+    provider::{OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
 };
 
 /// The row.
@@ -12,6 +12,7 @@ pub static PROVIDER: Provider = Provider {
     base_url: "https://api.openai.com/v1",
     base_env: &["OPENAI_BASE_URL", "OPENAI_API_BASE"],
     key_env: &["OPENAI_API_KEY"],
-    quirks: Quirks { supported: Supported::ByModel(openai::openai_takes), ..Quirks::NONE },
+    quirks: Quirks { supported: Supported::ByModel(openai::openai_takes),
+        stream_usage: StreamUsage::Ask, ..Quirks::NONE },
     ..OPENAI_COMPATIBLE
 };

@@ -7,10 +7,11 @@ use tollgate_wire::{
     http::{Outgoing, Reply},
 };
 
-use super::{failure, message, normalise, outgoing, stream::ChunkReader, usage};
+use super::{failure, json_tool, message, normalise, outgoing, stream::ChunkReader, usage};
 use crate::{
     codec::{ChatDecoder, ProviderDialect, Words},
     params::CallParams,
+    provider::Asked,
     target::Target,
 };
 
@@ -28,22 +29,27 @@ impl ProviderDialect for Chat {
 
     fn request(&self, request: &ChatRequest, target: &Target) -> Result<Outgoing, Failure> {
         let body = RawBody::from_map(&write_request(request));
-        outgoing::finish(body, target.provider.chat_path, target, &CallParams::default())
+        outgoing::finish(body, target.provider.chat_path, target, &CallParams::default()).map(|(outgoing, _)| outgoing)
     }
 
-    fn response(&self, reply: &Reply, _request: &ChatRequest, target: &Target) -> Result<ChatResponse, Failure> {
+    fn response(&self, reply: &Reply, request: &ChatRequest, target: &Target) -> Result<ChatResponse, Failure> {
         let invalid = |text: String| target.failure(FailureKind::InvalidResponse, text);
-        let mut body: Map<String, Value> =
-            serde_json::from_slice(&reply.body).map_err(|error| invalid(format!("the answer is no JSON: {error}")))?;
-        if let Some(error) = body.get("error").filter(|error| !error.is_null()) {
-            return Err(super::splice::in_band(error, target));
+        let mut raw =
+            RawBody::parse(&reply.body).map_err(|error| invalid(format!("the answer is no JSON: {error}")))?;
+        if let Some(error) = raw.typed::<Value>("error") {
+            return Err(super::splice::in_band(&error, target));
         }
+        let asked = asked(request, target);
         if let Some(hook) = target.provider.quirks.answer {
-            hook(&mut body);
+            hook(&mut raw, asked);
         }
+        let mut body = raw.to_map();
         let Some(Value::Array(mut choices)) = body.remove("choices") else {
             return Err(invalid("the answer has no choices".to_owned()));
         };
+        if asked.json_tool {
+            json_tool::unwrap(&mut choices);
+        }
         normalise::choices(&mut choices);
         let text = |value: Option<Value>| value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
         let id = text(body.remove("id"));
@@ -62,13 +68,19 @@ impl ProviderDialect for Chat {
         })
     }
 
-    fn decoder(&self, _request: &ChatRequest, target: &Target) -> Box<dyn ChatDecoder> {
-        Box::new(ChunkReader::new(target.clone()))
+    fn decoder(&self, request: &ChatRequest, target: &Target) -> Box<dyn ChatDecoder> {
+        Box::new(ChunkReader::new(target.clone(), asked(request, target)))
     }
 
     fn failure(&self, reply: &Reply, target: &Target) -> Failure {
         failure::failure(reply, target)
     }
+}
+
+/// What the answer to a request through the hub must be read by.
+pub(super) fn asked(request: &ChatRequest, target: &Target) -> Asked {
+    let by_schema = matches!(request.response_format, Some(ResponseFormat::JsonSchema { .. }));
+    Asked { tools: !request.tools.is_empty(), json_tool: by_schema && json_tool::stands_in(target) }
 }
 
 fn read_choice(choice: Value) -> Choice {

@@ -11,6 +11,7 @@ use super::{chat, failure, outgoing, stream::ChunkReader, usage};
 use crate::{
     codec::{ChatDecoder, ProviderDialect, Words},
     params::CallParams,
+    provider::Asked,
     target::Target,
 };
 
@@ -30,13 +31,17 @@ impl ProviderDialect for Completions {
         let mut body = chat::write_request(request);
         body.remove("messages");
         body.insert("prompt".to_owned(), chat::as_prompt(request).into());
-        outgoing::finish(RawBody::from_map(&body), target.provider.completions_path, target, &CallParams::default())
+        let path = target.provider.completions_path;
+        outgoing::finish(RawBody::from_map(&body), path, target, &CallParams::default()).map(|(outgoing, _)| outgoing)
     }
 
     fn response(&self, reply: &Reply, _request: &ChatRequest, target: &Target) -> Result<ChatResponse, Failure> {
         let invalid = |text: &str| target.failure(FailureKind::InvalidResponse, text);
-        let mut body: Map<String, Value> =
-            serde_json::from_slice(&reply.body).map_err(|_| invalid("the answer is no JSON object"))?;
+        let mut raw = RawBody::parse(&reply.body).map_err(|_| invalid("the answer is no JSON object"))?;
+        if let Some(hook) = target.provider.quirks.answer {
+            hook(&mut raw, Asked::default());
+        }
+        let mut body = raw.to_map();
         let Some(Value::Array(choices)) = body.remove("choices") else {
             return Err(invalid("the answer has no choices"));
         };
@@ -53,7 +58,7 @@ impl ProviderDialect for Completions {
     }
 
     fn decoder(&self, _request: &ChatRequest, target: &Target) -> Box<dyn ChatDecoder> {
-        Box::new(ChunkReader::new(target.clone()))
+        Box::new(ChunkReader::new(target.clone(), Asked::default()))
     }
 
     fn failure(&self, reply: &Reply, target: &Target) -> Failure {

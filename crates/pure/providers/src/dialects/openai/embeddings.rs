@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tollgate_wire::{Failure, RawBody, Usage, http::Reply};
 
 use super::splice;
-use crate::{codec::AnswerContext, target::Target};
+use crate::{codec::AnswerContext, provider::Asked, target::Target};
 
 /// The answer under the client's name for the model. `wanted_base64` says how the client asked for its vectors.
 ///
@@ -17,7 +17,7 @@ pub fn answer(
     context: &AnswerContext,
     wanted_base64: bool,
 ) -> Result<(Bytes, Option<Usage>), Failure> {
-    let (bytes, used) = splice::answer(reply, target, context)?;
+    let (bytes, used) = splice::answer(reply, target, context, Asked::default())?;
     let mut body = RawBody::parse(&bytes).map_err(|error| Failure::bug(error.to_string()))?;
     if !wanted_base64 && memchr::memmem::find(&bytes, b"\"embedding\":\"").is_some() {
         decode_vectors(&mut body);

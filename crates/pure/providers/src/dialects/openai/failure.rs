@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::time::Duration;
 use tollgate_wire::{Failure, FailureKind, http::Reply};
 
-use crate::target::Target;
+use crate::{dialects::azure, target::Target};
 
 /// Longest error text that is passed on, characters. A provider's HTML page tells nobody anything.
 const LONGEST_MESSAGE: usize = 4000;
@@ -24,6 +24,11 @@ pub fn failure(reply: &Reply, target: &Target) -> Failure {
     }
     failure.param = error.and_then(|error| error.get("param")).and_then(Value::as_str).map(str::to_owned);
     failure.retry_after = retry_after(reply);
+    failure.provider_fields = error.and_then(azure::filter_fields).map(Box::new);
+    if failure.provider_fields.is_some() {
+        // Azure blames `prompt`, a parameter of another endpoint; the fields say what was wrong with the messages.
+        failure.param = None;
+    }
     failure
 }
 

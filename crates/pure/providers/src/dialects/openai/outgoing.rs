@@ -4,34 +4,24 @@
 use http::Method;
 use tollgate_wire::{Failure, RawBody, http::Outgoing};
 
-use super::reasoning::reasoning_rules;
-use crate::{params::CallParams, provider::StreamUsage, target::Target};
+use super::{json_tool, messages, reasoning::reasoning_rules};
+use crate::{
+    params::CallParams,
+    provider::{Asked, StreamUsage},
+    target::Target,
+};
 
-/// The request for `path` with this body.
+/// The request for `path` with this body, and what its answer must be read by.
 ///
 /// # Errors
 /// When a rule of the model forbids a parameter, or the credential cannot stand in a header.
-pub fn finish(mut body: RawBody, path: &str, target: &Target, call: &CallParams) -> Result<Outgoing, Failure> {
+pub fn finish(mut body: RawBody, path: &str, target: &Target, call: &CallParams) -> Result<(Outgoing, Asked), Failure> {
     let quirks = &target.provider.quirks;
     reasoning_rules(&mut body, target, call)?;
-    for name in quirks.drop {
-        body.remove(name);
-    }
-    for (from, to) in quirks.rename {
-        body.rename(from, to);
-    }
-    if quirks.developer_as_system {
-        developer_as_system(&mut body);
-    }
-    stream_members(&mut body, target, path);
-    for (name, raw) in quirks.fixed {
-        if !body.has(name) {
-            body.set_raw(name, *raw);
-        }
-    }
+    let asked = apply_values(&mut body, target, path);
     body.set_str("model", &target.model);
     if let Some(hook) = quirks.request {
-        hook(&mut body, target)?;
+        hook(&mut body, target, call)?;
     }
     let mut headers = target.request_headers()?;
     if let Some(organization) = target.organization.as_ref().and_then(|text| text.parse().ok()) {
@@ -40,48 +30,57 @@ pub fn finish(mut body: RawBody, path: &str, target: &Target, call: &CallParams)
     for (name, value) in &call.extra_headers {
         headers.insert(name, value.clone());
     }
-    Ok(Outgoing { method: Method::POST, url: url(target, path), headers, body: body.to_bytes() })
+    let url = (target.provider.address)(target, path);
+    Ok((Outgoing { method: Method::POST, url, headers, body: body.to_bytes() }, asked))
 }
 
-/// Azure's addresses hold the deployment and the API version; everyone else's are the base and the path.
-fn url(target: &Target, path: &str) -> String {
-    crate::dialects::azure::url(target, path).unwrap_or_else(|| target.url(path))
+/// What the row says in values.
+fn apply_values(body: &mut RawBody, target: &Target, path: &str) -> Asked {
+    let quirks = &target.provider.quirks;
+    let tools = body.has("tools");
+    for name in quirks.drop {
+        body.remove(name);
+    }
+    for (from, to) in quirks.rename {
+        body.rename(from, to);
+    }
+    if quirks.developer_as_system {
+        messages::developer_as_system(body);
+    }
+    if quirks.joins_texts {
+        messages::join_texts(body);
+    }
+    if !quirks.keeps_cache_control {
+        messages::without_cache_control(body);
+    }
+    let json_tool = body.has("response_format") && json_tool::stands_in(target) && json_tool::wrap(body);
+    if quirks.base64_vectors && body.has("input") && !body.has("encoding_format") {
+        body.set_str("encoding_format", "base64");
+    }
+    stream_members(body, target, path);
+    for (name, raw) in quirks.fixed {
+        if !body.has(name) {
+            body.set_raw(name, *raw);
+        }
+    }
+    Asked { tools, json_tool }
 }
 
 fn stream_members(body: &mut RawBody, target: &Target, path: &str) {
     let quirks = &target.provider.quirks;
     let streams = body.get("stream").is_some_and(|raw| raw.as_ref() == b"true");
     let chats = path.ends_with("/chat/completions");
-    if streams && quirks.stream_usage == StreamUsage::Ask && chats {
-        body.set_raw("stream_options", r#"{"include_usage":true}"#);
-    } else if !streams || quirks.stream_usage == StreamUsage::Never {
+    match (streams, quirks.stream_usage) {
+        (true, StreamUsage::Ask) if chats => body.set_raw("stream_options", r#"{"include_usage":true}"#),
+        (true, StreamUsage::Ask | StreamUsage::IfAsked) => {}
         // `stream_options` without a stream is an error at OpenAI.
-        body.remove("stream_options");
-    }
-    if !streams && chats {
-        if quirks.says_stream_false {
-            body.set_raw("stream", "false");
-        } else {
-            body.remove("stream");
+        _ => {
+            body.remove("stream_options");
         }
+    }
+    if !streams && chats && quirks.says_stream_false {
+        body.set_raw("stream", "false");
     } else if !streams {
         body.remove("stream");
     }
-}
-
-/// `OpenAI` itself takes both words; the compatible servers know only the older one.
-fn developer_as_system(body: &mut RawBody) {
-    let Some(raw) = body.get("messages") else { return };
-    if memchr::memmem::find(raw, b"\"developer\"").is_none() {
-        return;
-    }
-    let Some(mut messages) = body.typed::<Vec<serde_json::Value>>("messages") else { return };
-    for message in &mut messages {
-        if message.get("role").and_then(serde_json::Value::as_str) == Some("developer")
-            && let Some(role) = message.get_mut("role")
-        {
-            *role = "system".into();
-        }
-    }
-    body.set("messages", &messages.into());
 }

@@ -48,8 +48,22 @@ pub fn takes(name: &str, target: &Target) -> bool {
     if is_gpt5(target) {
         return !GPT5_REFUSES.contains(&name);
     }
-    // A server of somebody else's behind `openai/` may well reason; only for models we know can we know better.
+    compatible_takes(name, target)
+}
+
+/// Whether a compatible server takes this parameter: all but `reasoning_effort` for models that do not reason. A model
+/// that the catalog does not know may well reason.
+#[must_use]
+pub fn compatible_takes(name: &str, target: &Target) -> bool {
     name != "reasoning_effort" || !target.facts.known || target.facts.reasoning
+}
+
+/// As [`compatible_takes`], but tools only for models that are not known to lack them.
+#[must_use]
+pub fn tools_by_model(name: &str, target: &Target) -> bool {
+    const TOOLS: &[&str] = &["tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"];
+    let lacks = target.facts.known && !target.facts.tools;
+    compatible_takes(name, target) && !(lacks && TOOLS.contains(&name))
 }
 
 /// Applies the rules to a request to `OpenAI` or Azure; other providers' models of these names are left alone.

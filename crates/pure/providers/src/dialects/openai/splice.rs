@@ -5,22 +5,28 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tollgate_wire::{Failure, FailureKind, RawBody, Usage, framing::sse::SseFramer, http::Reply};
 
-use super::{normalise, usage, writer};
-use crate::{codec::AnswerContext, provider::AnswerHook, target::Target, translate::Progress};
+use super::{json_tool, normalise, usage, writer};
+use crate::{codec::AnswerContext, provider::Asked, target::Target, translate::Progress};
 
 /// A whole answer under the client's name for the model, and what it used.
 ///
 /// # Errors
 /// `InvalidResponse` when a 200 does not carry an answer.
-pub fn answer(reply: &Reply, target: &Target, context: &AnswerContext) -> Result<(Bytes, Option<Usage>), Failure> {
+pub fn answer(
+    reply: &Reply,
+    target: &Target,
+    context: &AnswerContext,
+    asked: Asked,
+) -> Result<(Bytes, Option<Usage>), Failure> {
     let mut body = read(&reply.body, target)?;
     if let Some(hook) = target.provider.quirks.answer {
-        body = hooked(&body, hook);
+        hook(&mut body, asked);
     }
-    if let Some(mut choices) = body.typed::<Vec<Value>>("choices")
-        && normalise::choices(&mut choices)
-    {
-        body.set("choices", &choices.into());
+    if let Some(mut choices) = body.typed::<Vec<Value>>("choices") {
+        let unwrapped = asked.json_tool && json_tool::unwrap(&mut choices);
+        if normalise::choices(&mut choices) || unwrapped {
+            body.set("choices", &choices.into());
+        }
     }
     body.set_str("model", &context.alias);
     let used = body.get("usage").and_then(|raw| usage::read(raw));
@@ -48,6 +54,8 @@ fn read(bytes: &Bytes, target: &Target) -> Result<RawBody, Failure> {
 pub(super) fn in_band(error: &Value, target: &Target) -> Failure {
     let message =
         error.get("message").and_then(Value::as_str).or_else(|| error.as_str()).unwrap_or("the stream failed");
+    let words = target.provider.quirks.in_band.map(|words| words(message, error));
+    let message = words.as_deref().unwrap_or(message);
     let code = error.get("code").and_then(|code| code.as_u64().or_else(|| code.as_str()?.parse().ok()));
     let status = code.and_then(|code| u16::try_from(code).ok()).filter(|code| (400..600).contains(code));
     let mut failure = match status.and_then(|status| http::StatusCode::from_u16(status).ok()) {
@@ -56,12 +64,6 @@ pub(super) fn in_band(error: &Value, target: &Target) -> Failure {
     };
     failure.status = status;
     failure
-}
-
-fn hooked(body: &RawBody, hook: AnswerHook) -> RawBody {
-    let mut map: Map<String, Value> = body.to_map();
-    hook(&mut map);
-    RawBody::from_map(&map)
 }
 
 /// A streamed answer on its way through.
@@ -76,6 +78,10 @@ pub struct SplicedStream {
     /// Choices that began, and whether they ended.
     open: Vec<(u64, bool)>,
     text: bool,
+    asked: Asked,
+    json_tool: json_tool::Unwrapper,
+    /// The type of an error that came in the stream, as the provider wrote it.
+    error_type: Option<Value>,
 }
 
 /// What the chunks that we add ourselves repeat of the provider's.
@@ -88,7 +94,7 @@ struct Head {
 impl SplicedStream {
     /// A stream of chat chunks, or of text completion chunks when `text`.
     #[must_use]
-    pub fn new(target: std::sync::Arc<Target>, context: AnswerContext, limit: usize, text: bool) -> Self {
+    pub fn new(target: std::sync::Arc<Target>, context: AnswerContext, limit: usize, text: bool, asked: Asked) -> Self {
         Self {
             framer: SseFramer::new(limit),
             target,
@@ -98,6 +104,9 @@ impl SplicedStream {
             progress: Progress::default(),
             open: Vec::new(),
             text,
+            asked,
+            json_tool: json_tool::Unwrapper::default(),
+            error_type: None,
         }
     }
 
@@ -152,10 +161,11 @@ impl SplicedStream {
             self.target.failure(FailureKind::InvalidResponse, format!("an event of the stream is no JSON: '{start}'"))
         })?;
         if let Some(error) = body.typed::<Value>("error") {
+            self.error_type = Some(error.get("type").cloned().unwrap_or_default());
             return Err(in_band(&error, &self.target));
         }
         if let Some(hook) = self.target.provider.quirks.chunk {
-            body = hooked(&body, hook);
+            hook(&mut body, self.asked);
         }
         self.take_usage(&mut body);
         self.forward(body, out);
@@ -182,7 +192,8 @@ impl SplicedStream {
                 *slot = body.get(name).cloned();
             }
         }
-        if normalise::choices(&mut choices) {
+        let unwrapped = self.asked.json_tool && self.json_tool.unwrap(&mut choices);
+        if normalise::choices(&mut choices) || unwrapped {
             body.set("choices", &Value::Array(choices.clone()));
         }
         self.watch(&choices);
@@ -229,7 +240,12 @@ impl SplicedStream {
 
     /// Writes a failure as the end.
     pub fn fail(&mut self, failure: &Failure, out: &mut Vec<u8>) {
-        writer::event(&writer::error_body(failure), out);
+        let mut body = writer::error_body(failure);
+        // Status and type are for clients that have not begun to read; here the provider's own type says more.
+        if let (Some(own), Some(kind)) = (self.error_type.take(), body.pointer_mut("/error/type")) {
+            *kind = own;
+        }
+        writer::event(&body, out);
     }
 
     fn own_chunk(&self, choices: &Value, usage: Option<Map<String, Value>>, out: &mut Vec<u8>) {

@@ -1,14 +1,15 @@
 //! Reads `OpenAI`'s streamed chat into the hub.
 
+use bytes::Bytes;
 use serde_json::{Map, Value};
 use tollgate_wire::{
-    Failure, FailureKind,
+    Failure, FailureKind, RawBody,
     chat::{ChatChunk, Delta, Finish},
     framing::sse::SseFrame,
 };
 
-use super::{normalise, splice::in_band, usage};
-use crate::{codec::ChatDecoder, target::Target};
+use super::{json_tool, normalise, splice::in_band, usage};
+use crate::{codec::ChatDecoder, provider::Asked, target::Target};
 
 /// Reads chunks of chat, or of text completion: their choices have `delta` or `text`.
 pub(super) struct ChunkReader {
@@ -17,11 +18,14 @@ pub(super) struct ChunkReader {
     done: bool,
     /// Tool calls that began: choice and index.
     calls: Vec<(u64, u64)>,
+    asked: Asked,
+    json_tool: json_tool::Unwrapper,
 }
 
 impl ChunkReader {
-    pub(super) fn new(target: Target) -> Self {
-        Self { target, started: false, done: false, calls: Vec::new() }
+    pub(super) fn new(target: Target, asked: Asked) -> Self {
+        let json_tool = json_tool::Unwrapper::default();
+        Self { target, started: false, done: false, calls: Vec::new(), asked, json_tool }
     }
 
     fn choice(&mut self, choice: &Map<String, Value>, out: &mut Vec<ChatChunk>) {
@@ -88,21 +92,25 @@ impl ChatDecoder for ChunkReader {
         if data.is_empty() {
             return Ok(());
         }
-        let mut chunk: Map<String, Value> = serde_json::from_slice(data).map_err(|error| {
+        let mut body = RawBody::parse(&Bytes::copy_from_slice(data)).map_err(|error| {
             self.target.failure(FailureKind::InvalidResponse, format!("an event is no JSON: {error}"))
         })?;
-        if let Some(error) = chunk.get("error").filter(|error| !error.is_null()) {
-            return Err(in_band(error, &self.target));
+        if let Some(error) = body.typed::<Value>("error") {
+            return Err(in_band(&error, &self.target));
         }
         if let Some(hook) = self.target.provider.quirks.chunk {
-            hook(&mut chunk);
+            hook(&mut body, self.asked);
         }
+        let mut chunk = body.to_map();
         if !self.started {
             self.started = true;
             let text = |name: &str| chunk.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
             out.push(ChatChunk::Start { id: text("id"), model: text("model") });
         }
         if let Some(Value::Array(mut choices)) = chunk.remove("choices") {
+            if self.asked.json_tool {
+                self.json_tool.unwrap(&mut choices);
+            }
             normalise::choices(&mut choices);
             for choice in choices.iter().filter_map(Value::as_object) {
                 self.choice(choice, out);

@@ -1,0 +1,95 @@
+//! Changes of a request's messages that several providers need. Bodies without what is to be changed are not parsed.
+
+use memchr::memmem;
+use serde_json::{Map, Value};
+use tollgate_wire::RawBody;
+
+/// One message of a request.
+pub(crate) type Members = Map<String, Value>;
+
+/// Changes the messages with `change`, if their text holds `sign` at all.
+pub(crate) fn edit_where(body: &mut RawBody, sign: &str, mut change: impl FnMut(&mut Members)) {
+    let signed = body.get("messages").is_some_and(|raw| memmem::find(raw, sign.as_bytes()).is_some());
+    if !signed {
+        return;
+    }
+    let Some(mut messages) = body.typed::<Vec<Value>>("messages") else { return };
+    for message in messages.iter_mut().filter_map(Value::as_object_mut) {
+        change(message);
+    }
+    body.set("messages", &messages.into());
+}
+
+/// Whether this message is of `role`.
+pub(crate) fn is(message: &Members, role: &str) -> bool {
+    message.get("role").and_then(Value::as_str) == Some(role)
+}
+
+/// `OpenAI` itself takes both words; the compatible servers know only the older one.
+pub(super) fn developer_as_system(body: &mut RawBody) {
+    edit_where(body, "\"developer\"", |message| {
+        if is(message, "developer") {
+            message.insert("role".to_owned(), "system".into());
+        }
+    });
+}
+
+/// A content that is a list of texts only becomes one text.
+pub(crate) fn join_texts(body: &mut RawBody) {
+    edit_where(body, "\"text\"", |message| {
+        if let Some(text) = message.get("content").and_then(Value::as_array).and_then(|parts| joined(parts)) {
+            message.insert("content".to_owned(), text.into());
+        }
+    });
+}
+
+fn joined(parts: &[Value]) -> Option<String> {
+    let only_texts = parts.iter().all(|part| part.get("type").and_then(Value::as_str) == Some("text"));
+    only_texts.then(|| parts.iter().filter_map(|part| part.get("text")?.as_str()).collect())
+}
+
+/// What the assistant said before is sent without members that are `null`.
+pub(crate) fn without_nulls(body: &mut RawBody) {
+    edit_where(body, "null", |message| {
+        if is(message, "assistant") {
+            message.retain(|_, value| !value.is_null());
+        }
+    });
+}
+
+/// Names of speakers stay only in messages of `roles`.
+pub(crate) fn names_only_of(body: &mut RawBody, roles: &[&str]) {
+    edit_where(body, "\"name\"", |message| {
+        if !roles.iter().any(|role| is(message, role)) {
+            message.shift_remove("name");
+        }
+    });
+}
+
+/// Anthropic's marks for prompt caching, wherever they stand.
+pub(super) fn without_cache_control(body: &mut RawBody) {
+    for name in ["messages", "tools"] {
+        without_member(body, name, "cache_control");
+    }
+}
+
+/// A field without the members of one name, however deep.
+pub(crate) fn without_member(body: &mut RawBody, field: &str, name: &str) {
+    let quoted = format!("\"{name}\"");
+    let there = body.get(field).is_some_and(|raw| memmem::find(raw, quoted.as_bytes()).is_some());
+    if there && let Some(mut value) = body.typed::<Value>(field) {
+        prune(&mut value, name);
+        body.set(field, &value);
+    }
+}
+
+fn prune(value: &mut Value, name: &str) {
+    match value {
+        Value::Object(members) => {
+            members.shift_remove(name);
+            members.values_mut().for_each(|value| prune(value, name));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| prune(item, name)),
+        _ => {}
+    }
+}

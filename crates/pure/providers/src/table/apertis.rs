@@ -1,0 +1,13 @@
+//! Apertis.
+
+use crate::provider::{MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks};
+
+/// The row.
+pub static PROVIDER: Provider = Provider {
+    name: "apertis",
+    title: "Apertis",
+    base_url: "https://api.stima.tech/v1",
+    key_env: &["STIMA_API_KEY"],
+    quirks: Quirks { rename: MAX_TOKENS_ONLY, ..Quirks::NONE },
+    ..OPENAI_COMPATIBLE
+};

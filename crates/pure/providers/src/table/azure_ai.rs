@@ -1,0 +1,18 @@
+//! Azure AI Foundry, and the endpoints of its single models.
+
+use crate::{
+    dialects::azure,
+    provider::{Auth, OPENAI_COMPATIBLE, Provider, Quirks},
+};
+
+/// The row.
+pub static PROVIDER: Provider = Provider {
+    name: "azure_ai",
+    title: "Azure_ai",
+    base_env: &["AZURE_AI_API_BASE"],
+    key_env: &["AZURE_AI_API_KEY"],
+    auth: Auth::AzureFoundry,
+    address: azure::foundry_url,
+    quirks: Quirks { says_stream_false: true, joins_texts: true, ..Quirks::NONE },
+    ..OPENAI_COMPATIBLE
+};

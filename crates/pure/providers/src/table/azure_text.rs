@@ -1,0 +1,20 @@
+//! Text completion at Azure `OpenAI`.
+
+use crate::{
+    dialects::{azure, openai},
+    provider::{Auth, OPENAI_COMPATIBLE, Provider},
+};
+
+/// The row.
+pub static PROVIDER: Provider = Provider {
+    name: "azure_text",
+    title: "Azure_text",
+    base_env: &["AZURE_API_BASE"],
+    key_env: &["AZURE_API_KEY", "AZURE_OPENAI_API_KEY"],
+    auth: Auth::Azure,
+    chat: None,
+    completions: Some(&openai::COMPLETIONS),
+    embeddings: None,
+    address: azure::url,
+    ..OPENAI_COMPATIBLE
+};

@@ -1,0 +1,12 @@
+//! CompactifAI.
+
+use crate::provider::{OPENAI_COMPATIBLE, Provider};
+
+/// The row.
+pub static PROVIDER: Provider = Provider {
+    name: "compactifai",
+    title: "Compactifai",
+    base_url: "https://api.compactif.ai/v1",
+    key_env: &["COMPACTIFAI_API_KEY"],
+    ..OPENAI_COMPATIBLE
+};

@@ -1,0 +1,14 @@
+//! Alibaba's Model Studio.
+
+use crate::provider::{OPENAI_COMPATIBLE, Provider, Quirks};
+
+/// The row.
+pub static PROVIDER: Provider = Provider {
+    name: "dashscope",
+    title: "Dashscope",
+    base_url: "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+    base_env: &["DASHSCOPE_API_BASE"],
+    key_env: &["DASHSCOPE_API_KEY"],
+    quirks: Quirks { keeps_cache_control: true, ..Quirks::NONE },
+    ..OPENAI_COMPATIBLE
+};

@@ -1,0 +1,92 @@
+//! Databricks Model Serving.
+
+use serde_json::{Value, json};
+use tollgate_wire::{Failure, RawBody};
+
+use crate::{
+    dialects::openai::messages,
+    params::CallParams,
+    provider::{JsonSchema, MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
+    target::Target,
+};
+
+/// The row.
+pub static PROVIDER: Provider = Provider {
+    name: "databricks",
+    title: "Databricks",
+    base_env: &["DATABRICKS_API_BASE"],
+    key_env: &["DATABRICKS_API_KEY"],
+    quirks: Quirks {
+        supported: Supported::Only(TAKES),
+        rename: MAX_TOKENS_ONLY,
+        stream_usage: StreamUsage::Never,
+        says_stream_false: true,
+        keeps_cache_control: true,
+        json_schema: JsonSchema::ByTool(is_claude),
+        request: Some(own_words),
+        ..Quirks::NONE
+    },
+    ..OPENAI_COMPATIBLE
+};
+
+const TAKES: &[&str] = &[
+    "stop",
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "max_completion_tokens",
+    "n",
+    "response_format",
+    "tools",
+    "tool_choice",
+    "reasoning_effort",
+    "thinking",
+];
+/// Longest answer beside the thoughts where the client names none, tokens.
+const ANSWER_TOKENS: u64 = 4096;
+
+fn is_claude(target: &Target) -> bool {
+    target.model.contains("claude")
+}
+
+fn own_words(body: &mut RawBody, target: &Target, _call: &CallParams) -> Result<(), Failure> {
+    messages::names_only_of(body, &["user"]);
+    messages::edit_where(body, "\"\"", |message| {
+        if message.get("content").and_then(Value::as_str) == Some("") {
+            message.shift_remove("content");
+        }
+    });
+    if is_claude(target) {
+        budget_thoughts(body);
+    }
+    Ok(())
+}
+
+/// Claude thinks within a budget, and an answer must have room beside it.
+fn budget_thoughts(body: &mut RawBody) {
+    if let Some(budget) = body.typed::<String>("reasoning_effort").as_deref().and_then(budget_of) {
+        body.set("thinking", &json!({"type": "enabled", "budget_tokens": budget}));
+    }
+    body.remove("reasoning_effort");
+    let Some(thinking) = body.typed::<Value>("thinking") else { return };
+    let Some(budget) = thinking.get("budget_tokens").and_then(Value::as_u64) else { return };
+    if !body.has("max_tokens") {
+        body.set("max_tokens", &budget.saturating_add(ANSWER_TOKENS).into());
+    }
+    // A model that thinks cannot be made to call a tool.
+    if body.typed::<Value>("tool_choice").is_some_and(|choice| choice.is_object() || choice == "required") {
+        body.set_str("tool_choice", "auto");
+    }
+}
+
+/// `LiteLLM`'s budgets for the words of effort, tokens. Claude takes none below 1024.
+fn budget_of(effort: &str) -> Option<u64> {
+    match effort {
+        "minimal" | "low" => Some(1024),
+        "medium" => Some(2048),
+        "high" => Some(4096),
+        "xhigh" => Some(8192),
+        "max" => Some(16_384),
+        _ => None,
+    }
+}

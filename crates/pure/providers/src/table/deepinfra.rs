@@ -1,0 +1,61 @@
+//! `DeepInfra`.
+
+use tollgate_wire::{Failure, FailureKind, RawBody};
+
+use crate::{
+    params::CallParams,
+    provider::{MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
+    target::Target,
+};
+
+/// The row.
+pub static PROVIDER: Provider = Provider {
+    name: "deepinfra",
+    title: "Deepinfra",
+    base_url: "https://api.deepinfra.com/v1/openai",
+    base_env: &["DEEPINFRA_API_BASE"],
+    key_env: &["DEEPINFRA_API_KEY"],
+    quirks: Quirks {
+        supported: Supported::Only(TAKES),
+        rename: MAX_TOKENS_ONLY,
+        stream_usage: StreamUsage::Never,
+        request: Some(check_choice),
+        ..Quirks::NONE
+    },
+    ..OPENAI_COMPATIBLE
+};
+
+const TAKES: &[&str] = &[
+    "frequency_penalty",
+    "function_call",
+    "functions",
+    "logit_bias",
+    "max_tokens",
+    "max_completion_tokens",
+    "n",
+    "presence_penalty",
+    "stop",
+    "temperature",
+    "top_p",
+    "response_format",
+    "tools",
+    "tool_choice",
+    "reasoning_effort",
+];
+
+/// A tool cannot be forced here.
+fn check_choice(body: &mut RawBody, target: &Target, call: &CallParams) -> Result<(), Failure> {
+    let Some(choice) = body.typed::<serde_json::Value>("tool_choice") else { return Ok(()) };
+    if choice == "auto" || choice == "none" {
+        return Ok(());
+    }
+    if !call.drop_params.unwrap_or(target.params.drop_params) {
+        let message = format!(
+            "Deepinfra doesn't support tool_choice={choice}. To drop unsupported openai params from the call, set \
+             `litellm.drop_params = True`"
+        );
+        return Err(Failure::new(FailureKind::UnsupportedParams, message));
+    }
+    body.remove("tool_choice");
+    Ok(())
+}

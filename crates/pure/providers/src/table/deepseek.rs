@@ -1,0 +1,44 @@
+//! `DeepSeek`.
+
+use serde_json::json;
+use tollgate_wire::{Failure, RawBody};
+
+use crate::{
+    params::CallParams,
+    provider::{OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
+    target::Target,
+};
+
+/// The row.
+pub static PROVIDER: Provider = Provider {
+    name: "deepseek",
+    title: "Deepseek",
+    base_url: "https://api.deepseek.com/beta",
+    base_env: &["DEEPSEEK_API_BASE"],
+    key_env: &["DEEPSEEK_API_KEY"],
+    embeddings: None,
+    quirks: Quirks {
+        supported: Supported::All,
+        stream_usage: StreamUsage::Ask,
+        says_stream_false: true,
+        joins_texts: true,
+        request: Some(switch_thinking),
+        ..Quirks::NONE
+    },
+    ..OPENAI_COMPATIBLE
+};
+
+/// Thinking is on or off at `DeepSeek`; there is neither an effort nor a budget.
+fn switch_thinking(body: &mut RawBody, _target: &Target, _call: &CallParams) -> Result<(), Failure> {
+    let effort = body.typed::<String>("reasoning_effort");
+    body.remove("reasoning_effort");
+    let by_effort = effort.is_some_and(|effort| !matches!(effort.as_str(), "none" | "disable"));
+    let thinking = body.typed::<serde_json::Value>("thinking");
+    let wanted = thinking.as_ref().and_then(|thinking| thinking.get("type")?.as_str());
+    match wanted {
+        Some("enabled") => body.set("thinking", &json!({"type": "enabled"})),
+        None if by_effort => body.set("thinking", &json!({"type": "enabled"})),
+        _ => {}
+    }
+    Ok(())
+}

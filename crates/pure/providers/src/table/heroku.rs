@@ -1,0 +1,15 @@
+//! Heroku Managed Inference.
+
+use crate::provider::{OPENAI_COMPATIBLE, Provider};
+
+/// The row.
+pub static PROVIDER: Provider = Provider {
+    name: "heroku",
+    title: "Heroku",
+    base_url: "https://us.inference.heroku.com",
+    base_env: &["HEROKU_API_BASE"],
+    key_env: &["HEROKU_API_KEY"],
+    chat_path: "/v1/chat/completions",
+    embeddings: Some("/v1/embeddings"),
+    ..OPENAI_COMPATIBLE
+};

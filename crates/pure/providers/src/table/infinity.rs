@@ -1,0 +1,15 @@
+//! An Infinity server's embeddings.
+
+use crate::provider::{KeyNeed, OPENAI_COMPATIBLE, Provider, Quirks, Supported};
+
+/// The row.
+pub static PROVIDER: Provider = Provider {
+    name: "infinity",
+    title: "Infinity",
+    base_env: &["INFINITY_API_BASE"],
+    key_env: &["INFINITY_API_KEY"],
+    key: KeyNeed::Optional,
+    chat: None,
+    quirks: Quirks { supported: Supported::Only(&[]), ..Quirks::NONE },
+    ..OPENAI_COMPATIBLE
+};

@@ -1,0 +1,13 @@
+//! Lambda.
+
+use crate::provider::{OPENAI_COMPATIBLE, Provider};
+
+/// The row.
+pub static PROVIDER: Provider = Provider {
+    name: "lambda_ai",
+    title: "Lambda_ai",
+    base_url: "https://api.lambda.ai/v1",
+    base_env: &["LAMBDA_API_BASE"],
+    key_env: &["LAMBDA_API_KEY"],
+    ..OPENAI_COMPATIBLE
+};

@@ -1,0 +1,14 @@
+//! Another gateway of `LiteLLM`'s kind; it knows better what its models take.
+
+use crate::provider::{KeyNeed, OPENAI_COMPATIBLE, Provider, Quirks, Supported};
+
+/// The row.
+pub static PROVIDER: Provider = Provider {
+    name: "litellm_proxy",
+    title: "Litellm_proxy",
+    base_env: &["LITELLM_PROXY_API_BASE"],
+    key_env: &["LITELLM_PROXY_API_KEY"],
+    key: KeyNeed::Optional,
+    quirks: Quirks { supported: Supported::All, keeps_cache_control: true, ..Quirks::NONE },
+    ..OPENAI_COMPATIBLE
+};

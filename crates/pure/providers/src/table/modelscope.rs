@@ -1,0 +1,13 @@
+//! ModelScope.
+
+use crate::provider::{OPENAI_COMPATIBLE, Provider};
+
+/// The row.
+pub static PROVIDER: Provider = Provider {
+    name: "modelscope",
+    title: "Modelscope",
+    base_url: "https://api-inference.modelscope.cn/v1",
+    base_env: &["MODELSCOPE_API_BASE"],
+    key_env: &["MODELSCOPE_API_KEY"],
+    ..OPENAI_COMPATIBLE
+};

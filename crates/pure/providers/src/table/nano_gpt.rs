@@ -1,0 +1,13 @@
+//! NanoGPT.
+
+use crate::provider::{MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks};
+
+/// The row.
+pub static PROVIDER: Provider = Provider {
+    name: "nano-gpt",
+    title: "Nano-gpt",
+    base_url: "https://nano-gpt.com/api/v1",
+    key_env: &["NANOGPT_API_KEY"],
+    quirks: Quirks { rename: MAX_TOKENS_ONLY, ..Quirks::NONE },
+    ..OPENAI_COMPATIBLE
+};

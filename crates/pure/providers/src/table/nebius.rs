@@ -1,0 +1,13 @@
+//! Nebius AI Studio.
+
+use crate::provider::{OPENAI_COMPATIBLE, Provider};
+
+/// The row.
+pub static PROVIDER: Provider = Provider {
+    name: "nebius",
+    title: "Nebius",
+    base_url: "https://api.studio.nebius.ai/v1",
+    base_env: &["NEBIUS_API_BASE"],
+    key_env: &["NEBIUS_API_KEY"],
+    ..OPENAI_COMPATIBLE
+};

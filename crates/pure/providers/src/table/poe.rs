@@ -1,0 +1,13 @@
+//! Poe.
+
+use crate::provider::{MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks};
+
+/// The row.
+pub static PROVIDER: Provider = Provider {
+    name: "poe",
+    title: "Poe",
+    base_url: "https://api.poe.com/v1",
+    key_env: &["POE_API_KEY"],
+    quirks: Quirks { rename: MAX_TOKENS_ONLY, ..Quirks::NONE },
+    ..OPENAI_COMPATIBLE
+};

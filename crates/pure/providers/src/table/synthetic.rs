@@ -1,0 +1,13 @@
+//! Synthetic.
+
+use crate::provider::{MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks};
+
+/// The row.
+pub static PROVIDER: Provider = Provider {
+    name: "synthetic",
+    title: "Synthetic",
+    base_url: "https://api.synthetic.new/openai/v1",
+    key_env: &["SYNTHETIC_API_KEY"],
+    quirks: Quirks { rename: MAX_TOKENS_ONLY, ..Quirks::NONE },
+    ..OPENAI_COMPATIBLE
+};

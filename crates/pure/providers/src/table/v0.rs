@@ -1,0 +1,14 @@
+//! Vercel's v0.
+
+use crate::provider::{OPENAI_COMPATIBLE, Provider};
+
+/// The row.
+pub static PROVIDER: Provider = Provider {
+    name: "v0",
+    title: "V0",
+    base_url: "https://api.v0.dev/v1",
+    base_env: &["V0_API_BASE"],
+    key_env: &["V0_API_KEY"],
+    embeddings: None,
+    ..OPENAI_COMPATIBLE
+};

@@ -1,0 +1,13 @@
+//! Weights & Biases Inference.
+
+use crate::provider::{OPENAI_COMPATIBLE, Provider};
+
+/// The row.
+pub static PROVIDER: Provider = Provider {
+    name: "wandb",
+    title: "Wandb",
+    base_url: "https://api.inference.wandb.ai/v1",
+    base_env: &["WANDB_API_BASE"],
+    key_env: &["WANDB_API_KEY"],
+    ..OPENAI_COMPATIBLE
+};
