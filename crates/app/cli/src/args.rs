@@ -197,7 +197,6 @@ pub(crate) struct StartUp {
 /// Flags that LiteLLM's scripts and images pass, and that change nothing here.
 #[derive(Args)]
 #[command(rename_all = "snake_case", next_help_heading = "Accepted for compatibility, no effect")]
-#[expect(clippy::struct_field_names, reason = "the names of the flags")]
 pub(crate) struct Ignored {
     /// Nothing phones home, ever.
     #[arg(long)]

@@ -52,9 +52,13 @@ pub(crate) fn warn(options: &Options, loaded: &Loaded) {
         out::aside(&format!("warning: {flag} has no effect; --help says what to do instead"));
     }
     if loaded.config.models.is_empty() {
-        out::aside(
-            "warning: no models; name one with --model <provider>/<model>, or list them under model_list in a file for --config",
-        );
+        let file = loaded
+            .source_path
+            .as_ref()
+            .map_or_else(|| "a file for --config".to_owned(), |path| path.display().to_string());
+        out::aside(&format!(
+            "warning: no models; name one with --model <provider>/<model>, or list them under model_list in {file}"
+        ));
     }
 }
 

@@ -129,3 +129,6 @@ fn refuse_buckets(environment: &Environment) -> anyhow::Result<()> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

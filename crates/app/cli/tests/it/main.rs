@@ -1,1 +1,7 @@
-//! The real binary.
+//! The real binary: what it prints, what it refuses, how it ends.
+
+mod asking;
+mod checking;
+mod dotenv;
+mod flags;
+mod world;
