@@ -39,10 +39,23 @@ impl std::fmt::Debug for Outgoing {
             .collect();
         f.debug_struct("Outgoing")
             .field("method", &self.method)
-            .field("url", &self.url)
+            .field("url", &shown_url(&self.url))
             .field("headers", &headers)
             .field("body_bytes", &self.body.len())
             .finish()
+    }
+}
+
+/// A URL without what may hold a credential: its query and its login.
+fn shown_url(url: &str) -> String {
+    let bare = url.split('?').next().unwrap_or_default();
+    match bare.split_once("://") {
+        Some((scheme, rest)) => {
+            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let host = authority.rsplit('@').next().unwrap_or_default();
+            format!("{scheme}://{host}{path}")
+        }
+        None => bare.to_owned(),
     }
 }
 
@@ -94,7 +107,7 @@ mod tests {
         headers.insert("content-type", "application/json".parse().unwrap());
         let outgoing = Outgoing {
             method: Method::POST,
-            url: "http://provider/v1".to_owned(),
+            url: "http://user:hidden@provider/v1?key=hidden".to_owned(),
             headers,
             body: Bytes::from_static(b"the prompt"),
         };

@@ -46,7 +46,8 @@ impl SseFramer {
             self.searched -= self.start;
             self.start = 0;
         }
-        if self.buffer.len() + bytes.len() > self.limit.saturating_mul(2) {
+        // What is left here has no end yet: it is one event that still grows.
+        if self.buffer.len() > self.limit {
             return Err(FrameTooLarge { limit: self.limit });
         }
         self.buffer.extend_from_slice(bytes);
