@@ -184,8 +184,8 @@ pub(super) fn share(into: &mut Map<String, Value>, from: &Map<String, Value>, na
 mod tests {
     use super::*;
 
-    fn check(part: Part, expected: Value) {
-        assert_eq!(write(&part).unwrap(), Some(expected));
+    fn check(part: &Part, expected: &Value) {
+        assert_eq!(write(part).unwrap().as_ref(), Some(expected));
     }
 
     fn call(arguments: &str) -> Part {
@@ -196,10 +196,10 @@ mod tests {
     #[test]
     fn arguments_are_always_an_object() {
         let expected = |input: Value| json!({"type": "tool_use", "id": "call_1", "name": "f", "input": input});
-        check(call(r#"{"a":1}"#), expected(json!({"a": 1})));
-        check(call(""), expected(json!({})));
-        check(call("null"), expected(json!({})));
-        check(call(r#"{"a":"#), expected(json!({"arguments": r#"{"a":"#})));
+        check(&call(r#"{"a":1}"#), &expected(json!({"a": 1})));
+        check(&call(""), &expected(json!({})));
+        check(&call("null"), &expected(json!({})));
+        check(&call(r#"{"a":"#), &expected(json!({"arguments": r#"{"a":"#})));
     }
 
     fn file(source: Media) -> Part {
@@ -212,20 +212,20 @@ mod tests {
             file(Media::Inline { media_type: media_type.to_owned(), data: data.to_owned() })
         };
         check(
-            held("text/markdown", "aGk="),
-            json!({"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "hi"}}),
+            &held("text/markdown", "aGk="),
+            &json!({"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "hi"}}),
         );
         check(
-            held("image/jpg", "AA=="),
-            json!({"type": "image", "source": {"type": "base64", "media_type": "image/jpeg", "data": "AA=="}}),
+            &held("image/jpg", "AA=="),
+            &json!({"type": "image", "source": {"type": "base64", "media_type": "image/jpeg", "data": "AA=="}}),
         );
         check(
-            file(Media::Url("JVBERi0=".to_owned())),
-            json!({"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}}),
+            &file(Media::Url("JVBERi0=".to_owned())),
+            &json!({"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}}),
         );
         check(
-            file(Media::FileId("file_1".to_owned())),
-            json!({"type": "document", "source": {"type": "file", "file_id": "file_1"}}),
+            &file(Media::FileId("file_1".to_owned())),
+            &json!({"type": "document", "source": {"type": "file", "file_id": "file_1"}}),
         );
         assert!(write(&file(Media::Url("ftp://host/a".to_owned()))).is_err());
         assert!(write(&held("text/plain", "!")).is_err());
@@ -236,7 +236,7 @@ mod tests {
         let thought =
             |signature: Option<&str>| Part::Thinking { text: "so".to_owned(), signature: signature.map(str::to_owned) };
         assert_eq!(write(&thought(None)).unwrap(), None);
-        check(thought(Some("S")), json!({"type": "thinking", "thinking": "so", "signature": "S"}));
+        check(&thought(Some("S")), &json!({"type": "thinking", "thinking": "so", "signature": "S"}));
     }
 
     #[test]

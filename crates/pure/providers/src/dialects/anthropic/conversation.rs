@@ -133,23 +133,23 @@ mod tests {
     use super::*;
     use crate::{codec::ClientDialect as _, dialects::openai::CHAT_CLIENT};
 
-    fn request(messages: Value) -> ChatRequest {
+    fn request(messages: &Value) -> ChatRequest {
         CHAT_CLIENT.read(&RawBody::parse(&json!({ "messages": messages }).to_string().into()).unwrap()).unwrap()
     }
 
-    fn check(messages: Value, system: Value, expected: Value) {
+    fn check(messages: &Value, system: &Value, expected: &Value) {
         let conversation = Conversation::write(&request(messages).messages).unwrap();
-        assert_eq!(Value::Array(conversation.system), system);
-        assert_eq!(Value::Array(conversation.messages), expected);
+        assert_eq!(&Value::Array(conversation.system), system);
+        assert_eq!(&Value::Array(conversation.messages), expected);
     }
 
     #[test]
     fn the_user_begins_and_nobody_speaks_twice() {
         check(
-            json!([{"role": "assistant", "content": "a"}, {"role": "user", "content": "b"},
+            &json!([{"role": "assistant", "content": "a"}, {"role": "user", "content": "b"},
                 {"role": "user", "content": "c"}, {"role": "assistant", "content": "d \n"}]),
-            json!([]),
-            json!([
+            &json!([]),
+            &json!([
                 {"role": "user", "content": [{"type": "text", "text": "."}]},
                 {"role": "assistant", "content": [{"type": "text", "text": "a"}]},
                 {"role": "user", "content": [{"type": "text", "text": "b"}, {"type": "text", "text": "c"}]},
@@ -161,15 +161,15 @@ mod tests {
     #[test]
     fn instructions_go_apart_wherever_they_stand() {
         check(
-            json!([{"role": "user", "content": "a"}, {"role": "system", "content": ""},
+            &json!([{"role": "user", "content": "a"}, {"role": "system", "content": ""},
                 {"role": "developer", "content": "s", "cache_control": {"type": "ephemeral"}}]),
-            json!([{"type": "text", "text": "s", "cache_control": {"type": "ephemeral"}}]),
-            json!([{"role": "user", "content": [{"type": "text", "text": "a"}]}]),
+            &json!([{"type": "text", "text": "s", "cache_control": {"type": "ephemeral"}}]),
+            &json!([{"role": "user", "content": [{"type": "text", "text": "a"}]}]),
         );
         check(
-            json!([{"role": "system", "content": "only"}]),
-            json!([{"type": "text", "text": "only"}]),
-            json!([{"role": "user", "content": [{"type": "text", "text": "."}]}]),
+            &json!([{"role": "system", "content": "only"}]),
+            &json!([{"type": "text", "text": "only"}]),
+            &json!([{"role": "user", "content": [{"type": "text", "text": "."}]}]),
         );
     }
 
@@ -186,16 +186,16 @@ mod tests {
         };
         let user = json!({"role": "user", "content": [{"type": "text", "text": "a"}]});
         check(
-            messages("srvtoolu_1"),
-            json!([]),
-            json!([user, {"role": "assistant", "content": [
+            &messages("srvtoolu_1"),
+            &json!([]),
+            &json!([user, {"role": "assistant", "content": [
                 {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "q"}},
                 result, {"type": "text", "text": "b"}]}]),
         );
         check(
-            messages("srvtoolu_2"),
-            json!([]),
-            json!([user, {"role": "assistant", "content": [{"type": "text", "text": "b"}]}]),
+            &messages("srvtoolu_2"),
+            &json!([]),
+            &json!([user, {"role": "assistant", "content": [{"type": "text", "text": "b"}]}]),
         );
     }
 }

@@ -132,34 +132,39 @@ fn move_bounds(members: &mut Map<String, Value>) {
 mod tests {
     use super::*;
 
-    fn check_tightened(mut schema: Value, expected: Value) {
-        tighten(&mut schema);
-        assert_eq!(schema, expected);
+    fn check_tightened(schema: &Value, expected: &Value) {
+        let mut tightened = schema.clone();
+        tighten(&mut tightened);
+        assert_eq!(&tightened, expected);
     }
 
     #[test]
     fn bounds_become_words_and_objects_are_closed() {
         check_tightened(
-            json!({"type": "object", "properties": {"minimum": {"type": "integer", "minimum": 1, "description": "n"}}}),
-            json!({"type": "object", "additionalProperties": false,
+            &json!({"type": "object", "properties": {"minimum": {"type": "integer", "minimum": 1, "description": "n"}}}),
+            &json!({"type": "object", "additionalProperties": false,
                 "properties": {"minimum": {"type": "integer", "description": "n (minimum: 1)"}}}),
         );
         check_tightened(
-            json!({"type": "array", "maxItems": 3, "items": {"anyOf": [{"type": "string", "maxLength": 4}]}}),
-            json!({"type": "array", "description": "(maxItems: 3)",
+            &json!({"type": "array", "maxItems": 3, "items": {"anyOf": [{"type": "string", "maxLength": 4}]}}),
+            &json!({"type": "array", "description": "(maxItems: 3)",
                 "items": {"anyOf": [{"type": "string", "description": "(maxLength: 4)"}]}}),
         );
     }
 
-    fn check_unwrapped(schema: Value, arguments: Value, expected: &str) {
-        assert_eq!(by_tool(&schema).unwrap(&arguments), expected, "{schema}");
+    fn check_unwrapped(schema: &Value, arguments: &Value, expected: &str) {
+        assert_eq!(by_tool(schema).unwrap(arguments), expected, "{schema}");
     }
 
     #[test]
     fn the_wrapper_is_taken_off_unless_the_client_asked_for_it() {
-        check_unwrapped(json!({"type": "array"}), json!({"values": [1]}), "[1]");
-        check_unwrapped(json!({"type": "object", "properties": {"a": {}}}), json!({"values": {"a": 1}}), r#"{"a":1}"#);
-        check_unwrapped(json!({"properties": {"values": {}}}), json!({"values": 1}), r#"{"values":1}"#);
-        check_unwrapped(json!({"type": "object"}), json!({"a": 1}), r#"{"a":1}"#);
+        check_unwrapped(&json!({"type": "array"}), &json!({"values": [1]}), "[1]");
+        check_unwrapped(
+            &json!({"type": "object", "properties": {"a": {}}}),
+            &json!({"values": {"a": 1}}),
+            r#"{"a":1}"#,
+        );
+        check_unwrapped(&json!({"properties": {"values": {}}}), &json!({"values": 1}), r#"{"values":1}"#);
+        check_unwrapped(&json!({"type": "object"}), &json!({"a": 1}), r#"{"a":1}"#);
     }
 }
