@@ -51,6 +51,16 @@ impl Source {
     }
 }
 
+/// How long a provider that has said its last word may take to end its body.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Reads an answer to its end, so that its connection goes back to the pool.
+async fn linger(mut source: Source) {
+    let ended = async { while let Some(Ok(_)) = std::future::poll_fn(|context| source.poll(context)).await {} };
+    // A provider that does not end in time loses its connection.
+    let _ = tokio::time::timeout(LINGER, ended).await;
+}
+
 /// What reading ahead has brought.
 pub(crate) enum Ahead {
     /// Something that the client can read, or the end of a stream that went well.
@@ -136,11 +146,16 @@ impl EventStream {
 
     /// The provider has said its last word: money first, then the client's last bytes.
     fn end(&mut self, context: &mut Context<'_>) {
-        // Its connection is worth keeping if the end of its body is already here.
+        // Its connection is worth keeping: the end of its body is here, or will be in a moment.
         while let Some(source) = &mut self.source {
             match source.poll(context) {
                 Poll::Ready(Some(Ok(_))) => {}
-                Poll::Ready(_) | Poll::Pending => self.source = None,
+                Poll::Ready(_) => self.source = None,
+                Poll::Pending => {
+                    if let Some(source) = self.source.take() {
+                        self.meter.workers().spawn(linger(source));
+                    }
+                }
             }
         }
         let progress = *self.translation.progress();

@@ -61,6 +61,10 @@ impl Meter {
         }
     }
 
+    pub(crate) fn workers(&self) -> &crate::workers::Workers {
+        &self.gateway.workers
+    }
+
     pub(crate) fn call_id(&self) -> &str {
         &self.record.call_id
     }
