@@ -28,12 +28,6 @@ def drop_url():
 
 
 @pytest.fixture(scope="session")
-def openai_drop_url():
-    """The gateway in front of an OpenAI model, with `--drop_params` and without a key."""
-    return os.environ["OPENAI_DROP_URL"]
-
-
-@pytest.fixture(scope="session")
 def master_key():
     return os.environ["MASTER_KEY"]
 

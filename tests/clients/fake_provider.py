@@ -23,6 +23,8 @@ from fake_words import Refusal
 
 # How long the model `slow` thinks. Longer than every timeout in the tests, short enough to end with them.
 SLOW_SECONDS = 5
+# How many events the model `cut` sends: by then both dialects are in the middle of the text.
+CUT_AFTER = 6
 
 
 class FakeProvider:
@@ -68,6 +70,8 @@ def _handler_for(provider):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Head and body are written apart: with Nagle's algorithm the body would wait 40 ms for an acknowledgement.
+    disable_nagle_algorithm = True
     provider = None
 
     def log_message(self, *_arguments):
@@ -121,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         try:
             for number, event in enumerate(events):
-                if cut and number == 3:
+                if cut and number == CUT_AFTER:
                     # The connection ends without the closing chunk, in the middle of the answer.
                     self.close_connection = True
                     return

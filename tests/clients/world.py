@@ -3,7 +3,6 @@
   keyed   a configuration file, a master key, models of both dialects by name, one failing model per status
   open    `--model gpt-3.5-turbo`, no key: as the seeds start it for LibreChat, Continue, aider, AutoGen
   drop    `--model claude-… --drop_params`, no key: an Anthropic model that answers every name
-  openai-drop    the same in front of an OpenAI model
 """
 
 import json
@@ -39,7 +38,7 @@ class World:
 
     def start(self):
         if self.binary is None:
-            self.urls = dict.fromkeys(("keyed", "open", "drop", "openai-drop"), self.provider.url + "/openai/v1")
+            self.urls = dict.fromkeys(("keyed", "open", "drop"), self.provider.url + "/openai/v1")
             return
         config = pathlib.Path(self.folder.name) / "config.yaml"
         # JSON is YAML, and the standard library writes it.
@@ -48,8 +47,7 @@ class World:
         anthropic = ["--api_base", f"{self.provider.url}/anthropic", "--temperature", "0.3", "--max_tokens", "2048"]
         self.launch("keyed", ["--config", str(config)])
         self.launch("open", ["--model", "gpt-3.5-turbo", *openai])
-        self.launch("drop", ["--model", "claude-3-haiku-20240307", *anthropic, "--drop_params"])
-        self.launch("openai-drop", ["--model", "gpt-3.5-turbo", *openai, "--drop_params"])
+        self.launch("drop", ["--model", "anthropic/claude-3-haiku-20240307", *anthropic, "--drop_params"])
         for name in self.urls:
             self.wait_until_ready(name)
 
@@ -115,7 +113,6 @@ class World:
             "KEYED_URL": self.urls["keyed"],
             "OPEN_URL": self.urls["open"],
             "DROP_URL": self.urls["drop"],
-            "OPENAI_DROP_URL": self.urls["openai-drop"],
             "FAKE_URL": self.provider.url,
             "MASTER_KEY": MASTER_KEY,
             "TMPDIR": self.folder.name,

@@ -133,7 +133,8 @@ def test_a_stream_ends_with_its_usage_when_asked(client, model, marker):
     chunks = list(
         client.chat.completions.create(model=model, messages=ask(marker), stream=True, stream_options=options)
     )
-    assert chunks[-1].choices == []
+    # OpenAI sends this chunk without choices, LiteLLM with an empty one: clients of both are about.
+    assert not any(choice.delta.content or choice.finish_reason for choice in chunks[-1].choices)
     assert chunks[-1].usage.prompt_tokens > 0
     assert chunks[-1].usage.completion_tokens > 0
     assert all(chunk.usage is None for chunk in chunks[:-1])
