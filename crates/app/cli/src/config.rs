@@ -7,7 +7,7 @@ mod servable;
 
 use std::{fmt, path::PathBuf};
 
-use tollgate_config::{Checked, Config, File, Finding, Severity, check, resolve};
+use tollgate_config::{Checked, Config, File, Finding, Location, Severity, check, resolve};
 
 use crate::{
     args::Options,
@@ -72,13 +72,16 @@ pub(crate) fn read(options: &Options, mut environment: Environment) -> anyhow::R
         Err(files::Unread::Other(error)) => return Err(error),
     };
     let has_file = of_file.is_some();
-    let mut checked = checked(of_file.map_or_else(files::empty, Ok)?, &environment);
+    let file = of_file.map_or_else(files::empty, Ok)?;
+    let mut places = file.model_places();
+    let mut checked = checked(file, &environment);
     let has_models = checked.config.as_ref().is_none_or(|config| !config.models.is_empty());
     let mut answers_everything = false;
     if let (Some(model), false) = (&options.models.model, has_models) {
         let mut of_model = self::checked(files::of_model(model, &options.models)?, &environment);
         if let (Some(config), Some(one)) = (&mut checked.config, of_model.config.as_mut()) {
             config.models.append(&mut one.models);
+            places.push(Location::whole("--model"));
         }
         answers_everything = !has_file;
     }
@@ -89,7 +92,7 @@ pub(crate) fn read(options: &Options, mut environment: Environment) -> anyhow::R
         if !has_models && let Some(entry) = config.models.first() {
             servable::refuse_unknown_provider(entry, config, &environment)?;
         }
-        servable::find(config, &environment, &mut checked.findings);
+        servable::find(config, &environment, &places, &mut checked.findings);
     }
     Ok(Read { checked, environment, answers_everything, source_path })
 }

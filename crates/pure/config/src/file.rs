@@ -66,6 +66,19 @@ impl File {
         names
     }
 
+    /// Where the `model` of each entry of `model_list` stands; the entry itself, where it has none.
+    ///
+    /// For findings that need the whole configuration, and so come after the check.
+    #[must_use]
+    pub fn model_places(&self) -> Vec<Location> {
+        let entries = self.root.get("model_list").and_then(Node::items).unwrap_or_default();
+        let place = |entry: &Node| {
+            let model = entry.get("litellm_params").and_then(|params| params.get("model"));
+            model.unwrap_or(entry).at.clone()
+        };
+        entries.iter().map(place).collect()
+    }
+
     /// Where the file begins.
     #[must_use]
     pub fn at(&self) -> &Location {

@@ -2,14 +2,15 @@
 
 use anyhow::bail;
 use tollgate_catalog::Catalog;
-use tollgate_config::{Config, Finding, ModelEntry, Severity};
+use tollgate_config::{Config, Finding, Location, ModelEntry, Severity};
 use tollgate_providers::resolve::{Surroundings, TargetSettings, Unservable, resolve};
 use tollgate_wire::{Secret, facts::ModelFacts};
 
 use crate::environment::Environment;
 
-/// Adds a finding for every deployment that cannot be served and is not known as such yet (decision 20).
-pub(super) fn find(config: &mut Config, environment: &Environment, findings: &mut Vec<Finding>) {
+/// Adds a finding for every deployment that cannot be served and is not known as such yet (decision 20); `places` says
+/// where their models stand.
+pub(super) fn find(config: &mut Config, environment: &Environment, places: &[Location], findings: &mut Vec<Finding>) {
     let catalog = Catalog::builtin();
     let reasons: Vec<Option<String>> = config
         .models
@@ -21,8 +22,10 @@ pub(super) fn find(config: &mut Config, environment: &Environment, findings: &mu
         .collect();
     for (index, (entry, reason)) in config.models.iter_mut().zip(reasons).enumerate() {
         let Some(reason) = reason else { continue };
-        let path = format!("model_list[{index}].litellm_params");
-        findings.push(Finding::new(Severity::Deployment, path, &entry.at, reason.clone()));
+        let at = places.get(index).unwrap_or(&entry.at);
+        // `--model` stands in no file, so it has no path in one.
+        let path = if at.line == 0 { String::new() } else { format!("model_list[{index}].litellm_params.model") };
+        findings.push(Finding::new(Severity::Deployment, path, at, reason.clone()));
         entry.unservable = Some(reason);
     }
     findings.sort_by(|a, b| (&a.at.file, a.at.line).cmp(&(&b.at.file, b.at.line)));

@@ -75,10 +75,10 @@ fn a_model_of_an_unknown_provider_is_refused_in_one_line() {
 #[test]
 fn a_model_without_its_key_starts_and_says_what_is_missing() {
     let loaded = loaded(&["--model", "gpt-3.5-turbo"], &[]);
-    assert_eq!(
-        found(&loaded),
-        ["unservable: provider 'openai' needs a key; set api_key or the environment variable OPENAI_API_KEY"]
-    );
+    let found: Vec<_> = loaded.findings.iter().map(ToString::to_string).collect();
+    let expected =
+        "--model: unservable: provider 'openai' needs a key; set api_key or the environment variable OPENAI_API_KEY";
+    assert_eq!(found, [expected]);
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn what_cannot_be_served_is_found_with_its_line_and_the_rest_starts() {
     let file = "model_list:\n  - model_name: a\n    litellm_params: {model: nosuch/a}\n  - model_name: b\n    litellm_params: {model: openai/b}\n  - model_name: c\n    litellm_params: {model: openai/c, api_key: k}\n";
     let loaded = loaded_with(file, &[], &[]);
     let places: Vec<_> = loaded.findings.iter().map(|finding| (finding.at.line, finding.path.as_str())).collect();
-    assert_eq!(places, [(2, "model_list[0].litellm_params"), (4, "model_list[1].litellm_params")]);
+    assert_eq!(places, [(3, "model_list[0].litellm_params.model"), (5, "model_list[1].litellm_params.model")]);
     assert!(loaded.findings.iter().all(|finding| finding.severity == Severity::Deployment));
     let servable: Vec<_> = loaded.config.models.iter().map(|model| model.unservable.is_none()).collect();
     assert_eq!(servable, [false, false, true]);
@@ -211,7 +211,10 @@ fn strict_refuses_what_cannot_be_served() {
     let file = "model_list:\n  - model_name: a\n    litellm_params: {model: nosuch/a}\n";
     let path = folder.write("config.yaml", file).display().to_string();
     let error = refused(&["--config", &path, "--strict"], &[]);
-    assert!(error.contains("config.yaml:2:5: unservable: model_list[0].litellm_params: LLM Provider NOT"), "{error}");
+    assert!(
+        error.contains("config.yaml:3:29: unservable: model_list[0].litellm_params.model: LLM Provider NOT"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn a_start_shows_warnings_and_goes_on_unless_strict() {
     let file = "model_list:\n  - model_name: a\n    litellm_params: {model: nosuch/a}\nlitelm_settings: {}\n";
     let world = World::new().file("config.yaml", file);
     let ran = world.run("--config config.yaml --skip_server_startup");
-    assert!(ran.went_well().err.contains("config.yaml:2:5: unservable: "), "{}", ran.err);
+    assert!(ran.went_well().err.contains("config.yaml:3:29: unservable: "), "{}", ran.err);
     assert!(ran.err.contains("config.yaml:4:1: warning: litelm_settings: unknown key"), "{}", ran.err);
-    world.run("--config config.yaml --skip_server_startup --strict").refused_with(&["config.yaml:2:5: unservable: "]);
+    world.run("--config config.yaml --skip_server_startup --strict").refused_with(&["config.yaml:3:29: unservable: "]);
 }

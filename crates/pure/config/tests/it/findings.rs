@@ -141,6 +141,14 @@ fn a_missing_variable_or_provider_concerns_one_deployment_only() {
 }
 
 #[test]
+fn every_entry_says_where_its_model_stands() {
+    let text = "model_list:\n  - model_name: a\n    litellm_params:\n      api_key: k\n      model: openai/a\n  - model_name: b\n";
+    let file = parse("config.yaml", text).expect("YAML");
+    let places: Vec<_> = file.model_places().iter().map(ToString::to_string).collect();
+    assert_eq!(places, ["config.yaml:5:14", "config.yaml:6:5"]);
+}
+
+#[test]
 fn a_variable_that_is_empty_counts_as_not_set() {
     let text = "model_list:\n  - model_name: a\n    litellm_params: {model: openai/a, api_key: os.environ/EMPTY}\n";
     let checked = check_with(text, &[("EMPTY", "")]);
