@@ -33,7 +33,12 @@ fn reference() -> String {
             row(&mut page, &spelling(arg), &about(arg));
         }
     }
+    let _ = write!(page, "\n## Examples and environment\n\n```text\n{}\n```\n", text_of_end(&command));
     page
+}
+
+fn text_of_end(command: &Command) -> String {
+    command.get_after_long_help().map(ToString::to_string).unwrap_or_default()
 }
 
 /// Those with a heading last, as help shows them; the order is otherwise that of the definition.

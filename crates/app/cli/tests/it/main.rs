@@ -4,4 +4,5 @@ mod asking;
 mod checking;
 mod dotenv;
 mod flags;
+mod running;
 mod world;
