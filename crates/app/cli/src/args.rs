@@ -6,7 +6,10 @@ mod spelling;
 
 use std::{ffi::OsString, path::PathBuf};
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{
+    Args, CommandFactory, FromArgMatches, Parser, Subcommand,
+    error::{ContextKind, ContextValue},
+};
 
 use crate::environment::Environment;
 
@@ -334,8 +337,30 @@ pub(crate) fn parse(arguments: Vec<OsString>, environment: &Environment) -> Resu
         let (_, variable) = FROM_ENVIRONMENT.iter().find(|(known, _)| *known == flag)?;
         environment.get(*variable).map(String::as_str)
     });
-    let matches = command.try_get_matches_from(arguments)?;
-    Options::from_arg_matches(&matches)
+    let mut command = command;
+    let parsed = command.try_get_matches_from_mut(arguments).and_then(|matches| Options::from_arg_matches(&matches));
+    parsed.map_err(|error| blame_variable(error, &mut command, environment))
+}
+
+/// A bad value that a variable brought is told as the variable's: nobody wrote the flag.
+fn blame_variable(error: clap::Error, command: &mut clap::Command, environment: &Environment) -> clap::Error {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let flag = text(ContextKind::InvalidArg).and_then(|flag| flag.trim_start_matches('-').split(' ').next());
+    let value = text(ContextKind::InvalidValue);
+    let brought = FROM_ENVIRONMENT
+        .iter()
+        .find(|(known, variable)| Some(*known) == flag && environment.get(*variable).map(String::as_str) == value);
+    match (brought, value) {
+        (Some((flag, variable)), Some(value)) => {
+            let message =
+                format!("the environment variable {variable} holds '{value}', which is no value for --{flag}");
+            command.error(error.kind(), message)
+        }
+        _ => error,
+    }
 }
 
 /// A word that is neither a command nor a configuration file is refused, as LiteLLM refuses it.

@@ -16,11 +16,11 @@ pub(super) fn normalise<'e>(
     let mut arguments = arguments.into_iter();
     let written: Vec<OsString> = arguments.next().into_iter().collect();
     let program = written.len();
-    let mut speller = Speller { command, rest: arguments, written, off: HashSet::new() };
+    let mut speller = Speller { command, rest: arguments, written, said: HashSet::new() };
     speller.spell();
-    let Speller { mut written, off, .. } = speller;
+    let Speller { mut written, said, .. } = speller;
     let flags = command.get_arguments().filter_map(|arg| Some((arg, arg.get_long()?)));
-    let set = flags.filter(|(_, name)| !off.contains(*name)).filter_map(|(arg, name)| {
+    let set = flags.filter(|(_, name)| !said.contains(*name)).filter_map(|(arg, name)| {
         let value = from_environment(name).filter(|value| !value.is_empty())?;
         match (is_switch(arg), truth(value)) {
             (true, Some(true)) => Some(format!("--{name}").into()),
@@ -37,8 +37,8 @@ struct Speller<'c> {
     command: &'c Command,
     rest: vec::IntoIter<OsString>,
     written: Vec<OsString>,
-    /// Switches that were turned off by hand.
-    off: HashSet<String>,
+    /// Flags that were written by hand, on or off: the environment has no say about them.
+    said: HashSet<String>,
 }
 
 impl<'c> Speller<'c> {
@@ -82,6 +82,7 @@ impl<'c> Speller<'c> {
 
     fn known(&mut self, arg: &Arg, value: Option<&str>) {
         let name = arg.get_long().unwrap_or_default().to_owned();
+        self.said.insert(name.clone());
         let (switch, optional) = (is_switch(arg), arg.is_require_equals_set());
         let next = self.rest.as_slice().first().and_then(|next| next.to_str());
         let follows =
@@ -96,7 +97,9 @@ impl<'c> Speller<'c> {
                 self.written.push(format!("--{name}").into());
             }
             Some(value) if (switch || optional) && truth(&value) == Some(false) => {
-                self.off.insert(name);
+                // Off is what a switch is when nobody writes it; the last word counts.
+                let on = format!("--{name}");
+                self.written.retain(|written| written.to_str() != Some(&on));
             }
             Some(value) => self.written.push(format!("--{name}={value}").into()),
             None => {

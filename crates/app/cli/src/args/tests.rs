@@ -118,7 +118,13 @@ fn the_environment_counts_where_the_command_line_says_nothing() {
     let options = parsed_in("--port 1 --debug False", &environment);
     assert_eq!((options.listen.port, options.start.debug), (1, false));
     assert!(!parsed_in("", &[("DEBUG", "express:*")]).start.debug);
-    assert!(try_parse("", &[("PORT", "many")]).is_err());
+}
+
+#[test]
+fn a_bad_value_in_the_environment_is_told_as_the_variables() {
+    let error = |arguments: &str| try_parse(arguments, &[("PORT", "many")]).err().expect("no port").to_string();
+    assert!(error("").contains("the environment variable PORT holds 'many'"), "{}", error(""));
+    assert!(!error("--port few").contains("environment"), "{}", error("--port few"));
 }
 
 #[test]
@@ -134,6 +140,7 @@ fn every_variable_stands_in_the_help_of_its_flag() {
 #[test]
 fn a_flag_given_twice_counts_as_it_was_given_last() {
     assert_eq!(parsed("--port 1 --port 2").listen.port, 2);
+    assert!(!parsed("--debug --debug False").start.debug && parsed("--debug False --debug").start.debug);
 }
 
 #[test]
