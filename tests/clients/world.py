@@ -113,6 +113,7 @@ class World:
             "KEYED_URL": self.urls["keyed"],
             "OPEN_URL": self.urls["open"],
             "DROP_URL": self.urls["drop"],
+            "OPEN_LOG": str(pathlib.Path(self.folder.name) / "open" / "log"),
             "FAKE_URL": self.provider.url,
             "MASTER_KEY": MASTER_KEY,
             "TMPDIR": self.folder.name,

@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import os
+import pathlib
 import subprocess
 import urllib.parse
 import uuid
@@ -27,6 +29,13 @@ def body_for(marker):
 
 def content_of(printed):
     return json.loads(printed)["choices"][0]["message"]["content"]
+
+
+def test_a_script_can_wait_for_the_line_that_names_the_url(open_url):
+    printed = pathlib.Path(os.environ["OPEN_LOG"]).read_text()
+    [line] = [line for line in printed.splitlines() if "Proxy running on http://" in line]
+    assert f"Proxy running on {open_url}" in line
+    assert "only this machine; `--host 0.0.0.0` opens it" in line
 
 
 @pytest.mark.parametrize("path", ["/chat/completions", "/v1/chat/completions"])
