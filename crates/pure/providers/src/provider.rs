@@ -166,6 +166,8 @@ pub struct Quirks {
     pub chunk: Option<AnswerHook>,
     /// How an error in a stream is told, from its message and the whole error.
     pub in_band: Option<fn(&str, &Value) -> String>,
+    /// What the hooks do, in words for the reference page.
+    pub notes: &'static [&'static str],
 }
 
 /// For [`Quirks::rename`] of providers that know only the older name.
@@ -192,6 +194,7 @@ impl Quirks {
         answer: None,
         chunk: None,
         in_band: None,
+        notes: &[],
     };
 }
 

@@ -136,7 +136,9 @@ impl Target {
         let (name, value) = match (&self.credential, self.provider.auth) {
             (Credential::None, _) => return Ok(()),
             (Credential::Key(key), Auth::Header(name)) => (HeaderName::from_static(name), key.expose().to_owned()),
-            (Credential::Key(key), Auth::Azure) => (HeaderName::from_static("api-key"), key.expose().to_owned()),
+            (Credential::Key(key), Auth::Azure) if !azure::is_v1(self) => {
+                (HeaderName::from_static("api-key"), key.expose().to_owned())
+            }
             (Credential::Key(key), Auth::AzureFoundry) if self.is_at(azure::HOSTS) => {
                 (HeaderName::from_static("api-key"), key.expose().to_owned())
             }

@@ -105,17 +105,26 @@ impl RawBody {
     pub fn to_bytes(&self) -> Bytes {
         let size = self.fields.iter().map(|(key, value)| key.len() + value.len() + 4).sum::<usize>() + 2;
         let mut out = BytesMut::with_capacity(size);
+        self.put_into(&mut out);
+        out.freeze()
+    }
+
+    /// Appends the object to `out`.
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        self.put_into(out);
+    }
+
+    fn put_into(&self, out: &mut impl BufMut) {
         out.put_u8(b'{');
         for (index, (key, value)) in self.fields.iter().enumerate() {
             if index > 0 {
                 out.put_u8(b',');
             }
-            put_quoted(&mut out, key);
+            put_quoted(out, key);
             out.put_u8(b':');
             out.put_slice(value);
         }
         out.put_u8(b'}');
-        out.freeze()
     }
 
     /// The whole object as a tree.
@@ -139,7 +148,7 @@ pub fn quoted(text: &str) -> Bytes {
     out.freeze()
 }
 
-fn put_quoted(out: &mut BytesMut, text: &str) {
+fn put_quoted(out: &mut impl BufMut, text: &str) {
     let plain = text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
     if plain {
         out.put_u8(b'"');

@@ -20,7 +20,7 @@ pub fn url(target: &Target, path: &str) -> String {
     let base = base.trim_end_matches('/');
     let version = target.api_version.as_deref().unwrap_or(DEFAULT_API_VERSION);
     // The v1 form has neither a deployment nor a date in its address.
-    if matches!(version, "v1" | "latest" | "preview") {
+    if is_v1(target) {
         let root = base.strip_suffix("/openai/v1").or_else(|| base.strip_suffix("/openai")).unwrap_or(base);
         let query = if version == "v1" { String::new() } else { format!("?api-version={version}") };
         return format!("{root}/openai/v1{path}{query}");
@@ -34,6 +34,11 @@ pub fn url(target: &Target, path: &str) -> String {
         format!("{root}/openai/deployments/{}{path}", target.model)
     };
     format!("{address}?api-version={version}")
+}
+
+/// The v1 form takes keys as `OpenAI` itself does, and names no date.
+pub(crate) fn is_v1(target: &Target) -> bool {
+    matches!(target.api_version.as_deref(), Some("v1" | "latest" | "preview"))
 }
 
 /// The address for `path` at Azure AI Foundry: a resource (`/models/…?api-version=`) or the endpoint of one model.

@@ -11,6 +11,7 @@ mod message;
 pub(crate) mod messages;
 mod normalise;
 mod outgoing;
+mod plain;
 mod reasoning;
 mod splice;
 mod stream;

@@ -20,6 +20,7 @@ pub static PROVIDER: Provider = Provider {
         json_schema: JsonSchema::ByTool(azure::lacks_json_schema),
         base64_vectors: true,
         request: Some(azure::settle_request),
+        notes: &["`tool_choice` needs API version 2023-12, its `required` 2024-06", "JSON schemas go out as a tool before API version 2024-08 and to GPT-3.5"],
         ..Quirks::NONE
     },
     ..OPENAI_COMPATIBLE

@@ -24,6 +24,7 @@ pub static PROVIDER: Provider = Provider {
         keeps_cache_control: true,
         json_schema: JsonSchema::ByTool(is_claude),
         request: Some(own_words),
+        notes: &["`name` only in user messages, no empty contents", "Claude: `reasoning_effort` becomes a budget, JSON schemas go out as a tool"],
         ..Quirks::NONE
     },
     ..OPENAI_COMPATIBLE

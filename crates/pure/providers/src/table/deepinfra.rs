@@ -20,6 +20,7 @@ pub static PROVIDER: Provider = Provider {
         rename: MAX_TOKENS_ONLY,
         stream_usage: StreamUsage::Never,
         request: Some(check_choice),
+        notes: &["`tool_choice` can only be `auto` or `none`"],
         ..Quirks::NONE
     },
     ..OPENAI_COMPATIBLE
@@ -50,6 +51,7 @@ fn check_choice(body: &mut RawBody, target: &Target, call: &CallParams) -> Resul
         return Ok(());
     }
     if !call.drop_params.unwrap_or(target.params.drop_params) {
+        let choice = choice.as_str().map_or_else(|| choice.to_string(), str::to_owned);
         let message = format!(
             "Deepinfra doesn't support tool_choice={choice}. To drop unsupported openai params from the call, set \
              `litellm.drop_params = True`"

@@ -23,6 +23,7 @@ pub static PROVIDER: Provider = Provider {
         says_stream_false: true,
         joins_texts: true,
         request: Some(switch_thinking),
+        notes: &["`reasoning_effort` becomes `thinking`, which is on or off"],
         ..Quirks::NONE
     },
     ..OPENAI_COMPATIBLE

@@ -25,6 +25,7 @@ pub static PROVIDER: Provider = Provider {
         model_prefix: "accounts/fireworks/models/",
         request: Some(own_words),
         answer: Some(find_calls),
+        notes: &["`tool_choice: required` is sent as `any`", "JSON schemas stand beside `json_object`", "a tool call that is written as text becomes one"],
         ..Quirks::NONE
     },
     ..OPENAI_COMPATIBLE

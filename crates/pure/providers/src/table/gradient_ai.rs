@@ -7,7 +7,6 @@ pub static PROVIDER: Provider = Provider {
     name: "gradient_ai",
     title: "Gradient_ai",
     base_url: "https://inference.do-ai.run/v1",
-    base_env: &["GRADIENT_AI_AGENT_ENDPOINT"],
     key_env: &["GRADIENT_AI_API_KEY"],
     ..OPENAI_COMPATIBLE
 };

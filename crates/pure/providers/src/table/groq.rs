@@ -23,6 +23,7 @@ pub static PROVIDER: Provider = Provider {
         request: Some(strip_nulls),
         answer: Some(know_the_tier),
         chunk: Some(take_usage_out),
+        notes: &["assistant messages lose members that are `null`", "tiers of its own are told as `auto`", "usage of streams is taken out of `x_groq`", "JSON schemas go out as a tool where the model has none"],
         ..Quirks::NONE
     },
     ..OPENAI_COMPATIBLE

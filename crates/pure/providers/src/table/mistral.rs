@@ -23,6 +23,7 @@ pub static PROVIDER: Provider = Provider {
         rename: &[("max_completion_tokens", "max_tokens"), ("seed", "random_seed")],
         stream_usage: StreamUsage::Never,
         request: Some(own_words),
+        notes: &["`tool_choice: required` is sent as `any`", "Magistral is asked to think by a system prompt", "lists of texts are joined where no picture is in the conversation", "`name` only in tool messages, no members that are `null`, no silent turns of the assistant"],
         ..Quirks::NONE
     },
     ..OPENAI_COMPATIBLE

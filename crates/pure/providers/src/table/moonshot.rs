@@ -22,6 +22,7 @@ pub static PROVIDER: Provider = Provider {
         rename: MAX_TOKENS_ONLY,
         joins_texts: true,
         request: Some(within_bounds),
+        notes: &["`tool_choice: required` becomes a message", "`temperature` is kept between 0 and 1, and left out for models that think"],
         ..Quirks::NONE
     },
     ..OPENAI_COMPATIBLE

@@ -19,6 +19,7 @@ pub static PROVIDER: Provider = Provider {
         header_env: &[("OR_SITE_URL", "http-referer"), ("OR_APP_NAME", "x-title")],
         fixed: &[("usage", r#"{"include":true}"#)],
         in_band: Some(words_of_error),
+        notes: &["errors in streams carry metadata and user"],
         ..Quirks::NONE
     },
     ..OPENAI_COMPATIBLE

@@ -24,6 +24,7 @@ pub static PROVIDER: Provider = Provider {
         stream_usage: StreamUsage::Never,
         answer: Some(as_text),
         chunk: Some(as_text),
+        notes: &["answers are shaped like chat and turned into text"],
         ..Quirks::NONE
     },
     ..OPENAI_COMPATIBLE

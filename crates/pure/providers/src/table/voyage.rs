@@ -20,6 +20,7 @@ pub static PROVIDER: Provider = Provider {
         supported: Supported::Only(&[]),
         rename: &[("dimensions", "output_dimension")],
         request: Some(no_word_for_floats),
+        notes: &["`encoding_format: float` is left out"],
         ..Quirks::NONE
     },
     ..OPENAI_COMPATIBLE

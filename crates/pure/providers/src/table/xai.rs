@@ -27,6 +27,7 @@ pub static PROVIDER: Provider = Provider {
         request: Some(tidy),
         answer: Some(mend),
         chunk: Some(mend),
+        notes: &["`strict` is taken out of tools, `name` out of messages but the user's", "an empty reason to stop becomes `tool_calls` or `stop`", "thoughts are counted as output"],
         ..Quirks::NONE
     },
     ..OPENAI_COMPATIBLE
@@ -71,11 +72,11 @@ fn tidy(body: &mut RawBody, _target: &Target, _call: &CallParams) -> Result<(), 
 
 /// Calls of tools end with an empty reason, and thoughts are counted beside the output instead of within it.
 fn mend(body: &mut RawBody, _asked: Asked) {
-    let raw = body.get("choices").filter(|raw| memmem::find(raw, b"\"finish_reason\":\"\"").is_some());
-    if raw.is_some()
+    let may_be = body.get("choices").is_some_and(|raw| memmem::find(raw, b"\"\"").is_some());
+    if may_be
         && let Some(mut choices) = body.typed::<Vec<Value>>("choices")
+        && choices.iter_mut().filter_map(name_the_reason).count() > 0
     {
-        choices.iter_mut().for_each(name_the_reason);
         body.set("choices", &choices.into());
     }
     if let Some(mut usage) = body.typed::<Value>("usage")
@@ -85,12 +86,13 @@ fn mend(body: &mut RawBody, _asked: Asked) {
     }
 }
 
-fn name_the_reason(choice: &mut Value) {
+/// Changes the choice if its reason is empty.
+fn name_the_reason(choice: &mut Value) -> Option<()> {
     let calls = choice.pointer("/message/tool_calls").or_else(|| choice.pointer("/delta/tool_calls"));
     let called = calls.and_then(Value::as_array).is_some_and(|calls| !calls.is_empty());
-    if let Some(reason) = choice.get_mut("finish_reason").filter(|reason| reason.as_str() == Some("")) {
-        *reason = if called { "tool_calls" } else { "stop" }.into();
-    }
+    let reason = choice.get_mut("finish_reason").filter(|reason| reason.as_str() == Some(""))?;
+    *reason = if called { "tool_calls" } else { "stop" }.into();
+    Some(())
 }
 
 /// Changes the count if the total says that thoughts are not in it yet.

@@ -1,9 +1,11 @@
-//! What the providers' crate promises, proved from outside: recorded cases, the two lanes, the table.
+//! What the providers' crate promises, proved from outside: recorded cases, the two lanes, the table, its reference page.
 
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod lanes;
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]

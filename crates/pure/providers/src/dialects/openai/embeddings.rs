@@ -19,20 +19,37 @@ pub fn answer(
 ) -> Result<(Bytes, Option<Usage>), Failure> {
     let (bytes, used) = splice::answer(reply, target, context, Asked::default())?;
     let mut body = RawBody::parse(&bytes).map_err(|error| Failure::bug(error.to_string()))?;
-    if !wanted_base64 && memchr::memmem::find(&bytes, b"\"embedding\":\"").is_some() {
+    if !wanted_base64 && holds_text_vectors(&bytes) {
         decode_vectors(&mut body);
     }
+    // Voyage and Jina count input only, and say so by the total alone.
+    let used = used.or_else(|| total_only(&body));
     body.set("object", &"list".into());
     body.remove("id");
     body.remove("created");
     if let Some(used) = used {
         let mut object: serde_json::Map<String, Value> = body.typed("usage").unwrap_or_default();
         // Old clients read all three.
+        object.entry("prompt_tokens").or_insert_with(|| used.input.into());
         object.insert("completion_tokens".to_owned(), used.output.into());
         object.entry("total_tokens").or_insert_with(|| used.total().into());
         body.set("usage", &object.into());
     }
     Ok((body.to_bytes(), used))
+}
+
+fn total_only(body: &RawBody) -> Option<Usage> {
+    let input = body.typed::<Value>("usage")?.get("total_tokens")?.as_u64()?;
+    Some(Usage { input, ..Usage::default() })
+}
+
+/// Whether a vector is a text: what follows the name of the first one, blanks passed over.
+fn holds_text_vectors(bytes: &[u8]) -> bool {
+    const NAME: &[u8] = b"\"embedding\"";
+    // The name is also the value of `object`, where a comma or brace follows.
+    let mut values = memchr::memmem::find_iter(bytes, NAME)
+        .filter_map(|at| bytes.get(at + NAME.len()..)?.trim_ascii_start().strip_prefix(b":"));
+    values.next().is_some_and(|value| value.trim_ascii_start().starts_with(b"\""))
 }
 
 /// Vectors that were fetched as base64 (little-endian `f32`), as numbers.

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tollgate_wire::{Failure, FailureKind, RawBody, Usage, framing::sse::SseFramer, http::Reply};
 
-use super::{json_tool, normalise, usage, writer};
+use super::{json_tool, normalise, plain, plain::Seen, usage, writer};
 use crate::{codec::AnswerContext, provider::Asked, target::Target, translate::Progress};
 
 /// A whole answer under the client's name for the model, and what it used.
@@ -22,7 +22,8 @@ pub fn answer(
     if let Some(hook) = target.provider.quirks.answer {
         hook(&mut body, asked);
     }
-    if let Some(mut choices) = body.typed::<Vec<Value>>("choices") {
+    let plain = !asked.json_tool && body.get("choices").is_some_and(|raw| plain::look(raw).is_some());
+    if !plain && let Some(mut choices) = body.typed::<Vec<Value>>("choices") {
         let unwrapped = asked.json_tool && json_tool::unwrap(&mut choices);
         if normalise::choices(&mut choices) || unwrapped {
             body.set("choices", &choices.into());
@@ -71,6 +72,8 @@ pub struct SplicedStream {
     framer: SseFramer,
     target: std::sync::Arc<Target>,
     context: AnswerContext,
+    /// The client's name for the model, as JSON.
+    model: Bytes,
     head: Head,
     /// The last usage object as the provider wrote it.
     usage: Option<Map<String, Value>>,
@@ -98,6 +101,7 @@ impl SplicedStream {
         Self {
             framer: SseFramer::new(limit),
             target,
+            model: tollgate_wire::raw_body::quoted(&context.alias),
             context,
             head: Head::default(),
             usage: None,
@@ -182,8 +186,9 @@ impl SplicedStream {
     }
 
     fn forward(&mut self, mut body: RawBody, out: &mut Vec<u8>) {
-        let mut choices = body.typed::<Vec<Value>>("choices").unwrap_or_default();
-        if choices.is_empty() {
+        let plain = if self.asked.json_tool { None } else { body.get("choices").and_then(|raw| plain::look(raw)) };
+        let seen = plain.unwrap_or_else(|| self.normalise(&mut body));
+        if seen.is_empty() {
             // Azure's first chunk (filter results only) and the usage chunk: nothing for a client to read.
             return;
         }
@@ -192,28 +197,33 @@ impl SplicedStream {
                 *slot = body.get(name).cloned();
             }
         }
-        let unwrapped = self.asked.json_tool && self.json_tool.unwrap(&mut choices);
-        if normalise::choices(&mut choices) || unwrapped {
-            body.set("choices", &Value::Array(choices.clone()));
-        }
-        self.watch(&choices);
-        body.set_str("model", &self.context.alias);
+        self.watch(&seen);
+        body.set_raw("model", self.model.clone());
         out.extend_from_slice(b"data: ");
-        out.extend_from_slice(&body.to_bytes());
+        body.write_to(out);
         out.extend_from_slice(b"\n\n");
     }
 
-    fn watch(&mut self, choices: &[Value]) {
+    /// The slow way for choices that are not plain.
+    fn normalise(&mut self, body: &mut RawBody) -> Vec<Seen> {
+        let mut choices = body.typed::<Vec<Value>>("choices").unwrap_or_default();
+        let unwrapped = self.asked.json_tool && self.json_tool.unwrap(&mut choices);
+        let changed = normalise::choices(&mut choices) || unwrapped;
+        let seen = choices.iter().map(seen).collect();
+        if changed {
+            body.set("choices", &Value::Array(choices));
+        }
+        seen
+    }
+
+    fn watch(&mut self, choices: &[Seen]) {
         for choice in choices {
-            let index = choice.get("index").and_then(Value::as_u64).unwrap_or_default();
-            let ended = choice.get("finish_reason").is_some_and(Value::is_string);
-            match self.open.iter_mut().find(|(known, _)| *known == index) {
-                Some((_, over)) => *over |= ended,
-                None => self.open.push((index, ended)),
+            match self.open.iter_mut().find(|(known, _)| *known == choice.index) {
+                Some((_, over)) => *over |= choice.ended,
+                None => self.open.push((choice.index, choice.ended)),
             }
-            let said = said_bytes(choice);
-            self.progress.output_bytes += said as u64;
-            self.progress.content |= said > 0 || ended;
+            self.progress.output_bytes += choice.said as u64;
+            self.progress.content |= choice.said > 0 || choice.ended;
         }
     }
 
@@ -262,6 +272,14 @@ impl SplicedStream {
             chunk.insert("usage".to_owned(), usage.into());
         }
         writer::event(&chunk, out);
+    }
+}
+
+fn seen(choice: &Value) -> Seen {
+    Seen {
+        index: choice.get("index").and_then(Value::as_u64).unwrap_or_default(),
+        ended: choice.get("finish_reason").is_some_and(Value::is_string),
+        said: said_bytes(choice),
     }
 }
 

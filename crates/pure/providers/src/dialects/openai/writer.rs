@@ -209,7 +209,8 @@ pub(super) fn stream_usage(mut object: Map<String, Value>, used: &Usage, cost: O
     object.entry("completion_tokens_details").or_insert_with(
         || json!({"reasoning_tokens": used.reasoning, "text_tokens": used.output.saturating_sub(used.reasoning)}),
     );
-    if let Some(cost) = cost {
+    // What costs nothing is not mentioned.
+    if let Some(cost) = cost.filter(|cost| *cost > 0.0) {
         object.insert("cost".to_owned(), cost.into());
     }
     object

@@ -1,0 +1,194 @@
+//! A look at the choices of an answer or chunk that builds nothing. Most are plain: only members that every client knows,
+//! in the form that every client expects. Those pass as the bytes they are; the others go through [`super::normalise`].
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, IgnoredAny, Visitor},
+};
+use tollgate_wire::chat::Finish;
+
+/// What a stream is watched for, of one choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// Its place among the answers.
+    pub(super) index: u64,
+    /// It says why it stopped.
+    pub(super) ended: bool,
+    /// How many bytes of answer it carries, thoughts and arguments included.
+    pub(super) said: usize,
+}
+
+/// The choices, if all of them are plain.
+pub(super) fn look(raw: &[u8]) -> Option<Vec<Seen>> {
+    let choices: Vec<Choice> = serde_json::from_slice(raw).ok()?;
+    Some(choices.iter().map(Choice::seen).collect())
+}
+
+/// Members that are not named here make reading fail, and with it the look.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Choice {
+    #[serde(default)]
+    index: u64,
+    delta: Option<Message>,
+    message: Option<Message>,
+    text: Option<Text>,
+    finish_reason: Option<Reason>,
+    #[serde(default, rename = "logprobs")]
+    _logprobs: IgnoredAny,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Message {
+    content: Option<Text>,
+    reasoning_content: Option<Text>,
+    tool_calls: Option<Vec<Call>>,
+    #[serde(default, rename = "role")]
+    _role: IgnoredAny,
+    #[serde(default, rename = "function_call")]
+    _function_call: IgnoredAny,
+    #[serde(default, rename = "annotations")]
+    _annotations: IgnoredAny,
+    #[serde(default, rename = "refusal")]
+    _refusal: Option<Never>,
+}
+
+#[derive(Deserialize)]
+struct Call {
+    function: Option<Function>,
+}
+
+#[derive(Deserialize)]
+struct Function {
+    name: Option<Text>,
+    arguments: Option<Text>,
+}
+
+impl Choice {
+    fn seen(&self) -> Seen {
+        let message = self.delta.as_ref().or(self.message.as_ref());
+        let said = message.map_or_else(|| length(self.text.as_ref()), Message::said);
+        Seen { index: self.index, ended: self.finish_reason.is_some(), said }
+    }
+}
+
+impl Message {
+    fn said(&self) -> usize {
+        let functions = self.tool_calls.iter().flatten().filter_map(|call| call.function.as_ref());
+        let called: usize =
+            functions.map(|function| length(function.name.as_ref()) + length(function.arguments.as_ref())).sum();
+        length(self.content.as_ref()) + length(self.reasoning_content.as_ref()) + called
+    }
+}
+
+fn length(text: Option<&Text>) -> usize {
+    text.map_or(0, |text| text.0)
+}
+
+/// The length of a text, bytes. One that may begin with a thought in tags is not plain.
+struct Text(usize);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        reader.deserialize_str(TextVisitor)
+    }
+}
+
+struct TextVisitor;
+
+impl Visitor<'_> for TextVisitor {
+    type Value = Text;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Text, E> {
+        if text.trim_start().starts_with("<think>") {
+            return Err(E::custom("a thought in tags"));
+        }
+        Ok(Text(text.len()))
+    }
+}
+
+/// A reason to stop that clients know.
+struct Reason;
+
+impl<'de> Deserialize<'de> for Reason {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        reader.deserialize_str(ReasonVisitor)
+    }
+}
+
+struct ReasonVisitor;
+
+impl Visitor<'_> for ReasonVisitor {
+    type Value = Reason;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a reason to stop")
+    }
+
+    fn visit_str<E: Error>(self, word: &str) -> Result<Reason, E> {
+        Finish::from_word(word).map(|_| Reason).ok_or_else(|| E::custom("a reason of its own"))
+    }
+}
+
+/// What must be absent or `null`.
+enum Never {}
+
+impl<'de> Deserialize<'de> for Never {
+    fn deserialize<D: Deserializer<'de>>(_reader: D) -> Result<Self, D::Error> {
+        Err(D::Error::custom("not plain"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::dialects::openai::normalise;
+
+    fn check(choice: &Value, expected: Option<Seen>) {
+        let seen = look(json!([choice]).to_string().as_bytes());
+        assert_eq!(seen, expected.map(|seen| vec![seen]), "{choice}");
+        // What passes as it is must be what the slow way would not touch.
+        if expected.is_some() {
+            assert!(!normalise::choices(&mut [choice.clone()]), "{choice}");
+        }
+    }
+
+    #[test]
+    fn plain_choices_are_measured() {
+        let seen = |ended, said| Some(Seen { index: 0, ended, said });
+        check(
+            &json!({"index": 0, "delta": {"role": "assistant", "content": "", "refusal": null}, "logprobs": null, "finish_reason": null}),
+            seen(false, 0),
+        );
+        check(&json!({"delta": {"content": "hé"}, "logprobs": {"content": []}}), seen(false, 3));
+        check(&json!({"delta": {}, "finish_reason": "length"}), seen(true, 0));
+        check(&json!({"text": " wo", "finish_reason": null}), seen(false, 3));
+        check(
+            &json!({"message": {"role": "assistant", "content": null, "tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}], "annotations": []}, "finish_reason": "tool_calls"}),
+            seen(true, 3),
+        );
+    }
+
+    #[test]
+    fn others_are_left_to_the_slow_way() {
+        for choice in [
+            json!({"delta": {"content": "x", "reasoning": "hm"}}),
+            json!({"delta": {"content": [{"type": "text", "text": "x"}]}}),
+            json!({"delta": {"refusal": "no"}}),
+            json!({"message": {"content": " <think>a</think>b"}, "finish_reason": "stop"}),
+            json!({"delta": {}, "finish_reason": "eos"}),
+            json!({"delta": {}, "content_filter_results": {}}),
+            json!({"index": "0", "delta": {}}),
+        ] {
+            check(&choice, None);
+        }
+        assert_eq!(look(b"{}"), None);
+    }
+}
