@@ -49,7 +49,7 @@ pub fn foundry_url(target: &Target, path: &str) -> String {
     if base.ends_with(path) {
         return target.base_url.clone();
     }
-    let resource = target.is_at(HOSTS) && !base.ends_with("/v1");
+    let resource = target.is_at(&["services.ai.azure.com"]) && !base.ends_with("/v1");
     let middle = if resource && !base.ends_with("/models") { "/models" } else { "" };
     let version = target.api_version.as_deref().or(resource.then_some(FOUNDRY_API_VERSION));
     let query = match (query, version) {

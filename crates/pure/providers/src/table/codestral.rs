@@ -1,6 +1,6 @@
-//! Codestral's own endpoint.
+//! Codestral's own endpoint, which speaks as Mistral does.
 
-use crate::provider::{OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage};
+use crate::provider::{OPENAI_COMPATIBLE, Provider};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -10,6 +10,6 @@ pub static PROVIDER: Provider = Provider {
     base_env: &["CODESTRAL_API_BASE"],
     key_env: &["CODESTRAL_API_KEY"],
     embeddings: None,
-    quirks: Quirks { stream_usage: StreamUsage::Never, ..Quirks::NONE },
+    quirks: super::mistral::QUIRKS,
     ..OPENAI_COMPATIBLE
 };

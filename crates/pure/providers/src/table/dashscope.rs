@@ -9,6 +9,6 @@ pub static PROVIDER: Provider = Provider {
     base_url: "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
     base_env: &["DASHSCOPE_API_BASE"],
     key_env: &["DASHSCOPE_API_KEY"],
-    quirks: Quirks { keeps_cache_control: true, ..Quirks::NONE },
+    quirks: Quirks { joins_texts: true, keeps_cache_control: true, ..Quirks::NONE },
     ..OPENAI_COMPATIBLE
 };

@@ -52,6 +52,7 @@ fn is_claude(target: &Target) -> bool {
 
 fn own_words(body: &mut RawBody, target: &Target, _call: &CallParams) -> Result<(), Failure> {
     messages::names_only_of(body, &["user"]);
+    messages::cache_control_into_content(body);
     messages::edit_where(body, "\"\"", |message| {
         if message.get("content").and_then(Value::as_str) == Some("") {
             message.shift_remove("content");

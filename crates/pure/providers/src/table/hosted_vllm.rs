@@ -1,6 +1,14 @@
 //! A vLLM server of the customer's.
 
-use crate::provider::{KeyNeed, OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage};
+use serde_json::{Value, json};
+use tollgate_wire::{Failure, RawBody};
+
+use crate::{
+    dialects::openai::messages,
+    params::CallParams,
+    provider::{KeyNeed, OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
+    target::Target,
+};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -9,6 +17,62 @@ pub static PROVIDER: Provider = Provider {
     base_env: &["HOSTED_VLLM_API_BASE"],
     key_env: &["HOSTED_VLLM_API_KEY"],
     key: KeyNeed::Optional,
-    quirks: Quirks { stream_usage: StreamUsage::Ask, says_stream_false: true, ..Quirks::NONE },
+    quirks: QUIRKS,
     ..OPENAI_COMPATIBLE
 };
+
+/// What all vLLM servers have in common.
+pub(super) const QUIRKS: Quirks = Quirks {
+    supported: Supported::All,
+    stream_usage: StreamUsage::Ask,
+    says_stream_false: true,
+    request: Some(own_words),
+    notes: &[
+        "`thinking` becomes `reasoning_effort`",
+        "`strict` and `additionalProperties` are taken out of tools",
+        "files that are videos become `video_url`",
+    ],
+    ..Quirks::NONE
+};
+
+fn own_words(body: &mut RawBody, _target: &Target, _call: &CallParams) -> Result<(), Failure> {
+    effort_for_thinking(body);
+    messages::without_member(body, "tools", "strict");
+    messages::without_member(body, "tools", "additionalProperties");
+    messages::edit_where(body, "\"file\"", |message| {
+        for part in message.get_mut("content").and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(url) = video_of(part) {
+                *part = json!({"type": "video_url", "video_url": {"url": url}});
+            }
+        }
+    });
+    Ok(())
+}
+
+/// vLLM knows efforts, not budgets. The bounds are `LiteLLM`'s, tokens.
+fn effort_for_thinking(body: &mut RawBody) {
+    let Some(thinking) = body.typed::<Value>("thinking") else { return };
+    body.remove("thinking");
+    if thinking.get("type").is_none_or(|kind| kind != "enabled") || body.has("reasoning_effort") {
+        return;
+    }
+    let effort = match thinking.get("budget_tokens").and_then(Value::as_u64).unwrap_or_default() {
+        10_000.. => "high",
+        5_000.. => "medium",
+        2_000.. => "low",
+        _ => "minimal",
+    };
+    body.set_str("reasoning_effort", effort);
+}
+
+/// The address or data of a file part that is a video.
+fn video_of(part: &Value) -> Option<String> {
+    (part.get("type")? == "file").then_some(())?;
+    let text = |name: &str| part.pointer(&format!("/file/{name}")).and_then(Value::as_str);
+    let place = text("file_id").or_else(|| text("file_data"))?;
+    let named = text("format").is_some_and(|format| format.starts_with("video/"));
+    let plain = place.split(['?', '#']).next().unwrap_or(place).to_ascii_lowercase();
+    let ends =
+        [".mp4", ".mpeg", ".mpg", ".mov", ".avi", ".wmv", ".flv", ".webm"].iter().any(|end| plain.ends_with(end));
+    (named || ends || place.starts_with("data:video/")).then(|| place.to_owned())
+}

@@ -1,6 +1,13 @@
 //! Meta's Llama API.
 
-use crate::provider::{OPENAI_COMPATIBLE, Provider};
+use serde_json::Value;
+use tollgate_wire::{Failure, RawBody};
+
+use crate::{
+    params::CallParams,
+    provider::{OPENAI_COMPATIBLE, Provider, Quirks},
+    target::Target,
+};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -9,5 +16,19 @@ pub static PROVIDER: Provider = Provider {
     base_url: "https://api.llama.com/compat/v1",
     base_env: &["LLAMA_API_BASE"],
     key_env: &["LLAMA_API_KEY"],
+    quirks: Quirks {
+        request: Some(only_schemas),
+        notes: &["of the formats only JSON schemas are sent"],
+        ..Quirks::NONE
+    },
     ..OPENAI_COMPATIBLE
 };
+
+/// Any other format is an error there, though it asks for less.
+fn only_schemas(body: &mut RawBody, _target: &Target, _call: &CallParams) -> Result<(), Failure> {
+    let format = body.typed::<Value>("response_format");
+    if format.is_some_and(|format| format.get("type").is_none_or(|kind| kind != "json_schema")) {
+        body.remove("response_format");
+    }
+    Ok(())
+}

@@ -18,15 +18,23 @@ pub static PROVIDER: Provider = Provider {
     base_suffix: "/v1",
     base_env: &["MISTRAL_AZURE_API_BASE", "MISTRAL_API_BASE"],
     key_env: &["MISTRAL_AZURE_API_KEY", "MISTRAL_API_KEY"],
-    quirks: Quirks {
-        supported: Supported::ByModel(takes),
-        rename: &[("max_completion_tokens", "max_tokens"), ("seed", "random_seed")],
-        stream_usage: StreamUsage::Never,
-        request: Some(own_words),
-        notes: &["`tool_choice: required` is sent as `any`", "Magistral is asked to think by a system prompt", "lists of texts are joined where no picture is in the conversation", "`name` only in tool messages, no members that are `null`, no silent turns of the assistant"],
-        ..Quirks::NONE
-    },
+    quirks: QUIRKS,
     ..OPENAI_COMPATIBLE
+};
+
+/// Codestral's own endpoint speaks the same.
+pub(super) const QUIRKS: Quirks = Quirks {
+    supported: Supported::ByModel(takes),
+    rename: &[("max_completion_tokens", "max_tokens"), ("seed", "random_seed")],
+    stream_usage: StreamUsage::Never,
+    request: Some(own_words),
+    notes: &[
+        "`tool_choice: required` is sent as `any`",
+        "Magistral is asked to think by a system prompt",
+        "lists of texts are joined where no picture is in the conversation",
+        "`name` only in tool messages, no members that are `null`, no silent turns of the assistant",
+    ],
+    ..Quirks::NONE
 };
 
 const TAKES: &[&str] = &[

@@ -1,8 +1,14 @@
 //! OpenRouter.
 
 use serde_json::Value;
+use tollgate_wire::{Failure, RawBody};
 
-use crate::provider::{OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage};
+use crate::{
+    dialects::openai::messages,
+    params::CallParams,
+    provider::{OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage},
+    target::Target,
+};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -18,12 +24,31 @@ pub static PROVIDER: Provider = Provider {
         headers: &[("http-referer", "https://litellm.ai"), ("x-title", "liteLLM")],
         header_env: &[("OR_SITE_URL", "http-referer"), ("OR_APP_NAME", "x-title")],
         fixed: &[("usage", r#"{"include":true}"#)],
+        // OpenRouter's own models are called openrouter/auto and the like.
+        model_prefix: "openrouter/",
+        request: Some(place_cache_control),
         in_band: Some(words_of_error),
-        notes: &["errors in streams carry metadata and user"],
+        notes: &[
+            "`cache_control` stays only for models that take it, within contents",
+            "errors in streams carry metadata and user",
+        ],
         ..Quirks::NONE
     },
     ..OPENAI_COMPATIBLE
 };
+
+/// Families of models behind `OpenRouter` that take marks for prompt caching.
+const CACHE_CONTROL: &[&str] = &["claude", "gemini", "minimax", "glm", "z-ai"];
+
+fn place_cache_control(body: &mut RawBody, target: &Target, _call: &CallParams) -> Result<(), Failure> {
+    let model = target.model.to_ascii_lowercase();
+    if CACHE_CONTROL.iter().any(|family| model.contains(family)) {
+        messages::cache_control_into_content(body);
+    } else {
+        messages::without_cache_control(body);
+    }
+    Ok(())
+}
 
 /// `LiteLLM`'s words, which clients grep for.
 fn words_of_error(message: &str, error: &Value) -> String {

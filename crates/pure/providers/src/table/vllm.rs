@@ -1,6 +1,6 @@
 //! A vLLM server on this machine; `LiteLLM` ran the library in its own process, which is no job for a gateway.
 
-use crate::provider::{KeyNeed, OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage};
+use crate::provider::{KeyNeed, OPENAI_COMPATIBLE, Provider};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -10,6 +10,6 @@ pub static PROVIDER: Provider = Provider {
     base_env: &["VLLM_API_BASE"],
     key_env: &["VLLM_API_KEY"],
     key: KeyNeed::Optional,
-    quirks: Quirks { stream_usage: StreamUsage::Ask, says_stream_false: true, ..Quirks::NONE },
+    quirks: super::hosted_vllm::QUIRKS,
     ..OPENAI_COMPATIBLE
 };

@@ -1,7 +1,7 @@
 //! Changes of a request's messages that several providers need. Bodies without what is to be changed are not parsed.
 
 use memchr::memmem;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tollgate_wire::RawBody;
 
 /// One message of a request.
@@ -44,7 +44,9 @@ pub(crate) fn join_texts(body: &mut RawBody) {
 }
 
 fn joined(parts: &[Value]) -> Option<String> {
-    let only_texts = parts.iter().all(|part| part.get("type").and_then(Value::as_str) == Some("text"));
+    let is_text = |part: &Value| part.get("type").and_then(Value::as_str) == Some("text");
+    // A mark for prompt caching that is still there belongs to its part.
+    let only_texts = parts.iter().all(|part| is_text(part) && part.get("cache_control").is_none());
     only_texts.then(|| parts.iter().filter_map(|part| part.get("text")?.as_str()).collect())
 }
 
@@ -66,8 +68,24 @@ pub(crate) fn names_only_of(body: &mut RawBody, roles: &[&str]) {
     });
 }
 
+/// Marks for prompt caching that stand on a message move to the last part of its content, where gateways before Claude
+/// look for them.
+pub(crate) fn cache_control_into_content(body: &mut RawBody) {
+    edit_where(body, "\"cache_control\"", |message| {
+        let Some(mark) = message.shift_remove("cache_control") else { return };
+        if let Some(Value::String(text)) = message.get("content") {
+            let part = json!({"type": "text", "text": text});
+            message.insert("content".to_owned(), json!([part]));
+        }
+        let parts = message.get_mut("content").and_then(Value::as_array_mut);
+        if let Some(last) = parts.and_then(|parts| parts.last_mut()).and_then(Value::as_object_mut) {
+            last.insert("cache_control".to_owned(), mark);
+        }
+    });
+}
+
 /// Anthropic's marks for prompt caching, wherever they stand.
-pub(super) fn without_cache_control(body: &mut RawBody) {
+pub(crate) fn without_cache_control(body: &mut RawBody) {
     for name in ["messages", "tools"] {
         without_member(body, name, "cache_control");
     }

@@ -47,11 +47,11 @@ fn apply_values(body: &mut RawBody, target: &Target, path: &str) -> Asked {
     if quirks.developer_as_system {
         messages::developer_as_system(body);
     }
-    if quirks.joins_texts {
-        messages::join_texts(body);
-    }
     if !quirks.keeps_cache_control {
         messages::without_cache_control(body);
+    }
+    if quirks.joins_texts {
+        messages::join_texts(body);
     }
     let json_tool = body.has("response_format") && json_tool::stands_in(target) && json_tool::wrap(body);
     if quirks.base64_vectors && body.has("input") && !body.has("encoding_format") {
