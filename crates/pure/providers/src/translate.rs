@@ -13,7 +13,10 @@ use tollgate_wire::{
 
 use crate::{
     codec::{AnswerContext, ChatDecoder, ChatEncoder, ClientDialect, ProviderDialect, Wanted, Words},
-    dialects::openai::{self, SplicedStream},
+    dialects::openai::{
+        self, SplicedStream,
+        merge::{self, Merger},
+    },
     params::{self, CallParams},
     provider::Asked,
     target::{Target, set_header},
@@ -236,7 +239,10 @@ impl Answers {
                 Ok(Answered { body, usage })
             }
             Reader::Hub { request, client, dialect } => {
-                let response = dialect.response(reply, request, &self.target)?;
+                let mut response = dialect.response(reply, request, &self.target)?;
+                if self.target.params.merge_reasoning {
+                    merge::response(&mut response);
+                }
                 Ok(Answered { body: client.write(&response, &self.context).into(), usage: response.usage })
             }
         }
@@ -254,6 +260,7 @@ impl Answers {
                 framer: SseFramer::new(limit),
                 decoder: dialect.decoder(&request, &self.target),
                 encoder: client.encoder(&self.context),
+                merger: self.target.params.merge_reasoning.then(Merger::default),
                 target: self.target,
                 progress: Progress::default(),
                 chunks: Vec::new(),
@@ -340,6 +347,7 @@ pub struct HubStream {
     target: Arc<Target>,
     progress: Progress,
     chunks: Vec<ChatChunk>,
+    merger: Option<Merger>,
 }
 
 impl HubStream {
@@ -370,7 +378,11 @@ impl HubStream {
     }
 
     fn write(&mut self, out: &mut Vec<u8>) {
-        for chunk in self.chunks.drain(..) {
+        let mut chunks = std::mem::take(&mut self.chunks);
+        if let Some(merger) = &mut self.merger {
+            chunks = chunks.into_iter().flat_map(|chunk| merger.hub(chunk)).collect();
+        }
+        for chunk in chunks.drain(..) {
             match &chunk {
                 ChatChunk::Usage { usage, .. } => self.progress.usage = Some(*usage),
                 ChatChunk::Delta { delta, .. } => {
@@ -382,6 +394,7 @@ impl HubStream {
             }
             self.encoder.encode(&chunk, out);
         }
+        self.chunks = chunks;
     }
 }
 

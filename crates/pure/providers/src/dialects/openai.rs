@@ -7,6 +7,7 @@ mod failure;
 mod front;
 mod front_completions;
 mod json_tool;
+pub(crate) mod merge;
 mod message;
 pub(crate) mod messages;
 mod normalise;

@@ -4,7 +4,10 @@
 use http::Method;
 use tollgate_wire::{Failure, RawBody, http::Outgoing};
 
-use super::{json_tool, messages, reasoning::reasoning_rules};
+use super::{
+    json_tool, messages,
+    reasoning::{knows_developers, reasoning_rules},
+};
 use crate::{
     params::CallParams,
     provider::{Asked, StreamUsage},
@@ -44,7 +47,7 @@ fn apply_values(body: &mut RawBody, target: &Target, path: &str) -> Asked {
     for (from, to) in quirks.rename {
         body.rename(from, to);
     }
-    if quirks.developer_as_system {
+    if quirks.developer_as_system && !knows_developers(target) {
         messages::developer_as_system(body);
     }
     if !quirks.keeps_cache_control {

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use tollgate_wire::{Failure, FailureKind, RawBody};
 
+use super::messages;
 use crate::{
     params::CallParams,
     target::{Series, Target},
@@ -66,6 +67,12 @@ pub fn tools_by_model(name: &str, target: &Target) -> bool {
     compatible_takes(name, target) && !(lacks && TOOLS.contains(&name))
 }
 
+/// The o series knows the `developer` role, and it alone.
+#[must_use]
+pub(super) fn knows_developers(target: &Target) -> bool {
+    matches!(target.provider.name, "openai" | "azure") && is_o_series(target)
+}
+
 /// Applies the rules to a request to `OpenAI` or Azure; other providers' models of these names are left alone.
 ///
 /// # Errors
@@ -79,6 +86,14 @@ pub fn reasoning_rules(body: &mut RawBody, target: &Target, call: &CallParams) -
         return Ok(());
     }
     body.rename("max_tokens", "max_completion_tokens");
+    if o_series && !bare(&target.model).starts_with("o1") {
+        // LiteLLM's catalog knows of no system messages for these; what OpenAI does with them is its own affair.
+        messages::edit_where(body, "\"system\"", |message| {
+            if messages::is(message, "system") {
+                message.insert("role".to_owned(), "user".into());
+            }
+        });
+    }
     let Some(temperature) = body.typed::<Value>("temperature") else { return Ok(()) };
     let thinks = body.typed::<String>("reasoning_effort").as_deref() != Some("none");
     if temperature.as_f64() == Some(1.0) || (gpt5 && !thinks) {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tollgate_wire::{Failure, FailureKind, RawBody, Usage, framing::sse::SseFramer, http::Reply};
 
-use super::{json_tool, normalise, plain, plain::Seen, usage, writer};
+use super::{json_tool, merge, normalise, plain, plain::Seen, usage, writer};
 use crate::{codec::AnswerContext, provider::Asked, target::Target, translate::Progress};
 
 /// A whole answer under the client's name for the model, and what it used.
@@ -22,10 +22,13 @@ pub fn answer(
     if let Some(hook) = target.provider.quirks.answer {
         hook(&mut body, asked);
     }
-    let plain = !asked.json_tool && body.get("choices").is_some_and(|raw| plain::look(raw).is_some());
+    let merges = target.params.merge_reasoning;
+    let plain = !asked.json_tool && !merges && body.get("choices").is_some_and(|raw| plain::look(raw).is_some());
     if !plain && let Some(mut choices) = body.typed::<Vec<Value>>("choices") {
         let unwrapped = asked.json_tool && json_tool::unwrap(&mut choices);
-        if normalise::choices(&mut choices) || unwrapped {
+        let normalised = normalise::choices(&mut choices);
+        let merged = merges && merge::whole(&mut choices);
+        if unwrapped || normalised || merged {
             body.set("choices", &choices.into());
         }
     }
@@ -83,6 +86,7 @@ pub struct SplicedStream {
     text: bool,
     asked: Asked,
     json_tool: json_tool::Unwrapper,
+    merger: merge::Merger,
     /// The type of an error that came in the stream, as the provider wrote it.
     error_type: Option<Value>,
 }
@@ -110,6 +114,7 @@ impl SplicedStream {
             text,
             asked,
             json_tool: json_tool::Unwrapper::default(),
+            merger: merge::Merger::default(),
             error_type: None,
         }
     }
@@ -186,7 +191,8 @@ impl SplicedStream {
     }
 
     fn forward(&mut self, mut body: RawBody, out: &mut Vec<u8>) {
-        let plain = if self.asked.json_tool { None } else { body.get("choices").and_then(|raw| plain::look(raw)) };
+        let touched = self.asked.json_tool || self.target.params.merge_reasoning;
+        let plain = if touched { None } else { body.get("choices").and_then(|raw| plain::look(raw)) };
         let seen = plain.unwrap_or_else(|| self.normalise(&mut body));
         if seen.is_empty() {
             // Azure's first chunk (filter results only) and the usage chunk: nothing for a client to read.
@@ -208,9 +214,10 @@ impl SplicedStream {
     fn normalise(&mut self, body: &mut RawBody) -> Vec<Seen> {
         let mut choices = body.typed::<Vec<Value>>("choices").unwrap_or_default();
         let unwrapped = self.asked.json_tool && self.json_tool.unwrap(&mut choices);
-        let changed = normalise::choices(&mut choices) || unwrapped;
+        let normalised = normalise::choices(&mut choices);
+        let merged = self.target.params.merge_reasoning && self.merger.chunk(&mut choices);
         let seen = choices.iter().map(seen).collect();
-        if changed {
+        if unwrapped || normalised || merged {
             body.set("choices", &Value::Array(choices));
         }
         seen
