@@ -153,3 +153,23 @@ fn the_variables_of_a_row_are_read() {
         }
     }
 }
+
+#[test]
+fn an_address_names_its_provider_unless_it_is_our_own_network() {
+    let provider = |base: &str| {
+        let settings = json!({"model": "some-model", "api_base": base, "api_key": "k"});
+        world::target(&settings).map(|target| target.provider.name)
+    };
+
+    assert_eq!(provider("https://api.groq.com/openai/v1"), Ok("groq"));
+    assert_eq!(provider("https://api.openai.com/v1"), Ok("openai"));
+    let nobody = Err(Unservable::UnknownProvider("some-model".to_owned()));
+    assert_eq!(provider("http://localhost:8000/v1"), nobody);
+    assert_eq!(provider("https://gateway.customer.test/v1"), nobody);
+}
+
+#[test]
+fn another_name_means_the_same_row() {
+    let target = world::target(&json!({"model": "ai21/jamba-large", "api_key": "k"})).unwrap();
+    assert_eq!((target.provider.name, target.model.as_str()), ("ai21_chat", "jamba-large"));
+}
