@@ -17,8 +17,8 @@ pub(crate) struct Drained<F: Future<Output: Send> + Send + 'static> {
 }
 
 impl<F: Future<Output: Send> + Send + 'static> Drained<F> {
-    pub(crate) fn new(call: F, workers: Workers, most: usize) -> Self {
-        Self { call: Some(Box::pin(call)), workers, most }
+    pub(crate) fn new(call: Pin<Box<F>>, workers: Workers, most: usize) -> Self {
+        Self { call: Some(call), workers, most }
     }
 }
 

@@ -8,6 +8,21 @@ use tollgate_wire::http::{is_credential, is_hop_by_hop};
 
 use crate::deployment::{Place, Served};
 
+// Names made once: making one checks and hashes every byte.
+static MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
+static API_BASE: HeaderName = HeaderName::from_static("x-litellm-model-api-base");
+static GROUP: HeaderName = HeaderName::from_static("x-litellm-model-group");
+static MODEL_NAME: HeaderName = HeaderName::from_static("x-litellm-model-name");
+static TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
+static DURATION: HeaderName = HeaderName::from_static("x-litellm-response-duration-ms");
+static OVERHEAD: HeaderName = HeaderName::from_static("x-litellm-overhead-duration-ms");
+static COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
+static RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempted-retries");
+static MAX_RETRIES: HeaderName = HeaderName::from_static("x-litellm-max-retries");
+static FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallbacks");
+static CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
+static VERSION: HeaderName = HeaderName::from_static("x-litellm-version");
+
 /// What a client can learn of an answer beside its body.
 pub(crate) struct AnswerFacts<'a> {
     pub(crate) call_id: &'a str,
@@ -26,32 +41,32 @@ pub(crate) struct AnswerFacts<'a> {
 /// Adds the gateway's own headers.
 pub(crate) fn add(headers: &mut HeaderMap, facts: &AnswerFacts<'_>) {
     common(headers, facts.call_id);
-    let mut text = |name: &'static str, value: &str| {
+    let mut text = |name: &HeaderName, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(HeaderName::from_static(name), value);
+            headers.insert(name, value);
         }
     };
-    text("x-litellm-model-id", &facts.served.id);
-    text("x-litellm-model-api-base", &facts.place.address);
-    text("x-litellm-model-group", facts.group);
-    text("x-litellm-model-name", &facts.place.model);
-    text("x-litellm-timeout", &facts.timeout.as_secs_f64().to_string());
-    text("x-litellm-response-duration-ms", &milliseconds(facts.elapsed));
-    text("x-litellm-overhead-duration-ms", &milliseconds(facts.elapsed.saturating_sub(facts.upstream)));
+    text(&MODEL_ID, &facts.served.id);
+    text(&API_BASE, &facts.place.address);
+    text(&GROUP, facts.group);
+    text(&MODEL_NAME, &facts.place.model);
+    text(&TIMEOUT, &seconds(facts.timeout));
+    text(&DURATION, &milliseconds(facts.elapsed));
+    text(&OVERHEAD, &milliseconds(facts.elapsed.saturating_sub(facts.upstream)));
     if let Some(cost) = facts.cost {
-        text("x-litellm-response-cost", &cost.to_string());
+        text(&COST, &cost.to_string());
     }
-    headers.insert("x-litellm-attempted-retries", HeaderValue::from(facts.retries));
-    headers.insert("x-litellm-max-retries", HeaderValue::from(facts.max_retries));
-    headers.insert("x-litellm-attempted-fallbacks", HeaderValue::from_static("0"));
+    headers.insert(&RETRIES, HeaderValue::from(facts.retries));
+    headers.insert(&MAX_RETRIES, HeaderValue::from(facts.max_retries));
+    headers.insert(&FALLBACKS, HeaderValue::from_static("0"));
 }
 
 /// The headers that every answer of a call carries, failures included.
 pub fn common(headers: &mut HeaderMap, call_id: &str) {
     if let Ok(value) = HeaderValue::from_str(call_id) {
-        headers.insert("x-litellm-call-id", value);
+        headers.insert(&CALL_ID, value);
     }
-    headers.insert("x-litellm-version", HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
+    headers.insert(&VERSION, HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
 }
 
 /// The provider's headers under `llm_provider-<name>`; its rate limits also under their own names, as `OpenAI`'s SDKs
@@ -70,6 +85,16 @@ pub(crate) fn add_provider(headers: &mut HeaderMap, provider: &HeaderMap) {
     }
 }
 
+/// With microseconds, without a float's formatting.
 fn milliseconds(duration: Duration) -> String {
-    format!("{:.3}", duration.as_secs_f64() * 1e3)
+    let micros = duration.as_micros();
+    format!("{}.{:03}", micros / 1000, micros % 1000)
+}
+
+/// Whole seconds as LiteLLM prints a float (`600.0`), others with their milliseconds.
+fn seconds(duration: Duration) -> String {
+    match duration.subsec_millis() {
+        0 => format!("{}.0", duration.as_secs()),
+        millis => format!("{}.{millis:03}", duration.as_secs()),
+    }
 }

@@ -4,6 +4,7 @@
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use tollgate_config::ClientDisconnect;
 use tollgate_observe::Outcome;
 use tollgate_policy::{Caller, RouteClass, admit};
@@ -38,13 +39,15 @@ impl Gateway {
         let streams = ask.context.stream;
         let drains = ask.disconnect() != ClientDisconnect::Cancel;
         let most = snapshot.bounds.max_draining;
-        let answering = answer(ask, meter);
+        // A panic in a call is that call's failure; its meter settles on the way. Boxed once: middleware, router and
+        // connection would otherwise carry, and move, all the kilobytes of a call's state.
+        let answering = Box::pin(AssertUnwindSafe(answer(ask, meter)).catch_unwind());
         let answered = if streams || !drains {
-            caught(answering).await
+            answering.await
         } else {
-            Drained::new(caught(answering), self.workers.clone(), most).await
+            Drained::new(answering, self.workers.clone(), most).await
         };
-        answered.unwrap_or_else(|| {
+        answered.unwrap_or_else(|_| {
             let mut answer = Answer::failure(&Failure::bug("a call panicked"));
             headers::common(&mut answer.headers, &call_id);
             answer
@@ -105,11 +108,6 @@ fn refuse(failure: &Failure, mut meter: Meter) -> Answer {
     }
     meter.finish(failure.http_status(), Outcome::Failed(failure.kind));
     answer
-}
-
-/// A panic in a call is that call's failure; its meter has settled on the way.
-async fn caught<F: Future>(call: F) -> Option<F::Output> {
-    futures_util::FutureExt::catch_unwind(AssertUnwindSafe(call)).await.ok()
 }
 
 /// Strict first; on failure the lenient reader (decision 10).

@@ -182,7 +182,7 @@ impl Meter {
         self.record.status = status;
         self.record.outcome = outcome;
         self.record.took = self.elapsed();
-        log_call(&self.record);
+        log_call(&self.record, self.gateway.clock.unix());
     }
 }
 

@@ -36,6 +36,13 @@ pub enum Verbosity {
 }
 
 static QUEUE: OnceLock<Arc<Queue>> = OnceLock::new();
+/// Whether each call has a line, and whether lines are JSON.
+static CALL_LINES: OnceLock<Option<bool>> = OnceLock::new();
+
+/// Whether each call's line is wanted (`Some`), and as JSON.
+pub(crate) fn call_lines() -> Option<bool> {
+    CALL_LINES.get().copied().flatten()
+}
 
 #[derive(Default)]
 struct Queue {
@@ -56,6 +63,8 @@ pub fn start(settings: LogSettings) {
     if QUEUE.set(Arc::clone(&queue)).is_err() {
         return;
     }
+    let wanted = (settings.verbosity != Verbosity::Errors).then_some(settings.json);
+    let _ = CALL_LINES.set(wanted);
     let spawned = std::thread::Builder::new().name("log".to_owned()).spawn(move || write_lines(&queue));
     if let Err(error) = spawned {
         // Without the thread lines are dropped; this one says so.
@@ -107,7 +116,7 @@ impl Write for LineWriter {
     }
 }
 
-fn push(bytes: &[u8]) {
+pub(crate) fn push(bytes: &[u8]) {
     let Some(queue) = QUEUE.get() else { return };
     let mut lines = queue.lines.lock().unwrap_or_else(PoisonError::into_inner);
     if lines.waiting.len() + bytes.len() > BUFFER_BYTES {
