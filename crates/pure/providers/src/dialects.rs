@@ -4,4 +4,5 @@ pub mod anthropic;
 pub mod anthropic_complete;
 pub mod azure;
 pub mod openai;
+pub mod openai_responses;
 pub mod snowflake;

@@ -124,13 +124,19 @@ fn refuse_unsupported(body: &mut RawBody, target: &Target, call: &CallParams) ->
     Ok(())
 }
 
-/// Parameters that nobody misses go without a word: who asked, and one answer, which clients say by habit.
+/// Parameters that nobody misses go without a word: who asked, and one answer or no penalty, which
+/// clients say by habit.
 fn drop_unmissed(body: &mut RawBody, target: &Target) {
     if body.has("user") && !takes(target, "user") {
         body.remove("user");
     }
     if body.get("n").is_some_and(|raw| raw.as_ref() == b"1") && !takes(target, "n") {
         body.remove("n");
+    }
+    for name in ["presence_penalty", "frequency_penalty"] {
+        if body.typed::<f64>(name) == Some(0.0) && !takes(target, name) {
+            body.remove(name);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tollgate_wire::{Failure, FailureKind, RawBody};
 
-use crate::{params::CallParams, target::Target};
+use crate::{dialects::openai_responses, params::CallParams, target::Target};
 
 /// Hosts of whole Azure resources, as against those of single models.
 pub(crate) const HOSTS: &[&str] = &["services.ai.azure.com", "openai.azure.com", "cognitiveservices.azure.com"];
@@ -18,6 +18,9 @@ pub const DEFAULT_API_VERSION: &str = "2025-02-01-preview";
 pub fn url(target: &Target, path: &str) -> String {
     let (base, _) = target.base_url.split_once('?').unwrap_or((&target.base_url, ""));
     let base = base.trim_end_matches('/');
+    if path == openai_responses::PATH {
+        return responses_url(base, target);
+    }
     let version = target.api_version.as_deref().unwrap_or(DEFAULT_API_VERSION);
     // The v1 form has neither a deployment nor a date in its address.
     if is_v1(target) {
@@ -34,6 +37,18 @@ pub fn url(target: &Target, path: &str) -> String {
         format!("{root}/openai/deployments/{}{path}", target.model)
     };
     format!("{address}?api-version={version}")
+}
+
+/// Answers of the Responses API belong to the resource, not to a deployment. Dated versions know the API since March 2025.
+fn responses_url(base: &str, target: &Target) -> String {
+    let version = target.api_version.as_deref().unwrap_or("preview");
+    let root = base.split_once("/openai/").map(|(root, _)| root).or_else(|| base.strip_suffix("/openai"));
+    let root = root.unwrap_or(base);
+    match version {
+        "v1" => format!("{root}/openai/v1/responses"),
+        "latest" | "preview" => format!("{root}/openai/v1/responses?api-version={version}"),
+        dated => format!("{root}/openai/responses?api-version={dated}"),
+    }
 }
 
 /// The v1 form takes keys as `OpenAI` itself does, and names no date.

@@ -57,7 +57,7 @@ fn apply_values(body: &mut RawBody, target: &Target, path: &str) -> Asked {
         messages::join_texts(body);
     }
     let json_tool = body.has("response_format") && json_tool::stands_in(target) && json_tool::wrap(body);
-    if quirks.base64_vectors && body.has("input") && !body.has("encoding_format") {
+    if quirks.base64_vectors && target.provider.embeddings == Some(path) && !body.has("encoding_format") {
         body.set_str("encoding_format", "base64");
     }
     stream_members(body, target, path);

@@ -5,6 +5,7 @@ use tollgate_wire::{Failure, FailureKind, RawBody};
 
 use super::messages;
 use crate::{
+    dialects::openai_responses,
     params::CallParams,
     target::{Series, Target},
 };
@@ -15,7 +16,7 @@ pub fn is_o_series(target: &Target) -> bool {
     let name = bare(&target.model).as_bytes();
     let by_name =
         matches!(name, [b'o', digit, rest @ ..] if digit.is_ascii_digit() && matches!(rest.first(), None | Some(b'-')));
-    target.series == Series::OSeries || (target.series == Series::Unsaid && by_name)
+    target.series == Series::OSeries || (by_name && told_by_name(target))
 }
 
 /// A model of the GPT-5 series, by name or as the configuration says. `gpt-5-chat` does not reason.
@@ -23,7 +24,12 @@ pub fn is_o_series(target: &Target) -> bool {
 pub fn is_gpt5(target: &Target) -> bool {
     let name = bare(&target.model);
     let by_name = name.starts_with("gpt-5") && !name.starts_with("gpt-5-chat");
-    target.series == Series::Gpt5 || (target.series == Series::Unsaid && by_name)
+    target.series == Series::Gpt5 || (by_name && told_by_name(target))
+}
+
+/// Whether the configuration leaves it to the name what a model is.
+fn told_by_name(target: &Target) -> bool {
+    matches!(target.series, Series::Unsaid | Series::Responses)
 }
 
 fn bare(model: &str) -> &str {
@@ -40,7 +46,7 @@ const GPT5_REFUSES: &[&str] =
 /// Whether `OpenAI` or Azure take this parameter for this model.
 #[must_use]
 pub fn takes(name: &str, target: &Target) -> bool {
-    if matches!(name, "thinking") {
+    if name == "thinking" || (target.series == Series::Responses && !openai_responses::takes(name)) {
         return false;
     }
     if is_o_series(target) {
@@ -95,7 +101,9 @@ pub fn reasoning_rules(body: &mut RawBody, target: &Target, call: &CallParams) -
         });
     }
     let Some(temperature) = body.typed::<Value>("temperature") else { return Ok(()) };
-    let thinks = body.typed::<String>("reasoning_effort").as_deref() != Some("none");
+    let effort =
+        body.typed::<Value>("reasoning_effort").or_else(|| body.typed::<Value>("reasoning")?.get("effort").cloned());
+    let thinks = effort.is_none_or(|effort| effort != "none");
     if temperature.as_f64() == Some(1.0) || (gpt5 && !thinks) {
         return Ok(());
     }
