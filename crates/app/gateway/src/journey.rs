@@ -54,6 +54,12 @@ impl Gateway {
         })
     }
 
+    /// Answers a call whose request could not be read; it leaves its record like any other.
+    #[must_use]
+    pub fn turn_away(self: &Arc<Self>, route: Route, failure: &Failure) -> Answer {
+        refuse(failure, Meter::start(self, route))
+    }
+
     /// The call as the gateway needs it, or why it is refused.
     fn read(self: &Arc<Self>, snapshot: &Arc<Snapshot>, inbound: Inbound, meter: &mut Meter) -> Result<Ask, Failure> {
         let caller = identify(snapshot, &inbound.headers)?;

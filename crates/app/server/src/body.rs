@@ -8,12 +8,21 @@ use http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
 use tollgate_wire::{Failure, FailureKind};
 
-/// Reads a body.
+/// How long the body says it is.
+pub(crate) fn stated(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Reads a body that states this length.
 ///
 /// # Errors
 /// 413 over `limit`, 408 when it does not end in time, 400 when it is cut.
-pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: usize, patience: Duration) -> Result<Bytes, Failure> {
-    let stated = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+pub(crate) async fn read(
+    stated: Option<usize>,
+    body: Body,
+    limit: usize,
+    patience: Duration,
+) -> Result<Bytes, Failure> {
     if stated.is_some_and(|stated| stated > limit) {
         return Err(too_large(limit));
     }

@@ -19,7 +19,7 @@ pub(crate) async fn front(State(settings): State<Arc<ServerSettings>>, request: 
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let mut response = if is_preflight { preflight(request.headers()) } else { next.run(request).await };
     let headers = response.headers_mut();
-    headers.insert(header::SERVER, HeaderValue::from_static("tollgate"));
+    headers.insert(header::SERVER, HeaderValue::from_static(reply::SERVER));
     if let Some(origin) = origin {
         allow(headers, &origin, &settings);
     }

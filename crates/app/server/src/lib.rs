@@ -6,7 +6,9 @@ mod listen;
 mod openapi;
 mod reply;
 mod routes;
+mod service;
 mod settings;
+mod socket;
 mod tls;
 
 pub use listen::{BoundServer, ServeError, bind};

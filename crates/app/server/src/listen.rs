@@ -1,13 +1,14 @@
 //! Connections: accepted within a bound, served over HTTP/1.1 and HTTP/2, drained at shutdown.
 
-use std::{convert::Infallible, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, response::Response};
-use http::Request;
+use axum::Router;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto::Builder, graceful::GracefulShutdown},
-    service::TowerToHyperService,
+    server::{
+        conn::auto::Builder,
+        graceful::{GracefulShutdown, Watcher},
+    },
 };
 use tokio::{
     net::{TcpListener, TcpStream, lookup_host},
@@ -18,7 +19,9 @@ use tollgate_gateway::{Gateway, Workers};
 
 use crate::{
     routes::{self, App},
+    service::Counted,
     settings::{ServerBounds, ServerSettings},
+    socket::{Patience, Requests, Socket, Stream},
     tls,
 };
 
@@ -111,7 +114,8 @@ impl BoundServer {
                 _ = stop.changed() => break,
             };
             let Some((stream, slot)) = accepted else { continue };
-            let connection = Connection { router: router.clone(), bounds, tls: self.tls.clone() };
+            let workers = gateway.workers().clone();
+            let connection = Connection { router: router.clone(), bounds, tls: self.tls.clone(), workers };
             let watcher = graceful.watcher();
             gateway.workers().spawn_loop(async move {
                 connection.run(stream, watcher).await;
@@ -169,35 +173,33 @@ struct Connection {
     router: Router,
     bounds: ServerBounds,
     tls: Option<TlsAcceptor>,
+    workers: Workers,
 }
 
 impl Connection {
-    async fn run(self, stream: TcpStream, watcher: hyper_util::server::graceful::Watcher) {
+    async fn run(self, stream: TcpStream, watcher: Watcher) {
         match &self.tls {
-            None => self.http(TokioIo::new(stream), watcher).await,
+            None => self.http(stream, watcher).await,
             Some(acceptor) => {
                 let handshake = acceptor.accept(stream);
                 // A failed handshake is the client's business; it sees the alert.
                 if let Ok(Ok(stream)) = tokio::time::timeout(self.bounds.header_read_timeout, handshake).await {
-                    self.http(TokioIo::new(stream), watcher).await;
+                    self.http(stream, watcher).await;
                 }
             }
         }
     }
 
-    async fn http<I>(&self, io: I, watcher: hyper_util::server::graceful::Watcher)
-    where
-        I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
-    {
+    async fn http<I: Stream>(&self, io: I, watcher: Watcher) {
         let bounds = &self.bounds;
         let mut builder = Builder::new(TokioExecutor::new());
         builder
             .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(bounds.header_read_timeout.max(bounds.keepalive_timeout))
+            // The socket watches how long a head takes.
+            .header_read_timeout(None)
             .max_buf_size(bounds.max_header_bytes.max(8192))
-            .half_close(false)
-            .pipeline_flush(true);
+            // No `pipeline_flush`: it holds back hyper's refusal of a head as long as there is more to read.
+            .half_close(false);
         builder
             .http2()
             .timer(TokioTimer::new())
@@ -208,15 +210,12 @@ impl Connection {
             // A reader that stands still holds this much of us, no more.
             .max_send_buf_size(64 << 10)
             .keep_alive_interval(bounds.keepalive_timeout);
-        let service = TowerToHyperService::new(self.router.clone());
-        let serving = builder.serve_connection_with_upgrades(io, service).into_owned();
+        let requests = Arc::<Requests>::default();
+        let patience = Patience { head: bounds.header_read_timeout, idle: bounds.keepalive_timeout };
+        let socket = Socket::new(io, Arc::clone(&requests), patience, self.workers.clone());
+        let service = Counted::new(self.router.clone(), requests);
+        let serving = builder.serve_connection_with_upgrades(TokioIo::new(socket), service).into_owned();
         // A connection's end, however it comes, is told by the calls on it.
         let _ = watcher.watch(serving).await;
     }
 }
-
-/// What the router is to hyper; written down so that a change of either shows here.
-const _: fn() = || {
-    fn is_service<S: tower::Service<Request<Body>, Response = Response, Error = Infallible>>() {}
-    is_service::<Router>();
-};

@@ -1,10 +1,13 @@
 //! From a gateway's answer to HTTP.
 
 use axum::{body::Body, response::Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, header};
 use serde_json::Value;
 use tollgate_gateway::{Answer, AnswerBody};
 use tollgate_wire::Failure;
+
+/// What we call ourselves.
+pub(crate) const SERVER: &str = "tollgate";
 
 /// The answer as a response.
 pub(crate) fn response(answer: Answer) -> Response {
@@ -20,12 +23,29 @@ pub(crate) fn response(answer: Answer) -> Response {
 
 /// A failure as a response.
 pub(crate) fn failure(failure: &Failure) -> Response {
-    let mut response = response(Answer::failure(failure));
-    // What is left of a body that was not read must not be taken for the next request.
-    if matches!(response.status(), StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
+    response(Answer::failure(failure))
+}
+
+/// The answer to a request whose body was not read to its end: what is left of it must not be taken for the next one.
+pub(crate) fn closing(answer: Answer) -> Response {
+    let mut response = response(answer);
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
+}
+
+/// A failure as the bytes of an HTTP/1.1 response that ends its connection, for what never became a request.
+pub(crate) fn raw(failure: &Failure) -> Vec<u8> {
+    let answer = Answer::failure(failure);
+    let AnswerBody::Whole(body) = answer.body else { return Vec::new() };
+    let reason = answer.status.canonical_reason().unwrap_or_default();
+    let mut bytes = format!(
+        "HTTP/1.1 {} {reason}\r\nserver: {SERVER}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        answer.status.as_u16(),
+        body.len(),
+    )
+    .into_bytes();
+    bytes.extend_from_slice(&body);
+    bytes
 }
 
 /// A JSON value as a response.

@@ -54,7 +54,11 @@ pub(crate) fn router(app: App) -> Router {
         .fallback(elsewhere);
     let prefixed = match app.settings.root_path.as_str() {
         "" => routes.with_state(app),
-        prefix => Router::new().nest(prefix, routes.clone().with_state(app.clone())).merge(routes.with_state(app.clone())),
+        prefix => Router::new()
+            .nest(prefix, routes.clone().with_state(app.clone()))
+            // A nested root answers without the slash only.
+            .route(&format!("{prefix}/"), get(openapi::reference).with_state(app.clone()))
+            .merge(routes.with_state(app)),
     };
     prefixed.layer(front)
 }

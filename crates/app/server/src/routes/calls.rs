@@ -1,10 +1,14 @@
 //! The routes that call models.
 
 use axum::{
+    body::Body,
     extract::{Request, State},
     response::Response,
 };
-use tollgate_gateway::{Inbound, Route};
+use bytes::Bytes;
+use http::HeaderMap;
+use tollgate_gateway::{Inbound, Route, identify};
+use tollgate_wire::Failure;
 
 use super::App;
 use crate::{body, reply};
@@ -21,15 +25,26 @@ pub(crate) async fn embeddings(State(app): State<App>, request: Request) -> Resp
     run(app, Route::Embeddings, None, request).await
 }
 
+/// Bodies up to this are read before anyone asks whose they are. Bytes.
+const SMALL: usize = 64 << 10;
+
 /// Reads the request and has it answered.
 pub(crate) async fn run(app: App, route: Route, path_model: Option<String>, request: Request) -> Response {
     let (head, body) = request.into_parts();
+    match read(&app, &head.headers, body).await {
+        Ok(body) => reply::response(app.gateway.call(Inbound { route, path_model, headers: head.headers, body }).await),
+        Err(failure) => reply::closing(app.gateway.turn_away(route, &failure)),
+    }
+}
+
+/// The body. A large one is not read for a caller whom nobody knows.
+async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Failure> {
     let bounds = &app.settings.bounds;
-    let body = match body::read(&head.headers, body, bounds.max_body_bytes, bounds.body_read_timeout).await {
-        Ok(body) => body,
-        Err(failure) => return reply::failure(&failure),
-    };
-    reply::response(app.gateway.call(Inbound { route, path_model, headers: head.headers, body }).await)
+    let stated = body::stated(headers);
+    if stated.is_none_or(|stated| stated > SMALL) {
+        identify(&app.gateway.snapshot(), headers)?;
+    }
+    body::read(stated, body, bounds.max_body_bytes, bounds.body_read_timeout).await
 }
 
 /// Reads `/engines/{model}/<route>` and `/openai/deployments/{model}/<route>`, with or without `/v1` before them.

@@ -1,0 +1,68 @@
+//! The routes as hyper calls them, and the count of a connection's requests that still run.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use axum::{Router, body::Body, response::Response};
+use bytes::Bytes;
+use http::Request;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper_util::service::TowerToHyperService;
+
+use crate::socket::{Requests, Running};
+
+/// The routes, for one connection.
+#[derive(Clone)]
+pub(crate) struct Counted {
+    routes: TowerToHyperService<Router>,
+    requests: Arc<Requests>,
+}
+
+impl Counted {
+    pub(crate) fn new(router: Router, requests: Arc<Requests>) -> Self {
+        Self { routes: TowerToHyperService::new(router), requests }
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for Counted {
+    type Response = Response<CountedBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let running = self.requests.begin();
+        let answering = self.routes.call(request);
+        Box::pin(async move { Ok(answering.await?.map(|body| CountedBody { body, _running: running })) })
+    }
+}
+
+/// A body that belongs to a running request until its last byte is written.
+pub(crate) struct CountedBody {
+    body: Body,
+    _running: Running,
+}
+
+impl HttpBody for CountedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

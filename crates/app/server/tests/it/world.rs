@@ -1,0 +1,222 @@
+//! One helper builds the world: a gateway with its server on a free port, and a fake provider.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+use tokio::{
+    runtime::Handle,
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+use tollgate_config::{check, parse, resolve};
+use tollgate_gateway::{Environment, Gateway, Parts, Snapshot, SnapshotSettings, Totals, Workers};
+use tollgate_kit::{
+    FakeProvider,
+    http::{self, Connection, Reply},
+};
+use tollgate_net::{
+    Client, ClientSettings,
+    clock::{SystemClock, SystemRandom},
+};
+use tollgate_server::{BoundServer, ServerBounds, ServerSettings, bind};
+
+/// How long a test waits for something that should happen.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The master key of worlds that have one.
+pub(crate) const MASTER: &str = "sk-master-0f1e2d3c";
+/// What a client with the master key sends.
+pub(crate) const WITH_MASTER: (&str, &str) = ("authorization", "Bearer sk-master-0f1e2d3c");
+
+/// One model `gpt` at the fake provider; failures are told at once.
+pub(crate) const ONE_MODEL: &str = "
+model_list:
+  - model_name: gpt
+    litellm_params: {model: openai/gpt-4o, api_base: '{provider}/v1', api_key: sk-fake-provider-key}
+router_settings: {num_retries: 0}
+";
+
+/// A running gateway, its provider, and the way to both.
+pub(crate) struct World {
+    pub(crate) provider: FakeProvider,
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) url: String,
+    /// Counts the signals to stop.
+    pub(crate) stop: watch::Sender<u8>,
+    pub(crate) serving: JoinSet<()>,
+}
+
+/// A world to be described further.
+pub(crate) struct Plan {
+    config: String,
+    settings: ServerSettings,
+    environment: Environment,
+    answers_everything: bool,
+}
+
+impl World {
+    /// A world of this configuration, in which `{provider}` stands for the fake provider's address, `{own}` for the
+    /// gateway's own port and `{master}` for the master key.
+    pub(crate) fn of(config: &str) -> Plan {
+        let settings = ServerSettings {
+            host: "127.0.0.1".to_owned(),
+            port: 0,
+            tls: None,
+            cors_origins: vec!["*".to_owned()],
+            cors_credentials: false,
+            root_path: String::new(),
+            bounds: ServerBounds::default(),
+        };
+        Plan { config: config.to_owned(), settings, environment: Environment::new(), answers_everything: false }
+    }
+
+    pub(crate) async fn start(config: &str) -> Self {
+        Self::of(config).start().await
+    }
+
+    /// [`ONE_MODEL`].
+    pub(crate) async fn plain() -> Self {
+        Self::start(ONE_MODEL).await
+    }
+
+    /// [`ONE_MODEL`] and a master key.
+    pub(crate) async fn locked() -> Self {
+        Self::start(&format!("{ONE_MODEL}general_settings: {{master_key: '{{master}}'}}\n")).await
+    }
+
+    pub(crate) fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        http::get(&self.at(path), &[]).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
+        http::post(&self.at(path), &[], body).await
+    }
+
+    pub(crate) async fn chat(&self, body: &Value) -> Reply {
+        self.post("/v1/chat/completions", body).await
+    }
+
+    /// Asks for a chat with these headers.
+    pub(crate) async fn chat_with(&self, headers: &[(&str, &str)], body: &Value) -> Reply {
+        http::post(&self.at("/v1/chat/completions"), headers, body).await
+    }
+
+    /// Sends these bytes as the body of a chat.
+    pub(crate) async fn chat_bytes(&self, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+        let mut connection = self.connect().await;
+        connection.ask("POST", "/v1/chat/completions", headers, body).await;
+        connection.reply().await
+    }
+
+    pub(crate) async fn connect(&self) -> Connection {
+        Connection::open(&self.url).await.0
+    }
+
+    /// Waits until every attempt that was opened is settled and so many were, and gives the totals.
+    pub(crate) async fn settled(&self, attempts: u64) -> Totals {
+        self.eventually("the ledger balances", || {
+            let totals = self.gateway.totals();
+            (totals.opened == attempts && totals.settled == attempts).then_some(totals)
+        })
+        .await
+    }
+
+    /// Waits until there is something.
+    pub(crate) async fn eventually<T>(&self, what: &str, look: impl Fn() -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(found) = look() {
+                return found;
+            }
+            sleep(Duration::from_millis(2)).await;
+        }
+        panic!("waited in vain until {what}; totals {:?}", self.gateway.totals());
+    }
+}
+
+impl Plan {
+    pub(crate) fn bounds(mut self, change: impl FnOnce(&mut ServerBounds)) -> Self {
+        change(&mut self.settings.bounds);
+        self
+    }
+
+    pub(crate) fn settings(mut self, change: impl FnOnce(&mut ServerSettings)) -> Self {
+        change(&mut self.settings);
+        self
+    }
+
+    pub(crate) fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    pub(crate) async fn start(self) -> World {
+        let provider = FakeProvider::start().await;
+        self.start_before(provider).await
+    }
+
+    /// Starts before this provider.
+    pub(crate) async fn start_before(self, provider: FakeProvider) -> World {
+        let server = bind(self.settings).await.expect("a free port");
+        let port = server.address().expect("an address").port();
+        let text = self.config.replace("{provider}", &provider.url()).replace("{master}", MASTER);
+        let gateway = gateway(&text.replace("{own}", &port.to_string()), self.environment, port, self.answers_everything);
+        let (stop, stopped) = watch::channel(0);
+        let mut serving = JoinSet::new();
+        serving.spawn(serve(server, Arc::clone(&gateway), stopped));
+        World { provider, gateway, url: format!("http://127.0.0.1:{port}"), stop, serving }
+    }
+}
+
+async fn serve(server: BoundServer, gateway: Arc<Gateway>, stopped: watch::Receiver<u8>) {
+    server.serve(gateway, stopped).await;
+}
+
+/// A gateway of this configuration.
+pub(crate) fn gateway(text: &str, mut environment: Environment, own_port: u16, answers_everything: bool) -> Arc<Gateway> {
+    let file = parse("config.yaml", text).expect("YAML");
+    let checked = check(resolve(file, &|name| environment.get(name).cloned()), &|_, _| Ok(()));
+    let config = checked.config.unwrap_or_else(|| panic!("a wrong configuration: {:#?}", checked.findings));
+    environment.extend(config.environment.iter().cloned());
+    let clock = Arc::new(SystemClock::new());
+    let client = Client::new(ClientSettings::default(), Arc::<SystemClock>::clone(&clock)).expect("a client");
+    let settings = SnapshotSettings { answers_everything, own_port, debug: false };
+    let snapshot = Snapshot::build(&config, Arc::new(environment), settings);
+    let workers = Workers::new(Handle::current());
+    Gateway::new(Parts { client, clock, random: Arc::new(SystemRandom), snapshot, workers })
+}
+
+/// A chat of one word.
+pub(crate) fn hi(model: &str) -> Value {
+    json!({"model": model, "messages": [{"role": "user", "content": "hi"}]})
+}
+
+/// The same, streamed.
+pub(crate) fn hi_streamed(model: &str) -> Value {
+    json!({"model": model, "stream": true, "messages": [{"role": "user", "content": "hi"}]})
+}
+
+/// Fails unless this is a refusal with this status in `OpenAI`'s shape; gives its words.
+#[track_caller]
+pub(crate) fn refused(reply: &Reply, status: u16) -> String {
+    assert_eq!(reply.status, status, "{}", reply.text());
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    error_of(&reply.json(), status)
+}
+
+/// Fails unless this is an error document in `OpenAI`'s shape.
+#[track_caller]
+pub(crate) fn error_of(document: &Value, status: u16) -> String {
+    let error = document["error"].as_object().unwrap_or_else(|| panic!("no error in {document}"));
+    for member in ["message", "type", "param", "code"] {
+        assert!(error.contains_key(member), "no {member} in {document}");
+    }
+    assert_eq!(error["code"], status.to_string(), "{document}");
+    assert!(error["type"].as_str().is_some_and(|text| !text.is_empty()), "{document}");
+    error["message"].as_str().expect("a message").to_owned()
+}
