@@ -1,12 +1,19 @@
 //! What a client gets.
 
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http_body::Frame;
 use serde_json::Value;
 use tollgate_providers::dialects::openai::error_body;
 use tollgate_wire::Failure;
 
-use crate::event_stream::EventStream;
+use crate::{drain::DrainedStream, event_stream::EventStream, late::LateStream};
 
 /// An answer: head and body.
 #[derive(Debug)]
@@ -20,12 +27,52 @@ pub struct Answer {
 }
 
 /// The body of an answer.
-#[derive(Debug)]
 pub enum AnswerBody {
     /// All of it.
     Whole(Bytes),
     /// Event by event.
     Stream(Box<EventStream>),
+    /// Event by event, when there are some.
+    Late(Box<LateStream>),
+    /// Event by event, and to its end even if nobody reads it.
+    Drained(Box<DrainedStream>),
+}
+
+impl http_body::Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.get_mut() {
+            Self::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
+            Self::Stream(stream) => Pin::new(stream.as_mut()).poll_frame(context),
+            Self::Late(stream) => stream.poll_frame(context).map(|frame| frame.map(Ok)),
+            Self::Drained(stream) => stream.poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(bytes) => bytes.is_empty(),
+            Self::Stream(stream) => stream.is_end_stream(),
+            Self::Late(stream) => stream.is_over(),
+            Self::Drained(stream) => stream.is_over(),
+        }
+    }
+}
+
+impl std::fmt::Debug for AnswerBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Whole(_) => "Whole",
+            Self::Stream(_) => "Stream",
+            Self::Late(_) => "Late",
+            Self::Drained(_) => "Drained",
+        })
+    }
 }
 
 impl Answer {
@@ -41,6 +88,17 @@ impl Answer {
     #[must_use]
     pub fn value(value: &Value) -> Self {
         Self::json(StatusCode::OK, value.to_string())
+    }
+
+    /// A stream of server-sent events.
+    #[must_use]
+    pub fn events(body: AnswerBody) -> Self {
+        let mut headers = HeaderMap::with_capacity(24);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        // nginx would collect events until its buffer is full.
+        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+        Self { status: StatusCode::OK, headers, body }
     }
 
     /// A failure in `OpenAI`'s shape, with `retry-after` where one is known.

@@ -4,9 +4,9 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use tollgate_config::ClientDisconnect;
-use tollgate_net::{Bounds, Response};
+use tollgate_net::{Bounds, NetError, Response};
 use tollgate_observe::Outcome;
 use tollgate_providers::{
     codec::{AnswerContext, Wanted},
@@ -20,7 +20,7 @@ use tollgate_wire::{Blame, Failure, FailureKind, RawBody, http::Outgoing, http::
 use crate::{
     answer::{Answer, AnswerBody},
     deployment::{Place, Served},
-    event_stream::{Ahead, EventStream, Source},
+    event_stream::{EventStream, Source},
     gateway::Gateway,
     headers::{self, AnswerFacts},
     inbound::Route,
@@ -28,6 +28,7 @@ use crate::{
     meter::Meter,
     mock,
     options::CallOptions,
+    restream::{is_document, retell},
     snapshot::Snapshot,
 };
 
@@ -249,10 +250,10 @@ impl Ask {
         };
         meter.heard();
         let is_answer = response.status.is_success();
-        if self.context.stream && is_answer {
+        if self.context.stream && is_answer && !is_document(&response.headers) {
             return self.stream(response, answers, attempt, meter).await;
         }
-        match self.whole(response, &answers, attempt, &mut meter).await {
+        match self.whole(response, answers, attempt, &mut meter).await {
             Ok(answer) => Ok(answer),
             Err(failure) => {
                 meter.failed(failure.kind);
@@ -283,27 +284,49 @@ impl Ask {
     async fn whole(
         &self,
         response: Response,
-        answers: &Answers,
+        answers: Answers,
         attempt: &Attempt<'_>,
         meter: &mut Meter,
     ) -> Result<Answer, Failure> {
         let place = &attempt.place;
         let (status, provider_headers) = (response.status, response.headers.clone());
-        let body = response
-            .collect()
+        let body = self
+            .collect(response)
             .await
             .map_err(|error| error.into_failure(place.target.provider.title, host(&place.address)))?;
         let reply = Reply { status, headers: provider_headers, body };
         if !status.is_success() {
             return Err(answers.failure(&reply));
         }
-        let answered = answers.whole(&reply)?;
-        let cost = meter.answered(answered.usage, answered.body.len());
-        let mut answer = Answer::json(StatusCode::OK, answered.body);
+        let (mut answer, cost) = if self.context.stream {
+            let bounds = &self.snapshot.bounds;
+            let (events, cost) = retell(answers, &reply, self.context.include_usage, bounds.max_event_bytes, meter)?;
+            (Answer::events(AnswerBody::Whole(events)), cost)
+        } else {
+            let answered = answers.whole(&reply)?;
+            let cost = meter.answered(answered.usage, answered.body.len());
+            (Answer::json(StatusCode::OK, answered.body), cost)
+        };
         self.head(&mut answer, attempt, meter, &reply.headers, cost);
         meter.first_byte();
         meter.finish(200, Outcome::Answered);
         Ok(answer)
+    }
+
+    /// The whole body. A stream has no bound of its own as a stream; as a document it has.
+    async fn collect(&self, mut response: Response) -> Result<Bytes, NetError> {
+        if !self.context.stream {
+            return response.collect().await;
+        }
+        let limit = self.snapshot.bounds.max_response_bytes;
+        let mut whole = Vec::new();
+        while let Some(data) = response.next().await {
+            whole.extend_from_slice(&data?);
+            if whole.len() > limit {
+                return Err(NetError::TooLarge { limit });
+            }
+        }
+        Ok(whole.into())
     }
 
     async fn stream(
@@ -318,15 +341,12 @@ impl Ask {
         let translation = answers.stream(self.snapshot.bounds.max_event_bytes);
         let source = Source::new(response, place.target.provider.title, host(&place.address).to_owned());
         let mut stream = EventStream::new(source, translation, meter, self.gateway.closed());
-        match stream.read_ahead(self.snapshot.bounds.stream_header_wait).await {
-            Ok(Ahead::Content | Ahead::Waiting) => {}
-            Err(failure) => {
-                let mut meter = stream.into_meter();
-                meter.failed(failure.kind);
-                return Err(Box::new((failure, meter)));
-            }
+        if let Err(failure) = stream.read_ahead().await {
+            let mut meter = stream.into_meter();
+            meter.failed(failure.kind);
+            return Err(Box::new((failure, meter)));
         }
-        let mut answer = sse_answer();
+        let mut answer = Answer::events(AnswerBody::Whole(Bytes::new()));
         self.head(&mut answer, attempt, stream.meter(), &provider_headers, None);
         answer.body = AnswerBody::Stream(Box::new(stream));
         Ok(answer)
@@ -364,9 +384,8 @@ impl Ask {
         meter.open(attempt.served, &attempt.place, 0);
         let client = self.route.client();
         let (mut answer, usage) = if self.context.stream {
-            let mut answer = sse_answer();
-            answer.body = AnswerBody::Whole(Bytes::from(mock::streamed(&words, client, &self.context)));
-            (answer, None)
+            let events = Bytes::from(mock::streamed(&words, client, &self.context));
+            (Answer::events(AnswerBody::Whole(events)), None)
         } else {
             let (body, usage) = mock::whole(&words, client, &self.context);
             (Answer::json(StatusCode::OK, body), Some(usage))
@@ -381,15 +400,6 @@ impl Ask {
 
 /// Our name on requests that may come back to us.
 pub(crate) const HOP: &str = "x-tollgate-hop";
-
-fn sse_answer() -> Answer {
-    let mut answer = Answer::json(StatusCode::OK, Bytes::new());
-    answer.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
-    answer.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    // nginx would collect events until its buffer is full.
-    answer.headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    answer
-}
 
 /// A mock's place: what the deployment would be, or nothing at all.
 fn mock_place(snapshot: &Snapshot, served: &Served) -> Arc<Place> {

@@ -1,12 +1,17 @@
-//! A whole call whose client leaves is read to its end in the background, for its usage (decision 29).
+//! A whole call whose client leaves is read to its end in the background, for its usage; a stream where that is asked
+//! for (decision 29).
 
 use std::{
-    future::Future,
+    convert::Infallible,
+    future::{Future, poll_fn},
     pin::Pin,
     task::{Context, Poll},
 };
 
-use crate::workers::Workers;
+use bytes::Bytes;
+use http_body::{Body as _, Frame};
+
+use crate::{answer::AnswerBody, workers::Workers};
 
 /// Runs a call; dropped before its end, hands it to the workers.
 pub(crate) struct Drained<F: Future<Output: Send> + Send + 'static> {
@@ -43,5 +48,42 @@ impl<F: Future<Output: Send> + Send + 'static> Drop for Drained<F> {
                 drop(call.await);
             });
         }
+    }
+}
+
+/// A stream; dropped before its end, hands what is left of it to the workers.
+pub struct DrainedStream {
+    body: Option<AnswerBody>,
+    workers: Workers,
+    most: usize,
+}
+
+impl DrainedStream {
+    pub(crate) fn new(body: AnswerBody, workers: Workers, most: usize) -> Self {
+        Self { body: Some(body), workers, most }
+    }
+
+    pub(crate) fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let frame = std::task::ready!(Pin::new(body).poll_frame(context));
+        if frame.is_none() {
+            self.body = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
+    }
+}
+
+impl Drop for DrainedStream {
+    fn drop(&mut self) {
+        if self.is_over() || self.workers.running() >= self.most {
+            return;
+        }
+        let Some(mut body) = self.body.take() else { return };
+        self.workers
+            .spawn(async move { while poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await.is_some() {} });
     }
 }

@@ -18,9 +18,9 @@ use tollgate_wire::{Failure, FailureKind};
 use crate::{gateway::Closed, meter::Meter};
 
 /// An idle stream gets a comment this often, so that nothing on the way takes it for dead.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// The comment.
-const COMMENT: &[u8] = b": keep-alive\n\n";
+pub(crate) const COMMENT: &[u8] = b": keep-alive\n\n";
 
 /// A stream of server-sent events.
 pub struct EventStream {
@@ -30,6 +30,7 @@ pub struct EventStream {
     /// What the client has not been given yet.
     out: Vec<u8>,
     quiet: Option<Pin<Box<tokio::time::Sleep>>>,
+    closing: Closed,
     closed: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
@@ -61,30 +62,19 @@ async fn linger(mut source: Source) {
     let _ = tokio::time::timeout(LINGER, ended).await;
 }
 
-/// What reading ahead has brought.
-pub(crate) enum Ahead {
-    /// Something that the client can read, or the end of a stream that went well.
-    Content,
-    /// Nothing yet.
-    Waiting,
-}
-
 impl EventStream {
     pub(crate) fn new(source: Source, translation: AnswerStream, meter: Meter, closed: Closed) -> Self {
+        let closing = closed.clone();
         let closed = Box::pin(closed.wait());
-        Self { source: Some(source), translation, meter, out: Vec::new(), quiet: None, closed }
+        Self { source: Some(source), translation, meter, out: Vec::new(), quiet: None, closing, closed }
     }
 
     /// Reads until there is content, so that a failure before it can still become another attempt or a real status.
     ///
     /// # Errors
     /// The provider's failure before its first content.
-    pub(crate) async fn read_ahead(&mut self, patience: Duration) -> Result<Ahead, Failure> {
-        let reading = std::future::poll_fn(|context| self.poll_content(context));
-        match tokio::time::timeout(patience, reading).await {
-            Ok(read) => read.map(|()| Ahead::Content),
-            Err(_) => Ok(Ahead::Waiting),
-        }
+    pub(crate) async fn read_ahead(&mut self) -> Result<(), Failure> {
+        std::future::poll_fn(|context| self.poll_content(context)).await
     }
 
     /// Gives the meter back when the stream came to nothing.
@@ -173,9 +163,13 @@ impl EventStream {
     fn poll_closed(&mut self, context: &mut Context<'_>) -> bool {
         let closed = self.closed.as_mut().poll(context).is_ready();
         if closed {
-            self.outcome(Err(Failure::new(FailureKind::Overloaded, "the gateway is shutting down; try again")));
+            self.end_early();
         }
         closed
+    }
+
+    fn end_early(&mut self) {
+        self.outcome(Err(Failure::new(FailureKind::Overloaded, "the gateway is shutting down; try again")));
     }
 
     fn poll_quiet(&mut self, context: &mut Context<'_>) -> Poll<()> {
@@ -195,6 +189,10 @@ impl http_body::Body for EventStream {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, std::convert::Infallible>>> {
         let this = self.get_mut();
+        // A provider that is never silent would keep us from hearing it below.
+        if this.closing.is_set() && !this.is_over() {
+            this.end_early();
+        }
         // A turn of reading is bounded by what one read of the connection brings.
         while this.out.is_empty() && !this.is_over() {
             match this.poll_step(context) {

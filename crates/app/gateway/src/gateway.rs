@@ -51,13 +51,18 @@ pub(crate) struct Closed {
 }
 
 impl Closed {
+    /// Streams must end.
+    pub(crate) fn is_set(&self) -> bool {
+        self.flag.load(Ordering::Acquire)
+    }
+
     /// Resolves when streams must end.
     pub(crate) async fn wait(self) {
         loop {
             let told = self.told.notified();
             tokio::pin!(told);
             told.as_mut().enable();
-            if self.flag.load(Ordering::Acquire) {
+            if self.is_set() {
                 return;
             }
             told.await;

@@ -13,13 +13,14 @@ use tollgate_router::{Group, nearest};
 use tollgate_wire::{Failure, FailureKind, RawBody, json};
 
 use crate::{
-    answer::Answer,
+    answer::{Answer, AnswerBody},
     caller::identify,
     dispatch::Ask,
-    drain::Drained,
+    drain::{Drained, DrainedStream},
     gateway::Gateway,
     headers,
     inbound::{Inbound, Route},
+    late,
     meter::Meter,
     options,
     snapshot::Snapshot,
@@ -30,28 +31,30 @@ impl Gateway {
     pub async fn call(self: &Arc<Self>, inbound: Inbound) -> Answer {
         let snapshot = self.snapshot();
         let mut meter = Meter::start(self, inbound.route);
-        let call_id = meter.call_id().to_owned();
         let read = self.read(&snapshot, inbound, &mut meter);
         let ask = match read {
             Ok(ask) => ask,
             Err(failure) => return refuse(&failure, meter),
         };
+        let call_id = meter.call_id().to_owned();
         let streams = ask.context.stream;
-        let drains = ask.disconnect() != ClientDisconnect::Cancel;
-        let most = snapshot.bounds.max_draining;
-        // A panic in a call is that call's failure; its meter settles on the way. Boxed once: middleware, router and
-        // connection would otherwise carry, and move, all the kilobytes of a call's state.
-        let answering = Box::pin(AssertUnwindSafe(answer(ask, meter)).catch_unwind());
-        let answered = if streams || !drains {
-            answering.await
-        } else {
-            Drained::new(answering, self.workers.clone(), most).await
-        };
-        answered.unwrap_or_else(|_| {
-            let mut answer = Answer::failure(&Failure::bug("a call panicked"));
-            headers::common(&mut answer.headers, &call_id);
-            answer
-        })
+        let drains = ask.disconnect() == ClientDisconnect::Drain;
+        let (bounds, workers, closed) = (snapshot.bounds, self.workers.clone(), self.closed());
+        // Boxed once: middleware, router and connection would otherwise carry, and move, all the kilobytes of a call's
+        // state.
+        let answering = Box::pin(caught(ask, meter, call_id.clone()));
+        if !streams {
+            return if drains { Drained::new(answering, workers, bounds.max_draining).await } else { answering.await };
+        }
+        let in_time = late::in_time(answering, bounds.stream_header_wait, call_id, closed);
+        if !drains {
+            return in_time.await;
+        }
+        let mut answer = Drained::new(Box::pin(in_time), workers.clone(), bounds.max_draining).await;
+        if !matches!(answer.body, AnswerBody::Whole(_)) {
+            answer.body = AnswerBody::Drained(Box::new(DrainedStream::new(answer.body, workers, bounds.max_draining)));
+        }
+        answer
     }
 
     /// Answers a call whose request could not be read; it leaves its record like any other.
@@ -114,6 +117,16 @@ fn refuse(failure: &Failure, mut meter: Meter) -> Answer {
     }
     meter.finish(failure.http_status(), Outcome::Failed(failure.kind));
     answer
+}
+
+/// A panic in a call is that call's failure; its meter has settled on the way.
+async fn caught(ask: Ask, meter: Meter, call_id: String) -> Answer {
+    let call = AssertUnwindSafe(answer(ask, meter));
+    call.catch_unwind().await.unwrap_or_else(|_| {
+        let mut answer = Answer::failure(&Failure::bug("a call panicked"));
+        headers::common(&mut answer.headers, &call_id);
+        answer
+    })
 }
 
 /// Strict first; on failure the lenient reader (decision 10).

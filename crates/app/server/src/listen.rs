@@ -73,7 +73,8 @@ pub async fn bind(settings: ServerSettings) -> Result<BoundServer, ServeError> {
     let listening = async {
         let address = lookup_host((host.as_str(), port)).await?.next();
         let address = address.ok_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable))?;
-        let socket = if address.is_ipv4() { tokio::net::TcpSocket::new_v4()? } else { tokio::net::TcpSocket::new_v6()? };
+        let socket =
+            if address.is_ipv4() { tokio::net::TcpSocket::new_v4()? } else { tokio::net::TcpSocket::new_v6()? };
         // A restart must not wait for the last process's connections to be forgotten.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;

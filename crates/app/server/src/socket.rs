@@ -232,7 +232,11 @@ impl<I: Stream> AsyncRead for Socket<I> {
         match this.io()?.poll_read(context, buffer) {
             Poll::Ready(Ok(())) => {
                 let bytes = buffer.filled().get(before..).unwrap_or_default();
-                if bytes.is_empty() { this.ended = true } else { this.heard(bytes) }
+                if bytes.is_empty() {
+                    this.ended = true
+                } else {
+                    this.heard(bytes)
+                }
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Err(error)) => {

@@ -34,7 +34,9 @@ async fn still_answers(world: &World) {
 #[tokio::test]
 async fn an_unknown_path_is_a_404_that_says_where_to_look() {
     let world = World::plain().await;
-    for path in ["/nothing", "/v1/", "/v1/chat", "/v1/chat/completions/x", "//", "/engines/x/files", "/%00", "/v2/models"] {
+    for path in
+        ["/nothing", "/v1/", "/v1/chat", "/v1/chat/completions/x", "//", "/engines/x/files", "/%00", "/v2/models"]
+    {
         let words = refused(&world.post(path, &json!({})).await, 404);
         assert!(words.contains("Invalid URL (POST "), "{words}");
     }
@@ -58,7 +60,11 @@ async fn a_wrong_method_is_a_405_that_names_the_right_one() {
         let reply = connection.reply().await;
         let words = refused(&reply, 405);
         assert!(words.contains(&format!("use {allowed}")), "{words}");
-        assert!(reply.header("allow").is_some_and(|allow| allow.contains(allowed)), "{method} {path}: {:?}", reply.headers);
+        assert!(
+            reply.header("allow").is_some_and(|allow| allow.contains(allowed)),
+            "{method} {path}: {:?}",
+            reply.headers
+        );
         connection.ask("GET", "/health/liveliness", &[], b"").await;
         assert_eq!(connection.reply().await.status, 200);
     }
@@ -91,8 +97,14 @@ async fn members_of_a_wrong_type_are_refused_by_name() {
         refused(&reply, 400);
         assert_eq!(reply.json()["error"]["param"], param, "{body}: {}", reply.text());
     }
-    assert_eq!(refused(&world.post("/v1/completions", &json!({"model": "gpt"})).await, 400), "/completions: Missing required parameter: 'prompt'.");
-    assert_eq!(refused(&world.post("/v1/embeddings", &json!({"model": "gpt"})).await, 400), "/embeddings: Missing required parameter: 'input'.");
+    assert_eq!(
+        refused(&world.post("/v1/completions", &json!({"model": "gpt"})).await, 400),
+        "/completions: Missing required parameter: 'prompt'."
+    );
+    assert_eq!(
+        refused(&world.post("/v1/embeddings", &json!({"model": "gpt"})).await, 400),
+        "/embeddings: Missing required parameter: 'input'."
+    );
     assert!(world.provider.calls().is_empty());
 }
 
@@ -105,7 +117,8 @@ async fn absurd_numbers_are_refused() {
         refused(&reply, 400);
         assert_eq!(reply.json()["error"]["param"], "max_tokens");
     }
-    let digits = format!(r#"{{"model":"gpt","messages":[{{"role":"user","content":"hi"}}],"seed":1{}}}"#, "0".repeat(400));
+    let digits =
+        format!(r#"{{"model":"gpt","messages":[{{"role":"user","content":"hi"}}],"seed":1{}}}"#, "0".repeat(400));
     refused(&world.chat_bytes(&[], digits.as_bytes()).await, 400);
     for header in ["nan", "inf", "-1", "soon"] {
         refused(&world.chat_with(&[("x-litellm-timeout", header)], &hi("gpt")).await, 400);
@@ -147,7 +160,10 @@ async fn broken_utf8_is_refused() {
         let words = refused(&told(&mut connection, post("/v1/chat/completions", body)).await, 400);
         assert!(words.starts_with("Invalid JSON payload"), "{words}");
         // The connection is as good as before.
-        assert_eq!(told(&mut connection, post("/v1/chat/completions", hi("gpt").to_string().as_bytes())).await.status, 200);
+        assert_eq!(
+            told(&mut connection, post("/v1/chat/completions", hi("gpt").to_string().as_bytes())).await.status,
+            200
+        );
     }
 }
 
@@ -171,7 +187,8 @@ async fn a_connection_lives_on_after_a_refusal() {
 async fn a_body_over_the_bound_is_refused_before_it_is_read() {
     let world = World::of(ONE_MODEL).bounds(|bounds| bounds.max_body_bytes = 10_000).start().await;
     let mut stated = world.connect().await;
-    let reply = told(&mut stated, "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 10001\r\n\r\n").await;
+    let reply =
+        told(&mut stated, "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 10001\r\n\r\n").await;
     let words = refused(&reply, 413);
     assert!(words.contains("too large"), "{words}");
 

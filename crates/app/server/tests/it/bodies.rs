@@ -43,7 +43,9 @@ async fn a_body_is_json_whatever_its_content_type_says() {
 #[tokio::test]
 async fn what_is_not_even_nearly_json_is_refused() {
     let world = World::plain().await;
-    for body in ["", "   ", "model=gpt", "[]", "null", "\"text\"", "{\"model\": }", "{,}", "{\"a\" 1}", "{'a': tru}", "{}}"] {
+    for body in
+        ["", "   ", "model=gpt", "[]", "null", "\"text\"", "{\"model\": }", "{,}", "{\"a\" 1}", "{'a': tru}", "{}}"]
+    {
         refused(&world.chat_bytes(&[("content-type", "application/json")], body.as_bytes()).await, 400);
     }
     // Over a megabyte nothing is read leniently.
@@ -53,7 +55,10 @@ async fn what_is_not_even_nearly_json_is_refused() {
 
 #[tokio::test]
 async fn a_missing_model_goes_to_the_first_entry() {
-    let two = ONE_MODEL.replace("router_settings", "  - {model_name: other, litellm_params: {model: openai/o, api_key: k}}\nrouter_settings");
+    let two = ONE_MODEL.replace(
+        "router_settings",
+        "  - {model_name: other, litellm_params: {model: openai/o, api_key: k}}\nrouter_settings",
+    );
     for config in [two.clone(), format!("{two}general_settings: {{master_key: '{{master}}'}}\n")] {
         let world = World::start(&config).await;
         for body in [json!({"messages": [{"role": "user", "content": "hi"}]}), {
@@ -133,7 +138,10 @@ environment_variables: {OPENAI_API_KEY: sk-fake-provider-key}
     assert_eq!(reply.status, 200, "{}", reply.text());
     let call = world.provider.only_call();
     assert_eq!((&call.json()["temperature"], &call.json()["max_tokens"]), (&json!(0.25), &json!(7)));
-    assert_eq!((call.header("x-team"), call.header("authorization")), (Some("blue"), Some("Bearer sk-fake-provider-key")));
+    assert_eq!(
+        (call.header("x-team"), call.header("authorization")),
+        (Some("blue"), Some("Bearer sk-fake-provider-key"))
+    );
 }
 
 #[tokio::test]

@@ -35,7 +35,8 @@ async fn the_headers_of_a_key_have_an_order() {
     let order =
         ["x-litellm-api-key", "authorization", "api-key", "x-api-key", "x-goog-api-key", "ocp-apim-subscription-key"];
     for pair in order.windows(2) {
-        let value = |name: &str, key: &str| if name == "authorization" { format!("Bearer {key}") } else { key.to_owned() };
+        let value =
+            |name: &str, key: &str| if name == "authorization" { format!("Bearer {key}") } else { key.to_owned() };
         let both = [(pair[0], value(pair[0], right)), (pair[1], value(pair[1], "sk-wrong-key"))];
         let headers: Vec<(&str, &str)> = both.iter().map(|(name, value)| (*name, value.as_str())).collect();
         assert_eq!(world.chat_with(&headers, &hi("gpt")).await.status, 200, "{pair:?}");

@@ -66,7 +66,9 @@ async fn a_text_completion_is_answered_on_every_path() {
 async fn embeddings_are_answered_on_every_path() {
     let world = World::start(TWO_MODELS).await;
     let body = json!({"model": "vectors", "input": ["a", "b"]});
-    for path in ["/embeddings", "/v1/embeddings", "/engines/vectors/embeddings", "/openai/deployments/vectors/embeddings"] {
+    for path in
+        ["/embeddings", "/v1/embeddings", "/engines/vectors/embeddings", "/openai/deployments/vectors/embeddings"]
+    {
         let reply = http::post(&world.at(path), &[WITH_MASTER], &body).await;
         assert_eq!(reply.status, 200, "{path}: {}", reply.text());
         let answer = reply.json();
@@ -117,7 +119,10 @@ general_settings: {master_key: '{master}'}
         let reply = http::get(&world.at(path), &[WITH_MASTER]).await;
         assert_eq!(reply.status, 200, "{path}");
         let text = reply.text();
-        assert!(!text.contains("secret") || text.replace("aws_secret_access_key", "").find("secret-").is_none(), "{text}");
+        assert!(
+            !text.contains("secret") || text.replace("aws_secret_access_key", "").find("secret-").is_none(),
+            "{text}"
+        );
         assert!(!text.contains(MASTER), "{text}");
     }
     let infos = http::get(&world.at("/model/info?litellm_model_id=the-id"), &[WITH_MASTER]).await.json();
@@ -127,7 +132,10 @@ general_settings: {master_key: '{master}'}
     assert!(info["model_info"]["max_input_tokens"].as_u64().is_some_and(|most| most > 100_000), "{info}");
     let groups = http::get(&world.at("/model_group/info"), &[WITH_MASTER]).await.json();
     assert_eq!(groups["data"].as_array().unwrap().len(), 1, "{groups}");
-    assert_eq!((&groups["data"][0]["model_group"], &groups["data"][0]["providers"]), (&json!("gpt"), &json!(["openai"])));
+    assert_eq!(
+        (&groups["data"][0]["model_group"], &groups["data"][0]["providers"]),
+        (&json!("gpt"), &json!(["openai"]))
+    );
 }
 
 #[tokio::test]
@@ -181,7 +189,8 @@ async fn the_health_routes_answer_in_the_shape_of_the_seeds() {
 
 #[tokio::test]
 async fn a_prefix_of_every_path_may_be_set() {
-    let world = World::of(crate::world::ONE_MODEL).settings(|settings| settings.root_path = "/gate".to_owned()).start().await;
+    let world =
+        World::of(crate::world::ONE_MODEL).settings(|settings| settings.root_path = "/gate".to_owned()).start().await;
     for path in ["/gate/v1/chat/completions", "/v1/chat/completions", "/gate/engines/gpt/chat/completions"] {
         let reply = world.post(path, &hi("gpt")).await;
         assert_eq!(reply.status, 200, "{path}: {}", reply.text());

@@ -10,21 +10,30 @@ use crate::world::{ONE_MODEL, World, error_of, hi_streamed, refused};
 
 fn piece(text: &str) -> SseItem {
     let choice = json!({"index": 0, "delta": {"content": text}, "finish_reason": null});
-    SseItem::data(json!({"id": "c-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o", "choices": [choice]}))
+    SseItem::data(
+        json!({"id": "c-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o", "choices": [choice]}),
+    )
 }
 
 fn last_piece() -> SseItem {
     let choice = json!({"index": 0, "delta": {}, "finish_reason": "stop"});
-    SseItem::data(json!({"id": "c-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o", "choices": [choice]}))
+    SseItem::data(
+        json!({"id": "c-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o", "choices": [choice]}),
+    )
 }
 
 fn usage_piece() -> SseItem {
     let usage = json!({"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8});
-    SseItem::data(json!({"id": "c-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o", "choices": [], "usage": usage}))
+    SseItem::data(
+        json!({"id": "c-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o", "choices": [], "usage": usage}),
+    )
 }
 
 fn text_of(events: &[Event]) -> String {
-    events.iter().filter_map(|event| event.json()["choices"][0]["delta"]["content"].as_str().map(str::to_owned)).collect()
+    events
+        .iter()
+        .filter_map(|event| event.json()["choices"][0]["delta"]["content"].as_str().map(str::to_owned))
+        .collect()
 }
 
 fn with_usage() -> Value {
@@ -74,7 +83,9 @@ async fn usage_may_always_be_sent() {
 async fn comments_line_ends_and_a_missing_done_are_smoothed() {
     let world = World::plain().await;
     let raw = |text: &str| SseItem::Raw(text.as_bytes().to_vec());
-    let chunk = |text: &str| format!("{{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}},\"finish_reason\":null}}]}}");
+    let chunk = |text: &str| {
+        format!("{{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}},\"finish_reason\":null}}]}}")
+    };
     world.provider.script([Answer::sse([
         raw(": OPENROUTER PROCESSING\r\n\r\n"),
         raw(&format!("data: {}\r\n\r\n", chunk("one "))),
@@ -145,7 +156,13 @@ async fn a_failure_before_the_first_content_is_a_real_status() {
 async fn a_provider_that_is_slow_to_begin_does_not_hold_back_the_headers() {
     let world = World::start(&format!("{ONE_MODEL}general_settings: {{stream_header_wait: 0.1}}\n")).await;
     let wait = SseItem::Wait(Duration::from_millis(600));
-    world.provider.script([Answer::sse([SseItem::Comment("thinking".to_owned()), wait, piece("late"), last_piece(), SseItem::done()])]);
+    world.provider.script([Answer::sse([
+        SseItem::Comment("thinking".to_owned()),
+        wait,
+        piece("late"),
+        last_piece(),
+        SseItem::done(),
+    ])]);
     let mut connection = world.connect().await;
     let asked = Instant::now();
     connection.ask_json("/v1/chat/completions", &[], &hi_streamed("gpt")).await;
@@ -153,7 +170,11 @@ async fn a_provider_that_is_slow_to_begin_does_not_hold_back_the_headers() {
     assert_eq!(head.status, 200);
     let first = body.event().await.unwrap();
     assert_eq!(first.comments, ["keep-alive"]);
-    assert!(asked.elapsed() >= Duration::from_millis(100) && asked.elapsed() < Duration::from_millis(500), "{:?}", asked.elapsed());
+    assert!(
+        asked.elapsed() >= Duration::from_millis(100) && asked.elapsed() < Duration::from_millis(500),
+        "{:?}",
+        asked.elapsed()
+    );
     let (rest, complete) = body.rest().await;
     assert!(complete && String::from_utf8(rest).unwrap().contains("late"));
 }
@@ -161,11 +182,32 @@ async fn a_provider_that_is_slow_to_begin_does_not_hold_back_the_headers() {
 #[tokio::test]
 async fn a_head_that_is_slow_to_come_does_not_hold_back_the_headers_either() {
     let world = World::start(&format!("{ONE_MODEL}general_settings: {{stream_header_wait: 0.1}}\n")).await;
-    let answer = || Answer::sse([piece("late"), last_piece(), SseItem::done()]).wait_before_head(Duration::from_millis(500));
+    let answer =
+        || Answer::sse([piece("late"), last_piece(), SseItem::done()]).wait_before_head(Duration::from_millis(500));
     world.provider.script([answer()]);
+    let asked = Instant::now();
+    let mut connection = world.connect().await;
+    connection.ask_json("/v1/chat/completions", &[("x-litellm-call-id", "mine")], &hi_streamed("gpt")).await;
+    let (head, mut body) = connection.answer().await;
+    assert_eq!((head.status, head.header("x-litellm-call-id")), (200, Some("mine")));
+    assert_eq!(body.event().await.unwrap().comments, ["keep-alive"]);
+    assert!(asked.elapsed() < Duration::from_millis(400), "{:?}", asked.elapsed());
+    let (rest, complete) = body.rest().await;
+    let rest = String::from_utf8(rest).unwrap();
+    assert!(complete && rest.contains("late") && rest.ends_with("data: [DONE]\n\n"), "{rest}");
+    // Another deployment, or another attempt, may still answer after the headers.
+    let failed = Answer::json(503, json!({"error": {"message": "down"}})).wait_before_head(Duration::from_millis(300));
+    world.provider.script([failed.clone(), answer()]);
+    let mut twice = hi_streamed("gpt");
+    twice["num_retries"] = json!(1);
+    let reply = world.chat(&twice).await;
+    assert_eq!((reply.status, text_of(&reply.events()).as_str()), (200, "late"), "{}", reply.text());
+    // If nobody does, the stream says so.
+    world.provider.script([failed]);
     let reply = world.chat(&hi_streamed("gpt")).await;
     assert_eq!(reply.status, 200);
-    assert_eq!(text_of(&reply.events()), "late");
+    let told = error_of(&reply.events().last().unwrap().json(), 503);
+    assert!(told.contains("down") && !reply.text().contains("[DONE]"), "{told}");
 }
 
 #[tokio::test]
@@ -211,12 +253,20 @@ async fn a_whole_answer_to_a_streamed_call_becomes_a_stream() {
     assert_eq!((reply.status, reply.header("content-type")), (200, Some("text/event-stream; charset=utf-8")));
     let events = reply.events();
     assert_eq!(text_of(&events), "all at once", "{}", reply.text());
-    assert!(reply.text().contains("\"finish_reason\":\"stop\"") && !reply.text().contains("\"usage\":{"), "{}", reply.text());
+    assert!(
+        reply.text().contains("\"finish_reason\":\"stop\"") && !reply.text().contains("\"usage\":{"),
+        "{}",
+        reply.text()
+    );
     assert!(events[0].json()["object"] == "chat.completion.chunk" && events.last().unwrap().data == "[DONE]");
     let with_usage = world.chat(&with_usage()).await.text();
     assert!(with_usage.contains("\"total_tokens\":8"), "{with_usage}");
-    let totals = world.settled(2).await;
-    assert_eq!((totals.input, totals.output, totals.unstated), (6, 10, 0));
+    // Events that call themselves a document are events.
+    let text = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hm\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    world.provider.script([Answer::raw(200, "application/json", text)]);
+    assert_eq!(text_of(&world.chat(&hi_streamed("gpt")).await.events()), "hm");
+    let totals = world.settled(3).await;
+    assert_eq!(totals.unstated, 1);
 }
 
 #[tokio::test]
@@ -260,14 +310,17 @@ async fn a_reader_that_stops_reading_stops_the_provider() {
 #[tokio::test]
 async fn an_event_over_the_bound_is_refused() {
     let world = World::start(&format!("{ONE_MODEL}general_settings: {{stream_buffer_bytes: 10000}}\n")).await;
-    world.provider.script([Answer::sse([piece("one "), piece(&"x".repeat(20_000)), last_piece()])]);
+    world.provider.script([Answer::sse([piece("one "), piece(&"x".repeat(400_000)), last_piece()])]);
     let reply = world.chat(&hi_streamed("gpt")).await;
     assert!(!reply.text().contains("[DONE]") && reply.text().contains("\"error\""), "{}", reply.text());
 }
 
 #[tokio::test]
 async fn a_mocked_stream_comes_word_by_word() {
-    let world = World::start("model_list: [{model_name: gpt, litellm_params: {model: openai/x, mock_response: one two three}}]").await;
+    let world = World::start(
+        "model_list: [{model_name: gpt, litellm_params: {model: openai/x, mock_response: one two three}}]",
+    )
+    .await;
     let events = world.chat(&hi_streamed("gpt")).await.events();
     assert_eq!(text_of(&events), "one two three");
     assert_eq!(events.last().unwrap().data, "[DONE]");

@@ -165,7 +165,8 @@ impl Plan {
         let server = bind(self.settings).await.expect("a free port");
         let port = server.address().expect("an address").port();
         let text = self.config.replace("{provider}", &provider.url()).replace("{master}", MASTER);
-        let gateway = gateway(&text.replace("{own}", &port.to_string()), self.environment, port, self.answers_everything);
+        let gateway =
+            gateway(&text.replace("{own}", &port.to_string()), self.environment, port, self.answers_everything);
         let (stop, stopped) = watch::channel(0);
         let mut serving = JoinSet::new();
         serving.spawn(serve(server, Arc::clone(&gateway), stopped));
@@ -178,7 +179,12 @@ async fn serve(server: BoundServer, gateway: Arc<Gateway>, stopped: watch::Recei
 }
 
 /// A gateway of this configuration.
-pub(crate) fn gateway(text: &str, mut environment: Environment, own_port: u16, answers_everything: bool) -> Arc<Gateway> {
+pub(crate) fn gateway(
+    text: &str,
+    mut environment: Environment,
+    own_port: u16,
+    answers_everything: bool,
+) -> Arc<Gateway> {
     let file = parse("config.yaml", text).expect("YAML");
     let checked = check(resolve(file, &|name| environment.get(name).cloned()), &|_, _| Ok(()));
     let config = checked.config.unwrap_or_else(|| panic!("a wrong configuration: {:#?}", checked.findings));
