@@ -56,7 +56,7 @@ async fn serve(options: &Options, loaded: Loaded) -> anyhow::Result<()> {
     let has_master_key = master_key(&config, &environment).is_some();
     let server = bind(server_settings(options, &config, &environment, has_master_key)).await?;
     let address = server.address().context("the system does not tell our address")?;
-    let settings = SnapshotSettings { answers_everything, own_port: address.port(), debug: options.start.debug || options.start.detailed_debug };
+    let settings = SnapshotSettings { answers_everything, debug: options.start.debug || options.start.detailed_debug };
     let snapshot = Snapshot::build(&config, Arc::clone(&environment), settings);
     let workers = Workers::new(Handle::current());
     let random = Arc::new(SystemRandom);

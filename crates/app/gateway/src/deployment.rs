@@ -90,8 +90,6 @@ pub(crate) struct Place {
     /// What the client may know of the address: no query.
     pub(crate) address: String,
     pub(crate) model: Arc<str>,
-    /// The address names our own port: may be ourselves.
-    pub(crate) port: Option<u16>,
 }
 
 impl Place {
@@ -112,7 +110,7 @@ impl Place {
             facts: ModelFacts::default(),
         };
         let model = served.model.as_str().into();
-        Arc::new(Self { target: Arc::new(target), price: Price::default(), address: String::new(), model, port: None })
+        Arc::new(Self { target: Arc::new(target), price: Price::default(), address: String::new(), model })
     }
 }
 
@@ -227,8 +225,7 @@ impl Served {
         let target = resolve(settings, &around)?;
         let price = model_of(target.provider.name, &target.model).price();
         let address = target.base_url.split('?').next().unwrap_or_default().to_owned();
-        let port = address.parse::<http::Uri>().ok().and_then(|uri| uri.port_u16());
-        Ok(Place { model: target.model.as_str().into(), target: Arc::new(target), price, address, port })
+        Ok(Place { model: target.model.as_str().into(), target: Arc::new(target), price, address })
     }
 
     /// The provider's name, where it can be told.

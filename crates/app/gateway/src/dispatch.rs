@@ -213,18 +213,24 @@ impl Ask {
         Ok(())
     }
 
-    /// A request to our own port carries our name; coming back with it, it is a call to ourselves (decision 33).
+    /// A request that may reach a gateway carries our name, and those of the gateways before us; coming back to us
+    /// with it, it is a call to ourselves (decision 33). What goes to a provider's own address carries nothing.
     fn mark_hop(&self, place: &Place, outgoing: &mut Outgoing) -> Result<(), Failure> {
-        if place.port != Some(self.snapshot.own_port) {
+        let home = place.target.provider.base_url;
+        if !home.is_empty() && place.address.starts_with(home) {
             return Ok(());
         }
-        let seen = self.headers.get(HOP).is_some_and(|value| value.as_bytes() == self.gateway.instance.as_bytes());
-        if seen {
+        let hops = self.headers.get_all(HOP);
+        if hops.iter().any(|hop| hop.as_bytes() == self.gateway.instance.as_bytes()) || hops.iter().count() >= MOST_HOPS
+        {
             let words = format!("api_base {} leads back to this gateway; point it at the model server", place.address);
             return Err(Failure::new(FailureKind::SelfCall, words));
         }
+        for hop in hops {
+            outgoing.headers.append(HOP, hop.clone());
+        }
         if let Ok(value) = HeaderValue::from_str(&self.gateway.instance) {
-            outgoing.headers.insert(HOP, value);
+            outgoing.headers.append(HOP, value);
         }
         Ok(())
     }
@@ -296,7 +302,10 @@ impl Ask {
             .map_err(|error| error.into_failure(place.target.provider.title, host(&place.address)))?;
         let reply = Reply { status, headers: provider_headers, body };
         if !status.is_success() {
-            return Err(answers.failure(&reply));
+            let failure = answers.failure(&reply);
+            // A gateway further on has found the circle: its words hold, and no attempt will open it.
+            let is_circle = status == StatusCode::LOOP_DETECTED;
+            return Err(if is_circle { Failure::new(FailureKind::SelfCall, failure.message) } else { failure });
         }
         let (mut answer, cost) = if self.context.stream {
             let bounds = &self.snapshot.bounds;
@@ -400,6 +409,8 @@ impl Ask {
 
 /// Our name on requests that may come back to us.
 pub(crate) const HOP: &str = "x-tollgate-hop";
+/// Gateways in a row, before we take it for a circle.
+const MOST_HOPS: usize = 16;
 
 /// A mock's place: what the deployment would be, or nothing at all.
 fn mock_place(snapshot: &Snapshot, served: &Served) -> Arc<Place> {

@@ -11,7 +11,10 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body as _, Frame};
 
-use crate::{answer::AnswerBody, workers::Workers};
+use crate::{
+    answer::{Answer, AnswerBody},
+    workers::Workers,
+};
 
 /// Runs a call; dropped before its end, hands it to the workers.
 pub(crate) struct Drained<F: Future<Output: Send> + Send + 'static> {
@@ -59,8 +62,14 @@ pub struct DrainedStream {
 }
 
 impl DrainedStream {
-    pub(crate) fn new(body: AnswerBody, workers: Workers, most: usize) -> Self {
-        Self { body: Some(body), workers, most }
+    /// The answer, its stream to be read to its end.
+    pub(crate) async fn of(answering: impl Future<Output = Answer>, workers: Workers, most: usize) -> Answer {
+        let Answer { status, headers, body } = answering.await;
+        let body = match body {
+            AnswerBody::Whole(bytes) => AnswerBody::Whole(bytes),
+            stream => AnswerBody::Drained(Box::new(Self { body: Some(stream), workers, most })),
+        };
+        Answer { status, headers, body }
     }
 
     pub(crate) fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {

@@ -13,7 +13,7 @@ use tollgate_router::{Group, nearest};
 use tollgate_wire::{Failure, FailureKind, RawBody, json};
 
 use crate::{
-    answer::{Answer, AnswerBody},
+    answer::Answer,
     caller::identify,
     dispatch::Ask,
     drain::{Drained, DrainedStream},
@@ -50,11 +50,9 @@ impl Gateway {
         if !drains {
             return in_time.await;
         }
-        let mut answer = Drained::new(Box::pin(in_time), workers.clone(), bounds.max_draining).await;
-        if !matches!(answer.body, AnswerBody::Whole(_)) {
-            answer.body = AnswerBody::Drained(Box::new(DrainedStream::new(answer.body, workers, bounds.max_draining)));
-        }
-        answer
+        let most = bounds.max_draining;
+        let drained = DrainedStream::of(in_time, workers.clone(), most);
+        Drained::new(Box::pin(drained), workers, most).await
     }
 
     /// Answers a call whose request could not be read; it leaves its record like any other.

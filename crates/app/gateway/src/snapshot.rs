@@ -18,8 +18,6 @@ pub type Environment = HashMap<String, String>;
 pub struct SnapshotSettings {
     /// The first model answers every name (`--model`).
     pub answers_everything: bool,
-    /// The port we listen on, to catch calls to ourselves.
-    pub own_port: u16,
     /// Print every call to a provider (`--debug`).
     pub debug: bool,
 }
@@ -50,7 +48,6 @@ pub struct Snapshot {
     pub(crate) catalog: Catalog,
     pub(crate) environment: Arc<Environment>,
     pub(crate) bounds: SnapshotBounds,
-    pub(crate) own_port: u16,
     pub(crate) debug: bool,
     pub(crate) completion_model: Option<String>,
     pub(crate) embedding_model: Option<String>,
@@ -97,7 +94,6 @@ impl Snapshot {
             catalog,
             environment,
             bounds: bounds(config),
-            own_port: settings.own_port,
             debug: settings.debug,
             completion_model: general.completion_model.clone(),
             embedding_model: general.embedding_model.clone(),

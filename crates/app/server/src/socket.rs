@@ -233,9 +233,9 @@ impl<I: Stream> AsyncRead for Socket<I> {
             Poll::Ready(Ok(())) => {
                 let bytes = buffer.filled().get(before..).unwrap_or_default();
                 if bytes.is_empty() {
-                    this.ended = true
+                    this.ended = true;
                 } else {
-                    this.heard(bytes)
+                    this.heard(bytes);
                 }
                 Poll::Ready(Ok(()))
             }

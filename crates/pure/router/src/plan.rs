@@ -92,7 +92,7 @@ impl Plan {
     fn may_retry(&self, failure: &Failure) -> bool {
         match failure.kind {
             FailureKind::Authentication | FailureKind::PermissionDenied | FailureKind::PaymentRequired => {
-                self.candidates.len() > 1
+                self.candidates.iter().any(|index| !self.failed.contains(index))
             }
             kind => kind.retryable(),
         }
@@ -191,6 +191,7 @@ mod tests {
             let mut plan = Plan::new(&fleet, &fleet.find("g").unwrap(), 2);
             plan.on(&Event::Begin, &fleet, 1);
             assert_eq!(plan.on(&Event::Failed(&refused), &fleet, 1) != Step::GiveUp, expected);
+            assert_eq!(plan.on(&Event::Failed(&refused), &fleet, 1), Step::GiveUp, "all have refused");
         }
     }
 }

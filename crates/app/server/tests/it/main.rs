@@ -3,6 +3,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::unwrap_used,
     reason = "a test whose world cannot be built ends with a message, and JSON documents are read by index"
 )]
 

@@ -165,8 +165,7 @@ impl Plan {
         let server = bind(self.settings).await.expect("a free port");
         let port = server.address().expect("an address").port();
         let text = self.config.replace("{provider}", &provider.url()).replace("{master}", MASTER);
-        let gateway =
-            gateway(&text.replace("{own}", &port.to_string()), self.environment, port, self.answers_everything);
+        let gateway = gateway(&text.replace("{own}", &port.to_string()), self.environment, self.answers_everything);
         let (stop, stopped) = watch::channel(0);
         let mut serving = JoinSet::new();
         serving.spawn(serve(server, Arc::clone(&gateway), stopped));
@@ -179,19 +178,14 @@ async fn serve(server: BoundServer, gateway: Arc<Gateway>, stopped: watch::Recei
 }
 
 /// A gateway of this configuration.
-pub(crate) fn gateway(
-    text: &str,
-    mut environment: Environment,
-    own_port: u16,
-    answers_everything: bool,
-) -> Arc<Gateway> {
+pub(crate) fn gateway(text: &str, mut environment: Environment, answers_everything: bool) -> Arc<Gateway> {
     let file = parse("config.yaml", text).expect("YAML");
     let checked = check(resolve(file, &|name| environment.get(name).cloned()), &|_, _| Ok(()));
     let config = checked.config.unwrap_or_else(|| panic!("a wrong configuration: {:#?}", checked.findings));
     environment.extend(config.environment.iter().cloned());
     let clock = Arc::new(SystemClock::new());
     let client = Client::new(ClientSettings::default(), Arc::<SystemClock>::clone(&clock)).expect("a client");
-    let settings = SnapshotSettings { answers_everything, own_port, debug: false };
+    let settings = SnapshotSettings { answers_everything, debug: false };
     let snapshot = Snapshot::build(&config, Arc::new(environment), settings);
     let workers = Workers::new(Handle::current());
     Gateway::new(Parts { client, clock, random: Arc::new(SystemRandom), snapshot, workers })
