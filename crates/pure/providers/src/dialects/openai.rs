@@ -10,6 +10,7 @@ mod json_tool;
 pub(crate) mod merge;
 mod message;
 pub(crate) mod messages;
+mod mould;
 mod normalise;
 mod outgoing;
 mod plain;

@@ -62,6 +62,9 @@ impl SseFramer {
             self.start = next;
             self.searched = next;
             // Checked twice, as the borrow of a returned frame must not live through the loop.
+            if only_data(self.buffer.get(from..end)?).is_some() {
+                return only_data(self.buffer.get(from..end)?);
+            }
             if has_content(self.buffer.get(from..end)?) {
                 return read_event(self.buffer.get(from..end)?);
             }
@@ -106,6 +109,17 @@ impl SseFramer {
 
 fn lines(event: &[u8]) -> impl Iterator<Item = &[u8]> {
     event.split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| !line.is_empty())
+}
+
+/// An event of one line of data, as nearly all are.
+fn only_data(event: &[u8]) -> Option<SseFrame<'_>> {
+    let line = event.strip_suffix(b"\n").unwrap_or(event);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let value = line.strip_prefix(b"data:")?;
+    if memchr::memchr2(b'\n', b'\r', value).is_some() {
+        return None;
+    }
+    Some(SseFrame { event: None, data: Cow::Borrowed(value.strip_prefix(b" ").unwrap_or(value)) })
 }
 
 fn has_content(event: &[u8]) -> bool {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tollgate_wire::{Failure, FailureKind, RawBody, Usage, framing::sse::SseFramer, http::Reply};
 
-use super::{json_tool, merge, normalise, plain, plain::Seen, usage, writer};
+use super::{json_tool, merge, mould::Mould, normalise, plain, plain::Seen, usage, writer};
 use crate::{codec::AnswerContext, provider::Asked, target::Target, translate::Progress};
 
 /// A whole answer under the client's name for the model, and what it used.
@@ -73,6 +73,8 @@ pub(super) fn in_band(error: &Value, target: &Target) -> Failure {
 /// A streamed answer on its way through.
 pub struct SplicedStream {
     framer: SseFramer,
+    /// What the chunks so far had in common.
+    mould: Option<Mould>,
     target: std::sync::Arc<Target>,
     context: AnswerContext,
     /// The client's name for the model, as JSON.
@@ -104,6 +106,7 @@ impl SplicedStream {
     pub fn new(target: std::sync::Arc<Target>, context: AnswerContext, limit: usize, text: bool, asked: Asked) -> Self {
         Self {
             framer: SseFramer::new(limit),
+            mould: None,
             target,
             model: tollgate_wire::raw_body::quoted(&context.alias),
             context,
@@ -132,11 +135,31 @@ impl SplicedStream {
     pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
         let pushed = self.framer.push(bytes);
         pushed.map_err(|error| self.target.failure(FailureKind::InvalidResponse, error.to_string()))?;
+        // Out of `self` while its frames are borrowed.
+        let mut framer = std::mem::replace(&mut self.framer, SseFramer::new(0));
+        let drained = self.drain(&mut framer, out);
+        self.framer = framer;
+        drained
+    }
+
+    fn drain(&mut self, framer: &mut SseFramer, out: &mut Vec<u8>) -> Result<(), Failure> {
         while !self.progress.done {
-            let Some(data) = self.framer.next_frame().map(|frame| Bytes::copy_from_slice(&frame.data)) else { break };
-            self.event(&data, out)?;
+            let Some(frame) = framer.next_frame() else { break };
+            if !self.moulded(&frame.data, out) {
+                self.event(&Bytes::copy_from_slice(&frame.data), out)?;
+            }
         }
         Ok(())
+    }
+
+    /// Passes a chunk on that differs from the last only in its choices, if they are plain.
+    fn moulded(&mut self, data: &[u8], out: &mut Vec<u8>) -> bool {
+        let Some(mould) = &self.mould else { return false };
+        let Some(choices) = mould.choices(data) else { return false };
+        let Some(seen) = plain::look(choices).filter(|seen| !seen.is_empty()) else { return false };
+        mould.write(choices, out);
+        self.watch(&seen);
+        true
     }
 
     /// The provider closed the stream without a cut.
@@ -173,11 +196,15 @@ impl SplicedStream {
             self.error_type = Some(error.get("type").cloned().unwrap_or_default());
             return Err(in_band(&error, &self.target));
         }
-        if let Some(hook) = self.target.provider.quirks.chunk {
+        let hook = self.target.provider.quirks.chunk;
+        if let Some(hook) = hook {
             hook(&mut body, self.asked);
         }
         self.take_usage(&mut body);
-        self.forward(body, out);
+        let passed = self.forward(&mut body, out);
+        if passed && hook.is_none() {
+            self.mould = Mould::of(data, &body);
+        }
         Ok(())
     }
 
@@ -190,13 +217,15 @@ impl SplicedStream {
         }
     }
 
-    fn forward(&mut self, mut body: RawBody, out: &mut Vec<u8>) {
+    /// Writes a chunk for the client; says whether its choices passed as they are.
+    fn forward(&mut self, body: &mut RawBody, out: &mut Vec<u8>) -> bool {
         let touched = self.asked.json_tool || self.target.params.merge_reasoning;
         let plain = if touched { None } else { body.get("choices").and_then(|raw| plain::look(raw)) };
-        let seen = plain.unwrap_or_else(|| self.normalise(&mut body));
+        let is_plain = plain.is_some();
+        let seen = plain.unwrap_or_else(|| self.normalise(body));
         if seen.is_empty() {
             // Azure's first chunk (filter results only) and the usage chunk: nothing for a client to read.
-            return;
+            return false;
         }
         for (slot, name) in [(&mut self.head.id, "id"), (&mut self.head.created, "created")] {
             if slot.is_none() {
@@ -208,6 +237,7 @@ impl SplicedStream {
         out.extend_from_slice(b"data: ");
         body.write_to(out);
         out.extend_from_slice(b"\n\n");
+        is_plain
     }
 
     /// The slow way for choices that are not plain.
