@@ -56,7 +56,11 @@ async fn serve(options: &Options, loaded: Loaded) -> anyhow::Result<()> {
     let has_master_key = master_key(&config, &environment).is_some();
     let server = bind(server_settings(options, &config, &environment, has_master_key)).await?;
     let address = server.address().context("the system does not tell our address")?;
-    let settings = SnapshotSettings { answers_everything, debug: options.start.debug || options.start.detailed_debug };
+    let settings = SnapshotSettings {
+        answers_everything,
+       
+        debug: options.start.debug || options.start.detailed_debug,
+    };
     let snapshot = Snapshot::build(&config, Arc::clone(&environment), settings);
     let workers = Workers::new(Handle::current());
     let random = Arc::new(SystemRandom);
@@ -92,7 +96,9 @@ fn stop_signals(gateway: &Arc<Gateway>) -> anyhow::Result<watch::Receiver<u8>> {
 }
 
 fn log_settings(options: &Options, loaded: &Loaded) -> LogSettings {
-    let on = |name: &str| get(&loaded.environment, name).is_some_and(|text| text.eq_ignore_ascii_case("true") || text == "1");
+    let on = |name: &str| {
+        get(&loaded.environment, name).is_some_and(|text| text.eq_ignore_ascii_case("true") || text == "1")
+    };
     let level = get(&loaded.environment, "LITELLM_LOG").map(str::to_ascii_uppercase);
     let verbosity = match level.as_deref() {
         _ if options.start.detailed_debug => Verbosity::Detailed,
@@ -142,7 +148,11 @@ fn server_settings(
         host: listen.host.clone().unwrap_or_else(|| default_host.to_owned()),
         port: listen.port,
         tls: tls.map(|(certificate, key)| TlsFiles { certificate, key }),
-        cors_origins: origins.split(',').map(|origin| origin.trim().to_owned()).filter(|origin| !origin.is_empty()).collect(),
+        cors_origins: origins
+            .split(',')
+            .map(|origin| origin.trim().to_owned())
+            .filter(|origin| !origin.is_empty())
+            .collect(),
         cors_credentials: get(environment, "LITELLM_CORS_ALLOW_CREDENTIALS")
             .is_some_and(|text| text.eq_ignore_ascii_case("true")),
         root_path: if root.is_empty() { String::new() } else { format!("/{root}") },
@@ -184,7 +194,9 @@ fn master_key<'k>(config: &'k Config, environment: &'k Environment) -> Option<&'
 fn greet(options: &Options, config: &Config, environment: &Environment, server: &BoundServer, address: SocketAddr) {
     let key = master_key(config, environment);
     if key == Some("sk-1234") {
-        out::aside("warning: the master key is sk-1234, which everyone knows; choose another before anyone can reach this");
+        out::aside(
+            "warning: the master key is sk-1234, which everyone knows; choose another before anyone can reach this",
+        );
     }
     if key.is_none() && !address.ip().is_loopback() {
         out::aside(

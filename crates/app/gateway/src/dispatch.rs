@@ -188,6 +188,9 @@ impl Ask {
     /// What of the client's headers goes upstream (surface chapters 5.2, 5.3).
     fn params_for(&self, auth: Auth) -> CallParams {
         let mut params = self.options.params.clone();
+        if auth != Auth::Anthropic && !self.snapshot.forward_client_headers {
+            return params;
+        }
         for (name, value) in &self.headers {
             let text = name.as_str();
             let anthropic = auth == Auth::Anthropic && matches!(text, "anthropic-beta" | "anthropic-version");
@@ -289,13 +292,13 @@ impl Ask {
 
     async fn whole(
         &self,
-        response: Response,
+        mut response: Response,
         answers: Answers,
         attempt: &Attempt<'_>,
         meter: &mut Meter,
     ) -> Result<Answer, Failure> {
         let place = &attempt.place;
-        let (status, provider_headers) = (response.status, response.headers.clone());
+        let (status, provider_headers) = (response.status, std::mem::take(&mut response.headers));
         let body = self
             .collect(response)
             .await
@@ -340,13 +343,13 @@ impl Ask {
 
     async fn stream(
         &self,
-        response: Response,
+        mut response: Response,
         answers: Answers,
         attempt: &Attempt<'_>,
         meter: Meter,
     ) -> Result<Answer, Missed> {
         let place = &attempt.place;
-        let provider_headers = response.headers.clone();
+        let provider_headers = std::mem::take(&mut response.headers);
         let translation = answers.stream(self.snapshot.bounds.max_event_bytes);
         let source = Source::new(response, place.target.provider.title, host(&place.address).to_owned());
         let mut stream = EventStream::new(source, translation, meter, self.gateway.closed());
