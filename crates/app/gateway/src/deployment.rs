@@ -9,9 +9,9 @@ use tollgate_config::{ClientDisconnect, ClientsideParam, Config, ModelEntry};
 use tollgate_providers::{
     Target,
     resolve::{Surroundings, TargetSettings, Unservable, provider_of, resolve},
-    target::ParamPolicy,
+    target::{Credential, ParamPolicy},
 };
-use tollgate_wire::{Secret, facts::ModelFacts};
+use tollgate_wire::{Failure, Secret, facts::ModelFacts, http::is_credential, secret::masked};
 
 use crate::snapshot::{Environment, defaults};
 
@@ -112,6 +112,36 @@ impl Place {
         let model = served.model.as_str().into();
         Arc::new(Self { target: Arc::new(target), price: Price::default(), address: String::new(), model })
     }
+}
+
+impl Place {
+    /// Some providers repeat the key that they refuse: it is ours, and the client is not to see it.
+    pub(crate) fn hide_secrets(&self, failure: &mut Failure) {
+        let headers = self.target.headers.iter().filter(|(name, _)| is_credential(name));
+        let of_headers = headers.filter_map(|(_, value)| value.to_str().ok());
+        let key = match &self.target.credential {
+            Credential::None => None,
+            Credential::Key(secret) | Credential::Token(secret) => Some(secret.expose()),
+        };
+        // What is that short is no secret, and may be part of any word.
+        for secret in of_headers.chain(key).filter(|secret| secret.len() >= 6) {
+            for text in std::iter::once(&mut failure.message).chain(&mut failure.detail) {
+                if text.contains(secret) {
+                    *text = text.replace(secret, &masked(secret, 4));
+                }
+            }
+            failure.provider_fields.take_if(|fields| fields.to_string().contains(secret));
+        }
+    }
+}
+
+/// An address without user, password and query.
+fn shown_address(base_url: &str) -> String {
+    let address = base_url.split('?').next().unwrap_or_default();
+    let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
+    let (authority, path) = rest.split_once('/').map_or((rest, None), |(authority, path)| (authority, Some(path)));
+    let host = authority.rsplit('@').next().unwrap_or(authority);
+    path.map_or_else(|| format!("{scheme}://{host}"), |path| format!("{scheme}://{host}/{path}"))
 }
 
 impl Served {
@@ -224,7 +254,7 @@ impl Served {
         };
         let target = resolve(settings, &around)?;
         let price = model_of(target.provider.name, &target.model).price();
-        let address = target.base_url.split('?').next().unwrap_or_default().to_owned();
+        let address = shown_address(&target.base_url);
         Ok(Place { model: target.model.as_str().into(), target: Arc::new(target), price, address })
     }
 

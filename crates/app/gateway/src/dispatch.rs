@@ -15,7 +15,10 @@ use tollgate_providers::{
     translate::{Answers, Call, Draft, draft},
 };
 use tollgate_router::{Event, Group, Plan, Step};
-use tollgate_wire::{Blame, Failure, FailureKind, RawBody, http::Outgoing, http::Reply};
+use tollgate_wire::{
+    Blame, Failure, FailureKind, RawBody,
+    http::{Outgoing, Reply, connection_options, is_credential, names_option},
+};
 
 use crate::{
     answer::{Answer, AnswerBody},
@@ -191,6 +194,7 @@ impl Ask {
         if auth != Auth::Anthropic && !self.snapshot.forward_client_headers {
             return params;
         }
+        let options = connection_options(&self.headers);
         for (name, value) in &self.headers {
             let text = name.as_str();
             let anthropic = auth == Auth::Anthropic && matches!(text, "anthropic-beta" | "anthropic-version");
@@ -199,7 +203,8 @@ impl Ask {
                 && !text.starts_with("x-stainless")
                 && !text.starts_with("x-litellm-")
                 && !text.starts_with("x-tollgate-")
-                && !tollgate_wire::http::is_credential(name);
+                && !is_credential(name)
+                && !options.is_some_and(|options| names_option(options, name));
             if anthropic || forwarded {
                 params.extra_headers.push((name.clone(), value.clone()));
             }
@@ -252,8 +257,8 @@ impl Ask {
         let response = match self.gateway.client.send(outgoing, &bounds).await {
             Ok(response) => response,
             Err(error) => {
-                let failure = error.into_failure(provider.title, host(&place.address));
-                meter.failed(failure.kind);
+                let mut failure = error.into_failure(provider.title, host(&place.address));
+                meter.failed(&mut failure);
                 return Err(Box::new((failure, meter)));
             }
         };
@@ -264,8 +269,8 @@ impl Ask {
         }
         match self.whole(response, answers, attempt, &mut meter).await {
             Ok(answer) => Ok(answer),
-            Err(failure) => {
-                meter.failed(failure.kind);
+            Err(mut failure) => {
+                meter.failed(&mut failure);
                 Err(Box::new((failure, meter)))
             }
         }
@@ -353,9 +358,9 @@ impl Ask {
         let translation = answers.stream(self.snapshot.bounds.max_event_bytes);
         let source = Source::new(response, place.target.provider.title, host(&place.address).to_owned());
         let mut stream = EventStream::new(source, translation, meter, self.gateway.closed());
-        if let Err(failure) = stream.read_ahead().await {
+        if let Err(mut failure) = stream.read_ahead().await {
             let mut meter = stream.into_meter();
-            meter.failed(failure.kind);
+            meter.failed(&mut failure);
             return Err(Box::new((failure, meter)));
         }
         let mut answer = Answer::events(AnswerBody::Whole(Bytes::new()));
@@ -426,9 +431,22 @@ fn host(address: &str) -> &str {
     rest.split('/').next().unwrap_or(rest)
 }
 
-/// A provider's failure is a fact for whoever runs the gateway; a client's mistake is not.
+/// A provider's failure is a fact for whoever runs the gateway; a client's mistake is not. What a provider says of its
+/// own trouble may repeat the prompt, and is shown only where such lines were asked for.
 fn tell(failure: &Failure, served: &Served) {
-    if failure.kind.blame() != Blame::Client {
-        tracing::warn!(target: "tollgate::attempt", deployment = %served.id, kind = ?failure.kind, %failure, detail = failure.detail, "a deployment failed");
+    let (kind, deployment, status) = (failure.kind, &served.id, failure.http_status());
+    if kind.blame() == Blame::Client {
+        return;
     }
+    if may_repeat_the_prompt(kind) {
+        tracing::warn!(target: "tollgate::attempt", %deployment, ?kind, status, "a deployment failed; LITELLM_LOG=DEBUG shows its words");
+        tracing::debug!(target: "tollgate::attempt", %deployment, %failure, detail = failure.detail, "a deployment's words");
+    } else {
+        tracing::warn!(target: "tollgate::attempt", %deployment, ?kind, status, %failure, detail = failure.detail, "a deployment failed");
+    }
+}
+
+fn may_repeat_the_prompt(kind: FailureKind) -> bool {
+    use FailureKind::{Api, BadGateway, Internal, InvalidResponse, ServiceUnavailable, Unprocessable};
+    matches!(kind, Api | BadGateway | Internal | InvalidResponse | ServiceUnavailable | Unprocessable)
 }

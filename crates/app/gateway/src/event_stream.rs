@@ -126,9 +126,9 @@ impl EventStream {
     }
 
     fn outcome(&mut self, read: Result<(), Failure>) -> bool {
-        let Err(failure) = read else { return false };
+        let Err(mut failure) = read else { return false };
         self.source = None;
-        self.meter.failed(failure.kind);
+        self.meter.failed(&mut failure);
         self.translation.fail(&failure, &mut self.out);
         self.meter.finish(200, Outcome::Failed(failure.kind));
         true

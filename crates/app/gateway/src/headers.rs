@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tollgate_catalog::Cost;
-use tollgate_wire::http::{is_credential, is_hop_by_hop};
+use tollgate_wire::http::{connection_options, is_credential, is_hop_by_hop, names_option};
 
 use crate::deployment::{Place, Served};
 
@@ -72,8 +72,10 @@ pub fn common(headers: &mut HeaderMap, call_id: &str) {
 /// The provider's headers under `llm_provider-<name>`; its rate limits also under their own names, as `OpenAI`'s SDKs
 /// look for them there.
 pub(crate) fn add_provider(headers: &mut HeaderMap, provider: &HeaderMap) {
+    let options = connection_options(provider);
     for (name, value) in provider {
-        if is_hop_by_hop(name) || is_credential(name) {
+        let is_of_connection = is_hop_by_hop(name) || options.is_some_and(|options| names_option(options, name));
+        if is_of_connection || is_credential(name) {
             continue;
         }
         if name.as_str().starts_with("x-ratelimit-") {

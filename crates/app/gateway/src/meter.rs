@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use tollgate_catalog::{Cost, cost};
 use tollgate_observe::{AttemptRecord, CallRecord, Certainty, Outcome, log_call};
 use tollgate_providers::translate::Progress;
-use tollgate_wire::{FailureKind, Usage};
+use tollgate_wire::{Failure, FailureKind, Usage};
 
 use crate::{
     deployment::{Place, Served},
@@ -137,9 +137,11 @@ impl Meter {
         self.settle(open, usage, certainty, Outcome::Answered)
     }
 
-    /// The attempt failed.
-    pub(crate) fn failed(&mut self, kind: FailureKind) {
+    /// The attempt failed. What the provider said of it is cleared of what we had told it in confidence.
+    pub(crate) fn failed(&mut self, failure: &mut Failure) {
         let Some(open) = self.open.take() else { return };
+        open.place.hide_secrets(failure);
+        let kind = failure.kind;
         let (usage, certainty) = match kind {
             // The provider refused, or was never reached: it will charge nothing.
             _ if !may_have_cost(kind) => (Usage::default(), Certainty::Stated),

@@ -96,6 +96,20 @@ pub fn is_hop_by_hop(name: &HeaderName) -> bool {
     HOP.contains(&name.as_str())
 }
 
+/// The `connection` header that names further headers of this connection only, if there is one.
+#[must_use]
+pub fn connection_options(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get(http::header::CONNECTION)?.to_str().ok()?;
+    let is_plain = text.eq_ignore_ascii_case("keep-alive") || text.eq_ignore_ascii_case("close");
+    (!is_plain).then_some(text)
+}
+
+/// Whether those options name this header.
+#[must_use]
+pub fn names_option(options: &str, name: &HeaderName) -> bool {
+    options.split(',').any(|option| option.trim().eq_ignore_ascii_case(name.as_str()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,5 +130,16 @@ mod tests {
             !shown.contains("hidden") && !shown.contains("prompt") && shown.contains("application/json"),
             "{shown}"
         );
+    }
+    #[test]
+    fn a_connection_may_name_headers_of_its_own() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(connection_options(&headers), None);
+        headers.insert("connection", "Keep-Alive".parse().unwrap());
+        assert_eq!(connection_options(&headers), None);
+        headers.insert("connection", "close, X-Private".parse().unwrap());
+        let options = connection_options(&headers).unwrap();
+        assert!(names_option(options, &HeaderName::from_static("x-private")));
+        assert!(!names_option(options, &HeaderName::from_static("x-other")));
     }
 }

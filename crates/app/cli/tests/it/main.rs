@@ -5,4 +5,6 @@ mod checking;
 mod dotenv;
 mod flags;
 mod running;
+mod sig_lines;
+mod sig_shutdown;
 mod world;

@@ -1,1 +1,136 @@
-//! Later.
+//! Whatever happens to calls, the books balance: what was opened is settled.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::{sleep, timeout};
+use tollgate_kit::{Answer, Place, SseItem};
+
+use crate::world::{World, hi, hi_streamed};
+
+/// Chance that repeats: a linear congruential generator.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+
+    fn place(&mut self) -> Place {
+        match self.below(4) {
+            0 => Place::BeforeHead,
+            1 => Place::AfterBytes(usize::try_from(self.below(400)).expect("small")),
+            2 => Place::AfterEvents(usize::try_from(self.below(6)).expect("small")),
+            _ => Place::InsideEvent(usize::try_from(self.below(6)).expect("small")),
+        }
+    }
+
+    /// An answer, good or bad, delivered well or badly.
+    fn answer(&mut self) -> Answer {
+        let piece = |text: &str| SseItem::data(json!({"choices": [{"index": 0, "delta": {"content": text}}]}));
+        let usage = json!({"prompt_tokens": 2, "completion_tokens": 3, "total_tokens": 5});
+        let last = SseItem::data(json!({"choices": [], "usage": usage}));
+        let whole = json!({"object": "chat.completion", "choices": [], "usage": usage});
+        let mut answer = match self.below(6) {
+            0 => Answer::json(200, whole),
+            1 => Answer::json(500, json!({"error": {"message": "boom"}})),
+            2 => Answer::json(429, json!({"error": {"message": "slow"}})),
+            3 => Answer::json(400, json!({"error": {"message": "no"}})),
+            _ => Answer::sse([
+                piece("a"),
+                piece("b"),
+                SseItem::Comment("c".to_owned()),
+                piece("d"),
+                last,
+                SseItem::done(),
+            ]),
+        };
+        if self.below(3) == 0 {
+            answer = answer.split_every(1 + usize::try_from(self.below(40)).expect("small"));
+        }
+        if self.below(3) == 0 {
+            answer = answer.wait_between_chunks(Duration::from_millis(self.below(4)));
+        }
+        if self.below(4) == 0 {
+            answer = answer.wait_before_head(Duration::from_millis(self.below(20)));
+        }
+        match self.below(6) {
+            0 => answer.cut(self.place()),
+            1 => answer.reset(self.place()),
+            2 => answer.stall(self.place()),
+            _ => answer,
+        }
+    }
+}
+
+const CONFIG: &str = "
+model_list:
+  - {model_name: gpt, litellm_params: {model: openai/one, api_base: '{provider}/v1', api_key: k, timeout: 0.15}}
+  - {model_name: gpt, litellm_params: {model: openai/two, api_base: '{provider}/v1', api_key: k, timeout: 0.15}}
+router_settings: {num_retries: 1}
+";
+
+async fn live(seed: u64, rounds: u64, settings: &str) {
+    let world = World::start(&format!("{CONFIG}{settings}")).await;
+    let mut dice = Dice(seed);
+    world.provider.script((0..rounds * 2).map(|_| dice.answer()));
+    for round in 0..rounds {
+        let body = if dice.below(2) == 0 { hi("gpt") } else { hi_streamed("gpt") };
+        let mut connection = world.connect().await;
+        connection.ask_json("/v1/chat/completions", &[], &body).await;
+        match dice.below(4) {
+            // Leaves at some moment.
+            0 => drop(timeout(Duration::from_millis(dice.below(30)), connection.reply()).await),
+            // Leaves at once.
+            1 => sleep(Duration::from_millis(dice.below(3))).await,
+            _ => {
+                let reply = timeout(Duration::from_secs(10), connection.reply()).await;
+                let reply = reply.unwrap_or_else(|_| panic!("seed {seed}, round {round}: no end"));
+                assert!(reply.complete, "seed {seed}, round {round}: {}", reply.text());
+                assert!(reply.status == 200 || reply.json()["error"].is_object(), "seed {seed}, round {round}");
+            }
+        }
+    }
+    let balanced = || {
+        let totals = world.gateway.totals();
+        let at_rest = world.gateway.workers().running() == 0;
+        (totals.opened == totals.settled && at_rest && totals.opened >= world.provider.calls().len() as u64)
+            .then_some(totals)
+    };
+    let totals = world.eventually(&format!("the books balance (seed {seed})"), balanced).await;
+    assert!(totals.unstated <= totals.settled && totals.opened >= rounds / 2, "seed {seed}: {totals:?}");
+}
+
+#[tokio::test]
+async fn the_books_balance_after_random_faults() {
+    for seed in 1..=4 {
+        live(seed, 40, "").await;
+    }
+}
+
+#[tokio::test]
+async fn the_books_balance_when_streams_are_drained() {
+    for seed in 5..=7 {
+        live(seed, 40, "general_settings: {client_disconnect: drain, stream_header_wait: 0.01}\n").await;
+    }
+}
+
+#[tokio::test]
+async fn the_books_balance_when_everything_is_cancelled() {
+    for seed in 8..=10 {
+        live(seed, 40, "general_settings: {client_disconnect: cancel, stream_header_wait: 0.01}\n").await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_spent_is_what_the_providers_say() {
+    let world = World::plain().await;
+    for _ in 0..5 {
+        assert_eq!(world.chat(&hi("gpt")).await.status, 200);
+        assert_eq!(world.chat(&hi_streamed("gpt")).await.status, 200);
+    }
+    let totals = world.settled(10).await;
+    assert_eq!((totals.unstated, totals.unpriced), (0, 0), "{totals:?}");
+    assert!(totals.input >= 10 && totals.output >= 10 && totals.nanos > 0, "{totals:?}");
+}

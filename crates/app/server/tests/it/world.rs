@@ -59,16 +59,12 @@ impl World {
     /// A world of this configuration, in which `{provider}` stands for the fake provider's address, `{own}` for the
     /// gateway's own port and `{master}` for the master key.
     pub(crate) fn of(config: &str) -> Plan {
-        let settings = ServerSettings {
-            host: "127.0.0.1".to_owned(),
-            port: 0,
-            tls: None,
-            cors_origins: vec!["*".to_owned()],
-            cors_credentials: false,
-            root_path: String::new(),
-            bounds: ServerBounds::default(),
-        };
-        Plan { config: config.to_owned(), settings, environment: Environment::new(), answers_everything: false }
+        Plan {
+            config: config.to_owned(),
+            settings: settings(),
+            environment: Environment::new(),
+            answers_everything: false,
+        }
     }
 
     pub(crate) async fn start(config: &str) -> Self {
@@ -175,6 +171,19 @@ impl Plan {
 
 async fn serve(server: BoundServer, gateway: Arc<Gateway>, stopped: watch::Receiver<u8>) {
     server.serve(gateway, stopped).await;
+}
+
+/// A server of this machine on a free port.
+pub(crate) fn settings() -> ServerSettings {
+    ServerSettings {
+        host: "127.0.0.1".to_owned(),
+        port: 0,
+        tls: None,
+        cors_origins: vec!["*".to_owned()],
+        cors_credentials: false,
+        root_path: String::new(),
+        bounds: ServerBounds::default(),
+    }
 }
 
 /// A gateway of this configuration.
