@@ -56,11 +56,7 @@ async fn serve(options: &Options, loaded: Loaded) -> anyhow::Result<()> {
     let has_master_key = master_key(&config, &environment).is_some();
     let server = bind(server_settings(options, &config, &environment, has_master_key)).await?;
     let address = server.address().context("the system does not tell our address")?;
-    let settings = SnapshotSettings {
-        answers_everything,
-       
-        debug: options.start.debug || options.start.detailed_debug,
-    };
+    let settings = SnapshotSettings { answers_everything, debug: options.start.debug || options.start.detailed_debug };
     let snapshot = Snapshot::build(&config, Arc::clone(&environment), settings);
     let workers = Workers::new(Handle::current());
     let random = Arc::new(SystemRandom);
@@ -204,9 +200,8 @@ fn greet(options: &Options, config: &Config, environment: &Environment, server: 
              models. Set general_settings.master_key or LITELLM_MASTER_KEY",
         );
     }
-    if config.models.is_empty() {
-        out::aside("no models yet: start with --model <provider>/<model>, or with --config and a model_list");
-    } else {
+    // Without models the check of the configuration has said how to add some.
+    if !config.models.is_empty() {
         out::line("LiteLLM: Proxy initialized with Config, Set models:");
         let mut names: Vec<&str> = config.models.iter().map(|model| model.model_name.as_str()).collect();
         names.dedup();

@@ -394,6 +394,10 @@ impl Ask {
     }
 
     fn mocked(&self, mock: &serde_json::Value, attempt: &Attempt<'_>, mut meter: Meter) -> Result<Answer, Missed> {
+        if self.route == Route::Embeddings {
+            let words = "`mock_response` answers chat and text completion, not embeddings";
+            return Err(Box::new((Failure::invalid(words).with_param("mock_response"), meter)));
+        }
         let words = match mock::words(mock) {
             Ok(words) => words,
             Err(failure) => return Err(Box::new((failure, meter))),
@@ -401,13 +405,13 @@ impl Ask {
         meter.open(attempt.served, &attempt.place, 0);
         let client = self.route.client();
         let (mut answer, usage) = if self.context.stream {
-            let events = Bytes::from(mock::streamed(&words, client, &self.context));
-            (Answer::events(AnswerBody::Whole(events)), None)
+            let (events, usage) = mock::streamed(&words, client, &self.context);
+            (Answer::events(AnswerBody::Whole(Bytes::from(events))), usage)
         } else {
             let (body, usage) = mock::whole(&words, client, &self.context);
-            (Answer::json(StatusCode::OK, body), Some(usage))
+            (Answer::json(StatusCode::OK, body), usage)
         };
-        let cost = meter.answered(Some(usage.unwrap_or_default()), 0);
+        let cost = meter.answered(Some(usage), 0);
         self.head(&mut answer, attempt, &meter, &HeaderMap::new(), cost);
         meter.first_byte();
         meter.finish(200, Outcome::Answered);

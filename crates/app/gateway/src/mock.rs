@@ -52,7 +52,7 @@ pub(crate) fn whole(words: &str, client: &dyn ClientDialect, context: &AnswerCon
 }
 
 /// The streamed answer, word by word.
-pub(crate) fn streamed(words: &str, client: &dyn ClientDialect, context: &AnswerContext) -> Vec<u8> {
+pub(crate) fn streamed(words: &str, client: &dyn ClientDialect, context: &AnswerContext) -> (Vec<u8>, Usage) {
     let mut encoder = client.encoder(context);
     let mut out = Vec::new();
     encoder.encode(&ChatChunk::Start { id: String::new(), model: String::new() }, &mut out);
@@ -62,5 +62,5 @@ pub(crate) fn streamed(words: &str, client: &dyn ClientDialect, context: &Answer
     encoder.encode(&ChatChunk::Finish { choice: 0, finish: Finish::Stop, native: None }, &mut out);
     encoder.encode(&ChatChunk::Usage { usage: USAGE, extras: Extras::new() }, &mut out);
     encoder.close(None, &mut out);
-    out
+    (out, USAGE)
 }

@@ -1,5 +1,5 @@
 //! Who speaks what, and how it is said. Providers are data: one row per file in `table/`. Dialects are code: folders of
-//! pure functions in `dialects/`. Calls come in through [`translate::prepare`]; nothing here waits or opens a socket.
+//! pure functions in `dialects/`. Calls come in through [`translate::draft`]; nothing here waits or opens a socket.
 
 pub mod codec;
 pub mod dialects;

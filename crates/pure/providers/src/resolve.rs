@@ -61,11 +61,18 @@ pub enum Unservable {
 impl std::fmt::Display for Unservable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::UnknownProvider(model) => write!(
-                f,
-                "LLM Provider NOT provided. Pass in the LLM provider you are trying to call. You passed model={model}; \
-                 write it as <provider>/<model>, for example openai/{model}"
-            ),
+            Self::UnknownProvider(model) => {
+                write!(
+                    f,
+                    "LLM Provider NOT provided. Pass in the LLM provider you are trying to call. You passed model={model}; "
+                )?;
+                match model.split_once('/') {
+                    Some((prefix, _)) => {
+                        write!(f, "'{prefix}' is no provider of this version (docs/reference/providers.md)")
+                    }
+                    None => write!(f, "write it as <provider>/<model>, for example openai/{model}"),
+                }
+            }
             Self::NoAddress(name, env) => {
                 write!(f, "provider '{name}' has no address of its own; set api_base{}", or_env(env))
             }
