@@ -156,3 +156,78 @@ litellm_settings: {api_base: '{provider}/v1'}
     assert_eq!(reply.status, 200, "{}", reply.text());
     assert_eq!(world.provider.only_call().json()["model"], "some-local-model");
 }
+
+#[tokio::test]
+async fn an_azure_deployment_gets_its_address_version_and_key_or_token() {
+    let config = "
+model_list:
+  - model_name: by-key
+    litellm_params: {model: azure/my-deployment, api_base: '{provider}/', api_version: '2024-10-21', api_key: sk-fake-provider-key}
+  - model_name: by-token
+    litellm_params: {model: azure/my-deployment, api_base: '{provider}', api_version: '2024-10-21', azure_ad_token: sk-fake-provider-key}
+";
+    let world = World::start(config).await;
+    for model in ["by-key", "by-token"] {
+        let reply = world.chat(&hi(model)).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+    let calls = world.provider.calls();
+    for call in &calls {
+        assert_eq!(call.path, "/openai/deployments/my-deployment/chat/completions");
+        assert_eq!(call.query, "api-version=2024-10-21");
+    }
+    assert_eq!((calls[0].header("api-key"), calls[0].header("authorization")), (Some("sk-fake-provider-key"), None));
+    assert_eq!(
+        (calls[1].header("api-key"), calls[1].header("authorization")),
+        (None, Some("Bearer sk-fake-provider-key"))
+    );
+}
+
+#[tokio::test]
+async fn an_openai_name_may_stand_for_another_providers_model() {
+    let config = "
+model_list:
+  - {model_name: gpt-4, litellm_params: {model: anthropic/claude-sonnet-4-5, api_base: '{provider}', api_key: sk-fake-provider-key}}
+";
+    let world = World::start(config).await;
+    let answer = world.chat(&hi("gpt-4")).await.json();
+    assert_eq!(answer["object"], "chat.completion", "{answer}");
+    assert!(answer["choices"][0]["message"]["content"].as_str().is_some_and(|text| text.ends_with("hi")), "{answer}");
+    let call = world.provider.only_call();
+    assert_eq!((call.path.as_str(), &call.json()["model"]), ("/v1/messages", &json!("claude-sonnet-4-5")));
+}
+
+#[tokio::test]
+async fn embeddings_may_come_from_any_server_that_speaks_openais_words() {
+    let config = "
+model_list:
+  - {model_name: mine, litellm_params: {model: openai/custom_embedding, api_base: '{provider}/', api_key: sk-fake-provider-key}}
+";
+    let world = World::start(config).await;
+    let reply = world.post("/embeddings", &json!({"model": "mine", "input": "a text"})).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let call = world.provider.only_call();
+    assert_eq!((call.path.as_str(), &call.json()["model"]), ("/embeddings", &json!("custom_embedding")));
+}
+
+#[tokio::test]
+async fn a_key_or_an_address_changes_without_the_clients() {
+    let world = World::plain().await;
+    let other = tollgate_kit::FakeProvider::start_on(0, Some("sk-the-new-key")).await;
+    assert_eq!(world.chat(&hi("gpt")).await.status, 200);
+    let moved = ONE_MODEL.replace("{provider}", &other.url()).replace("sk-fake-provider-key", "sk-the-new-key");
+    world.gateway.swap(crate::world::snapshot(&moved, tollgate_gateway::Environment::new()));
+    assert_eq!(world.chat(&hi("gpt")).await.status, 200);
+    assert_eq!((world.provider.calls().len(), other.calls().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn the_id_of_a_deployment_survives_a_new_key() {
+    let world = World::plain().await;
+    let id = |reply: tollgate_kit::http::Reply| reply.header("x-litellm-model-id").unwrap().to_owned();
+    let before = id(world.chat(&hi("gpt")).await);
+    let renewed = ONE_MODEL.replace("{provider}", &world.provider.url()).replace("sk-fake-provider-key", "sk-another");
+    world.gateway.swap(crate::world::snapshot(&renewed, tollgate_gateway::Environment::new()));
+    world.provider.script([tollgate_kit::Answer::json(200, json!({"object": "chat.completion", "choices": []}))]);
+    assert_eq!(id(world.chat(&hi("gpt")).await), before);
+}

@@ -1,12 +1,20 @@
 //! Whatever happens to calls, the books balance: what was opened is settled.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 use tollgate_kit::{Answer, Place, SseItem};
+use tollgate_net::clock::SystemRandom;
+use tollgate_wire::clock::Random;
 
-use crate::world::{World, hi, hi_streamed};
+use crate::world::{ONE_MODEL, World, hi, hi_streamed, refused};
 
 /// Chance that repeats: a linear congruential generator.
 struct Dice(u64);
@@ -133,4 +141,37 @@ async fn what_is_spent_is_what_the_providers_say() {
     let totals = world.settled(10).await;
     assert_eq!((totals.unstated, totals.unpriced), (0, 0), "{totals:?}");
     assert!(totals.input >= 10 && totals.output >= 10 && totals.nanos > 0, "{totals:?}");
+}
+
+/// Chance that fails when told to.
+#[derive(Default)]
+struct Trap {
+    random: SystemRandom,
+    is_set: AtomicBool,
+}
+
+impl Random for Trap {
+    fn fill(&self, bytes: &mut [u8]) {
+        self.random.fill(bytes);
+    }
+
+    fn u64(&self) -> u64 {
+        assert!(!self.is_set.load(Ordering::Relaxed), "a bug, on purpose");
+        self.random.u64()
+    }
+}
+
+#[tokio::test]
+async fn a_panic_within_a_call_is_that_calls_failure_only() {
+    let trap = Arc::<Trap>::default();
+    let world = World::of(ONE_MODEL).random(Arc::<Trap>::clone(&trap)).start().await;
+    trap.is_set.store(true, Ordering::Relaxed);
+    for body in [hi("gpt"), hi_streamed("gpt")] {
+        let reply = world.chat(&body).await;
+        let words = refused(&reply, 500);
+        assert!(!words.contains("on purpose") && reply.header("x-litellm-call-id").is_some(), "{words}");
+    }
+    trap.is_set.store(false, Ordering::Relaxed);
+    assert_eq!(world.chat(&hi("gpt")).await.status, 200);
+    world.settled(1).await;
 }

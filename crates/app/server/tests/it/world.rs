@@ -20,6 +20,7 @@ use tollgate_net::{
     clock::{SystemClock, SystemRandom},
 };
 use tollgate_server::{BoundServer, ServerBounds, ServerSettings, bind};
+use tollgate_wire::clock::Random;
 
 /// How long a test waits for something that should happen.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -52,7 +53,7 @@ pub(crate) struct Plan {
     config: String,
     settings: ServerSettings,
     environment: Environment,
-    answers_everything: bool,
+    random: Arc<dyn Random>,
 }
 
 impl World {
@@ -63,7 +64,7 @@ impl World {
             config: config.to_owned(),
             settings: settings(),
             environment: Environment::new(),
-            answers_everything: false,
+            random: Arc::new(SystemRandom),
         }
     }
 
@@ -151,6 +152,11 @@ impl Plan {
         self
     }
 
+    pub(crate) fn random(mut self, random: Arc<dyn Random>) -> Self {
+        self.random = random;
+        self
+    }
+
     pub(crate) async fn start(self) -> World {
         let provider = FakeProvider::start().await;
         self.start_before(provider).await
@@ -161,7 +167,7 @@ impl Plan {
         let server = bind(self.settings).await.expect("a free port");
         let port = server.address().expect("an address").port();
         let text = self.config.replace("{provider}", &provider.url()).replace("{master}", MASTER);
-        let gateway = gateway(&text.replace("{own}", &port.to_string()), self.environment, self.answers_everything);
+        let gateway = gateway(snapshot(&text.replace("{own}", &port.to_string()), self.environment), self.random);
         let (stop, stopped) = watch::channel(0);
         let mut serving = JoinSet::new();
         serving.spawn(serve(server, Arc::clone(&gateway), stopped));
@@ -186,18 +192,19 @@ pub(crate) fn settings() -> ServerSettings {
     }
 }
 
-/// A gateway of this configuration.
-pub(crate) fn gateway(text: &str, mut environment: Environment, answers_everything: bool) -> Arc<Gateway> {
+/// What calls see of this configuration.
+pub(crate) fn snapshot(text: &str, mut environment: Environment) -> Snapshot {
     let file = parse("config.yaml", text).expect("YAML");
     let checked = check(resolve(file, &|name| environment.get(name).cloned()), &|_, _| Ok(()));
     let config = checked.config.unwrap_or_else(|| panic!("a wrong configuration: {:#?}", checked.findings));
     environment.extend(config.environment.iter().cloned());
+    Snapshot::build(&config, Arc::new(environment), SnapshotSettings::default())
+}
+
+fn gateway(snapshot: Snapshot, random: Arc<dyn Random>) -> Arc<Gateway> {
     let clock = Arc::new(SystemClock::new());
     let client = Client::new(ClientSettings::default(), Arc::<SystemClock>::clone(&clock)).expect("a client");
-    let settings = SnapshotSettings { answers_everything, debug: false };
-    let snapshot = Snapshot::build(&config, Arc::new(environment), settings);
-    let workers = Workers::new(Handle::current());
-    Gateway::new(Parts { client, clock, random: Arc::new(SystemRandom), snapshot, workers })
+    Gateway::new(Parts { client, clock, random, snapshot, workers: Workers::new(Handle::current()) })
 }
 
 /// A chat of one word.
