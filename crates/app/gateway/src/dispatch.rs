@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tollgate_config::ClientDisconnect;
 use tollgate_net::{Bounds, NetError, Response};
 use tollgate_observe::Outcome;
@@ -221,24 +221,29 @@ impl Ask {
         Ok(())
     }
 
-    /// A request that may reach a gateway carries our name, and those of the gateways before us; coming back to us
-    /// with it, it is a call to ourselves (decision 33). What goes to a provider's own address carries nothing.
+    /// Names us as the user agent. Where the request may reach a gateway, the name holds which process we are, and which
+    /// gateways came before us: back at ours, it is a call to ourselves (decision 33). A provider's own address learns
+    /// nothing of that, and a configured user agent stays.
     fn mark_hop(&self, place: &Place, outgoing: &mut Outgoing) -> Result<(), Failure> {
         let home = place.target.provider.base_url;
         if !home.is_empty() && place.address.starts_with(home) {
+            outgoing.headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
             return Ok(());
         }
-        let hops = self.headers.get_all(HOP);
-        if hops.iter().any(|hop| hop.as_bytes() == self.gateway.instance.as_bytes()) || hops.iter().count() >= MOST_HOPS
-        {
+        let hops: Vec<&str> = self.headers.get(header::USER_AGENT).map(hops).unwrap_or_default();
+        if hops.contains(&self.gateway.instance.as_str()) || hops.len() >= MOST_HOPS {
             let words = format!("api_base {} leads back to this gateway; point it at the model server", place.address);
             return Err(Failure::new(FailureKind::SelfCall, words));
         }
+        let mut agent = format!("{AGENT} (");
         for hop in hops {
-            outgoing.headers.append(HOP, hop.clone());
+            agent.push_str(hop);
+            agent.push(' ');
         }
-        if let Ok(value) = HeaderValue::from_str(&self.gateway.instance) {
-            outgoing.headers.append(HOP, value);
+        agent.push_str(&self.gateway.instance);
+        agent.push(')');
+        if let Ok(value) = HeaderValue::from_str(&agent) {
+            outgoing.headers.entry(header::USER_AGENT).or_insert(value);
         }
         Ok(())
     }
@@ -419,8 +424,15 @@ impl Ask {
     }
 }
 
-/// Our name on requests that may come back to us.
-pub(crate) const HOP: &str = "x-tollgate-hop";
+/// Who we are, to providers.
+const AGENT: &str = concat!("tollgate/", env!("CARGO_PKG_VERSION"));
+
+/// The gateways that a request came through: the words in the brackets of a user agent of ours.
+fn hops(agent: &HeaderValue) -> Vec<&str> {
+    let inner = agent.to_str().ok().filter(|text| text.starts_with("tollgate/")).and_then(|text| text.split_once(" ("));
+    inner.and_then(|(_, rest)| rest.strip_suffix(')')).map(|ids| ids.split(' ').collect()).unwrap_or_default()
+}
+
 /// Gateways in a row, before we take it for a circle.
 const MOST_HOPS: usize = 16;
 

@@ -120,7 +120,8 @@ async fn a_clients_headers_stay_with_us() {
     let call = world.provider.only_call();
     let names: Vec<&str> = call.headers.iter().map(|(name, _)| name.as_str()).collect();
     for (name, value) in headers {
-        let kept = name == "authorization" || !names.contains(&name);
+        // These two are our own.
+        let kept = matches!(name, "authorization" | "user-agent") || !names.contains(&name);
         assert!(kept && call.headers.iter().all(|(_, sent)| sent != value), "{name} in {:?}", call.headers);
     }
     assert_eq!(call.header("authorization"), Some("Bearer sk-fake-provider-key"));

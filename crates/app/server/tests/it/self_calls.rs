@@ -50,6 +50,6 @@ async fn a_circle_of_gateways_ends() {
 #[tokio::test]
 async fn a_client_cannot_have_a_call_refused_by_a_hop_it_makes_up() {
     let world = World::start(ONE_MODEL).await;
-    let reply = world.chat_with(&[("x-tollgate-hop", "0123456789abcdef")], &hi("gpt")).await;
+    let reply = world.chat_with(&[("user-agent", "tollgate/0.1.0 (0123456789abcdef)")], &hi("gpt")).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
 }
