@@ -1,9 +1,6 @@
 //! The API reference at `/`, and the document behind it.
 
-use axum::{
-    extract::State,
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use serde_json::{Value, json};
 
 use crate::{reply, routes::App};
@@ -63,11 +60,23 @@ const OPERATIONS: &[(&str, &str, &str, &str, Option<&str>)] = &[
     ("/v1/completions", "post", "completions", "Completes a text", Some("Completion")),
     ("/completions", "post", "completions", "The same, without /v1", Some("Completion")),
     ("/engines/{model}/completions", "post", "completions", "The same, the model in the path", Some("Completion")),
-    ("/openai/deployments/{model}/completions", "post", "completions", "The same, as Azure's clients ask", Some("Completion")),
+    (
+        "/openai/deployments/{model}/completions",
+        "post",
+        "completions",
+        "The same, as Azure's clients ask",
+        Some("Completion"),
+    ),
     ("/v1/embeddings", "post", "embeddings", "Vectors of texts", Some("Embedding")),
     ("/embeddings", "post", "embeddings", "The same, without /v1", Some("Embedding")),
     ("/engines/{model}/embeddings", "post", "embeddings", "The same, the model in the path", Some("Embedding")),
-    ("/openai/deployments/{model}/embeddings", "post", "embeddings", "The same, as Azure's clients ask", Some("Embedding")),
+    (
+        "/openai/deployments/{model}/embeddings",
+        "post",
+        "embeddings",
+        "The same, as Azure's clients ask",
+        Some("Embedding"),
+    ),
     ("/v1/models", "get", "models", "The models that may be asked for", None),
     ("/models", "get", "models", "The same, without /v1", None),
     ("/v1/models/{id}", "get", "models", "One model", None),

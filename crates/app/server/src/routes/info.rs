@@ -39,11 +39,19 @@ pub(crate) async fn model_info(State(app): State<App>, Query(query): Query<InfoQ
     told(&app, &headers, |snapshot| Ok(snapshot.model_info(query.litellm_model_id.as_deref())))
 }
 
-pub(crate) async fn model_groups(State(app): State<App>, Query(query): Query<InfoQuery>, headers: HeaderMap) -> Response {
+pub(crate) async fn model_groups(
+    State(app): State<App>,
+    Query(query): Query<InfoQuery>,
+    headers: HeaderMap,
+) -> Response {
     told(&app, &headers, |snapshot| Ok(snapshot.model_groups(query.model_group.as_deref())))
 }
 
-fn told(app: &App, headers: &HeaderMap, tell: impl FnOnce(&Snapshot) -> Result<serde_json::Value, Failure>) -> Response {
+fn told(
+    app: &App,
+    headers: &HeaderMap,
+    tell: impl FnOnce(&Snapshot) -> Result<serde_json::Value, Failure>,
+) -> Response {
     let snapshot = app.gateway.snapshot();
     match identify(&snapshot, headers).and_then(|_| tell(&snapshot)) {
         Ok(value) => reply::json(&value),
