@@ -26,7 +26,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tollgate_wire::{clock::Clock, http::Outgoing};
 
-use crate::{NetError, alarm::Alarm, dial::Dialed, error, proxy::Proxy, stream::Stream, target::Target};
+use crate::{NetError, alarm::Alarm, dial::Dialed, error, proxy::Proxy, relay::Relay, stream::Stream, target::Target};
 
 /// The most that is read ahead of a slow reader, and the longest response head. Bytes.
 const READ_BUFFER: usize = 64 * 1024;
@@ -37,6 +37,7 @@ pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     /// None once it has ended: its drop hands an unsent request back.
     driver: Option<Driver>,
+    relay: Relay,
     /// The pool's name for it.
     pub(crate) origin: Arc<str>,
     host: HeaderValue,
@@ -75,6 +76,7 @@ impl Connection {
         Ok(Box::new(Self {
             sender,
             driver: Some(driver),
+            relay: Relay::new(),
             origin: Arc::from(target.origin),
             host,
             forwarded: dialed.forwarder.map(|proxy| (authority, proxy)),
@@ -122,10 +124,13 @@ impl Connection {
         deadline: Duration,
     ) -> Result<http::Response<Incoming>, Unanswered> {
         let mut answer = pin!(self.sender.try_send_request(request));
-        let (driver, alarm) = (&mut self.driver, &mut self.alarm);
+        let (driver, relay, alarm) = (&mut self.driver, &self.relay, &mut self.alarm);
         poll_fn(|context| {
-            drive(driver, context);
-            if let Poll::Ready(answered) = answer.as_mut().poll(&mut nobody()) {
+            let answered = relay.settle(context, |inner| {
+                drive(driver, inner);
+                answer.as_mut().poll(&mut nobody())
+            });
+            if let Poll::Ready(answered) = answered {
                 return Poll::Ready(answered.map_err(|mut refused| match refused.take_message() {
                     Some(unsent) => Unanswered::Unsent(Box::new(unsent)),
                     None => Unanswered::Broken(error::of_head(refused.error())),
@@ -139,9 +144,13 @@ impl Connection {
         .await
     }
 
-    /// Reads and writes what can be read and written now; the task is woken when there is more.
-    pub(crate) fn drive(&mut self, context: &mut Context<'_>) {
-        drive(&mut self.driver, context);
+    /// Reads and writes what can be read and written now, and looks after each turn; the task is woken when there is more.
+    pub(crate) fn drive<T>(&mut self, context: &Context<'_>, mut look: impl FnMut() -> Poll<T>) -> Poll<T> {
+        let driver = &mut self.driver;
+        self.relay.settle(context, |inner| {
+            drive(driver, inner);
+            look()
+        })
     }
 
     /// Lets go of the task that used it, for the idle list. False when it can serve no further call: the other side has
@@ -149,7 +158,8 @@ impl Connection {
     pub(crate) fn rest(&mut self) -> bool {
         // Whatever woke the task from now on would wake it for nothing, and would keep its memory.
         self.alarm.forget_task();
-        self.drive(&mut nobody());
+        self.relay.forget_task();
+        drive(&mut self.driver, &mut nobody());
         self.driver.is_some() && self.sender.is_ready()
     }
 }

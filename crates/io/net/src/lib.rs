@@ -14,6 +14,7 @@ mod dial;
 mod error;
 mod pool;
 mod proxy;
+mod relay;
 mod response;
 mod settings;
 mod stream;

@@ -117,8 +117,7 @@ impl Body {
             }
             let mut polled = Pin::new(&mut *incoming).poll_frame(&mut nobody());
             if polled.is_pending() {
-                connection.drive(context);
-                polled = Pin::new(incoming).poll_frame(&mut nobody());
+                polled = connection.drive(context, || Pin::new(&mut *incoming).poll_frame(&mut nobody()));
             }
             match polled {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {

@@ -4,6 +4,8 @@
 use bytes::Bytes;
 use tollgate_wire::RawBody;
 
+use super::plain::{self, Seen};
+
 /// What stands around the choices, as the provider sends it and as the client gets it.
 #[derive(Debug)]
 pub(super) struct Mould {
@@ -11,6 +13,20 @@ pub(super) struct Mould {
     after: Bytes,
     written_before: Vec<u8>,
     written_after: Vec<u8>,
+    text: Option<TextMould>,
+    /// How often another text was learned from; streams of tool calls never teach one.
+    lessons: u8,
+}
+
+/// Lessons of one stream. The first chunk brings the role, the second is like those that follow.
+const MOST_LESSONS: u8 = 4;
+
+/// The choices of a chunk that brings nothing but a text: what stands around it, and whose it is.
+#[derive(Debug)]
+struct TextMould {
+    before: Bytes,
+    after: Bytes,
+    index: u64,
 }
 
 /// Stands for the choices while the rest is written; no JSON holds it.
@@ -30,12 +46,35 @@ impl Mould {
         let gap = memchr::memchr(GAP, &written)?;
         let written_after = written.get(gap + 1..)?.to_vec();
         written.truncate(gap);
-        Some(Self { before: data.slice(..start), after: data.slice(end..), written_before: written, written_after })
+        let text = TextMould::of(choices);
+        Some(Self {
+            before: data.slice(..start),
+            after: data.slice(end..),
+            written_before: written,
+            written_after,
+            text,
+            lessons: 0,
+        })
     }
 
     /// The choices of `data`, if nothing else in it is new.
     pub(super) fn choices<'d>(&self, data: &'d [u8]) -> Option<&'d [u8]> {
         data.strip_prefix(self.before.as_ref())?.strip_suffix(self.after.as_ref())
+    }
+
+    /// What choices bring that differ from the first ones only in the text; `None` has to be looked at.
+    pub(super) fn seen(&self, choices: &[u8]) -> Option<Seen> {
+        let mould = self.text.as_ref()?;
+        let text = choices.strip_prefix(mould.before.as_ref())?.strip_suffix(mould.after.as_ref())?;
+        is_plain(text).then_some(Seen { index: mould.index, ended: false, said: text.len() })
+    }
+
+    /// Learns from choices that were looked at.
+    pub(super) fn learn(&mut self, choices: &[u8]) {
+        if self.lessons < MOST_LESSONS {
+            self.lessons += 1;
+            self.text = TextMould::of(&Bytes::copy_from_slice(choices)).or_else(|| self.text.take());
+        }
     }
 
     /// Writes a chunk with these choices.
@@ -45,6 +84,29 @@ impl Mould {
         out.extend_from_slice(choices);
         out.extend_from_slice(&self.written_after);
     }
+}
+
+impl TextMould {
+    fn of(choices: &Bytes) -> Option<Self> {
+        const NAME: &[u8] = b"\"content\":\"";
+        let [seen] = plain::look(choices)?.try_into().ok()?;
+        // Within a text these bytes would stand escaped, so this is the member.
+        let start = memchr::memmem::find(choices, NAME)? + NAME.len();
+        let length = memchr::memchr(b'"', choices.get(start..)?)?;
+        let is_all = is_plain(choices.get(start..start + length)?) && seen.said == length && !seen.ended;
+        is_all.then(|| Self {
+            before: choices.slice(..start),
+            after: choices.slice(start + length..),
+            index: seen.index,
+        })
+    }
+}
+
+/// A text without anything that JSON escapes, and that cannot begin with a thought in tags.
+fn is_plain(text: &[u8]) -> bool {
+    text.iter().all(|byte| *byte >= 0x20 && *byte != b'"' && *byte != b'\\')
+        && text.trim_ascii_start().first() != Some(&b'<')
+        && std::str::from_utf8(text).is_ok()
 }
 
 #[cfg(test)]
@@ -70,5 +132,24 @@ mod tests {
         let mould = Mould::of(&data, &RawBody::parse(&data).unwrap()).unwrap();
         assert_eq!(mould.choices(br#"{"id":"b","choices":[1],"usage":null}"#), None);
         assert_eq!(mould.choices(br#"{"id":"a","choices":[1],"usage":{"prompt_tokens":1}}"#), None);
+    }
+    #[test]
+    fn a_text_is_measured_without_reading_json_and_anything_else_is_looked_at() {
+        let chunk = |text: &str| {
+            format!(r#"{{"id":"a","choices":[{{"index":1,"delta":{{"content":"{text}"}},"finish_reason":null}}]}}"#)
+        };
+        let data = Bytes::from(chunk("Hel"));
+        let mould = Mould::of(&data, &RawBody::parse(&data).unwrap()).unwrap();
+        let seen = |text: &str| mould.seen(mould.choices(chunk(text).as_bytes()).unwrap());
+        assert_eq!(seen("lo"), Some(Seen { index: 1, ended: false, said: 2 }));
+        assert_eq!(seen("h\u{e9}"), Some(Seen { index: 1, ended: false, said: 3 }));
+        let other = br#"[{"index":2,"delta":{"content":"x"},"finish_reason":null}]"#;
+        assert_eq!(mould.seen(other), None, "another answer has to be looked at");
+        for text in [r#"a\nb"#, r#"","role":"x"#, " <think>", "\u{1}"] {
+            assert_eq!(seen(text), None, "{text}");
+        }
+        let broken =
+            [b"[{\"index\":1,\"delta\":{\"content\":\"".as_slice(), b"\xff", b"\"},\"finish_reason\":null}]"].concat();
+        assert_eq!(mould.seen(&broken), None);
     }
 }

@@ -154,10 +154,16 @@ impl SplicedStream {
 
     /// Passes a chunk on that differs from the last only in its choices, if they are plain.
     fn moulded(&mut self, data: &[u8], out: &mut Vec<u8>) -> bool {
-        let Some(mould) = &self.mould else { return false };
+        let Some(mould) = &mut self.mould else { return false };
         let Some(choices) = mould.choices(data) else { return false };
+        if let Some(seen) = mould.seen(choices) {
+            mould.write(choices, out);
+            self.watch(&[seen]);
+            return true;
+        }
         let Some(seen) = plain::look(choices).filter(|seen| !seen.is_empty()) else { return false };
         mould.write(choices, out);
+        mould.learn(choices);
         self.watch(&seen);
         true
     }
