@@ -30,6 +30,8 @@ pub struct EventStream {
     /// What the client has not been given yet.
     out: Vec<u8>,
     quiet: Option<Pin<Box<tokio::time::Sleep>>>,
+    /// The task that `quiet` and `closed` wake.
+    armed: Option<std::task::Waker>,
     closing: Closed,
     closed: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
@@ -66,7 +68,7 @@ impl EventStream {
     pub(crate) fn new(source: Source, translation: AnswerStream, meter: Meter, closed: Closed) -> Self {
         let closing = closed.clone();
         let closed = Box::pin(closed.wait());
-        Self { source: Some(source), translation, meter, out: Vec::new(), quiet: None, closing, closed }
+        Self { source: Some(source), translation, meter, out: Vec::new(), quiet: None, armed: None, closing, closed }
     }
 
     /// Reads until there is content, so that a failure before it can still become another attempt or a real status.
@@ -159,24 +161,32 @@ impl EventStream {
         self.meter.is_finished()
     }
 
-    /// The gateway goes down: the stream ends in-band, in its own dialect.
-    fn poll_closed(&mut self, context: &mut Context<'_>) -> bool {
-        let closed = self.closed.as_mut().poll(context).is_ready();
-        if closed {
+    /// What else may be due while the provider is silent: the end of the gateway, or a comment. Both have woken this task
+    /// before, so they are asked again only when the task or the time has changed.
+    fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.closing.is_set() {
             self.end_early();
+            return Poll::Ready(());
         }
-        closed
+        let is_armed = self.armed.as_ref().is_some_and(|waker| waker.will_wake(context.waker()));
+        let is_due = self.quiet.as_ref().is_none_or(|sleep| sleep.deadline() <= tokio::time::Instant::now());
+        if is_armed && !is_due {
+            return Poll::Pending;
+        }
+        self.armed = Some(context.waker().clone());
+        if self.closed.as_mut().poll(context).is_ready() {
+            self.end_early();
+            return Poll::Ready(());
+        }
+        let sleep = self.quiet.get_or_insert_with(|| Box::pin(tokio::time::sleep(KEEP_ALIVE)));
+        std::task::ready!(sleep.as_mut().poll(context));
+        self.quiet = None;
+        self.out.extend_from_slice(COMMENT);
+        Poll::Ready(())
     }
 
     fn end_early(&mut self) {
         self.outcome(Err(Failure::new(FailureKind::Overloaded, "the gateway is shutting down; try again")));
-    }
-
-    fn poll_quiet(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let sleep = self.quiet.get_or_insert_with(|| Box::pin(tokio::time::sleep(KEEP_ALIVE)));
-        std::task::ready!(sleep.as_mut().poll(context));
-        self.quiet = None;
-        Poll::Ready(())
     }
 }
 
@@ -198,13 +208,9 @@ impl http_body::Body for EventStream {
             match this.poll_step(context) {
                 Poll::Ready(_) => {}
                 Poll::Pending => {
-                    if this.poll_closed(context) {
-                        continue;
-                    }
-                    if this.poll_quiet(context).is_pending() {
+                    if this.poll_silence(context).is_pending() {
                         return Poll::Pending;
                     }
-                    this.out.extend_from_slice(COMMENT);
                 }
             }
         }

@@ -69,8 +69,29 @@ pub(crate) fn divide_half_even(dividend: i128, divisor: i128, more: bool) -> i12
     quotient + i128::from(up)
 }
 
+fn write_small(out: &mut fmt::Formatter<'_>, negative: bool, magnitude: u64, unit: u64, places: u32) -> fmt::Result {
+    if negative {
+        out.write_str("-")?;
+    }
+    let (whole, mut fraction) = (magnitude / unit, magnitude % unit);
+    write!(out, "{whole}")?;
+    if fraction == 0 {
+        return Ok(());
+    }
+    let mut width = places as usize;
+    while fraction.is_multiple_of(10) {
+        fraction /= 10;
+        width -= 1;
+    }
+    write!(out, ".{fraction:0width$}")
+}
+
 /// Writes an integer of 10^-`places` as plain decimal text: no exponent, no zeros at the end.
 pub(crate) fn write(out: &mut fmt::Formatter<'_>, value: i128, places: u32) -> fmt::Result {
+    // Nearly every amount fits into 64 bits, where division and printing are ten times cheaper.
+    if let (Ok(magnitude), Some(unit)) = (u64::try_from(value.unsigned_abs()), 10_u64.checked_pow(places)) {
+        return write_small(out, value < 0, magnitude, unit, places);
+    }
     let unit = 10_u128.pow(places);
     let magnitude = value.unsigned_abs();
     let (whole, fraction) = (magnitude / unit, magnitude % unit);
