@@ -103,10 +103,15 @@ fn drop_null_params(body: &mut RawBody) {
 
 fn refuse_unsupported(body: &mut RawBody, target: &Target, call: &CallParams) -> Result<(), Failure> {
     drop_unmissed(body, target);
-    let refused: Vec<String> = body
+    let drops = call.drop_params.unwrap_or(target.params.drop_params);
+    if drops && matches!(target.provider.name, "openai" | "azure") {
+        // A habit of Anthropic's clients; what it means is `stop`, and a strict server refuses the word.
+        body.remove("stop_sequences");
+    }
+    let refused: Vec<String> = OPENAI_PARAMS
         .iter()
-        .map(|(name, _)| name)
-        .filter(|name| OPENAI_PARAMS.contains(name) && !takes(target, name))
+        .copied()
+        .filter(|name| body.has(name) && !takes(target, name))
         .filter(|name| {
             !target.params.allowed_openai_params.iter().chain(&call.allowed_openai_params).any(|ok| ok == name)
         })
@@ -115,7 +120,7 @@ fn refuse_unsupported(body: &mut RawBody, target: &Target, call: &CallParams) ->
     if refused.is_empty() {
         return Ok(());
     }
-    if !call.drop_params.unwrap_or(target.params.drop_params) {
+    if !drops {
         return Err(unsupported(target, &refused));
     }
     for name in &refused {

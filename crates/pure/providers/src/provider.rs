@@ -162,6 +162,8 @@ pub struct Quirks {
     pub request: Option<RequestHook>,
     /// What else must change in an answer.
     pub answer: Option<AnswerHook>,
+    /// What must change in an answer once its choices are in order.
+    pub answer_last: Option<AnswerHook>,
     /// What else must change in a chunk of a stream.
     pub chunk: Option<AnswerHook>,
     /// How an error in a stream is told, from its message and the whole error.
@@ -192,6 +194,7 @@ impl Quirks {
         model_prefix: "",
         request: None,
         answer: None,
+        answer_last: None,
         chunk: None,
         in_band: None,
         notes: &[],

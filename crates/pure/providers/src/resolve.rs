@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use tollgate_wire::{Secret, facts::ModelFacts};
 
 use crate::{
+    dialects::openai,
     provider::{Auth, KeyNeed, Provider},
     table,
     target::{Credential, ParamPolicy, Series, Target},
@@ -127,6 +128,7 @@ pub fn resolve(settings: TargetSettings, around: &Surroundings<'_>) -> Result<Ta
         return Err(Unservable::UnknownProvider(settings.model));
     };
     let (series, model) = split_series(provider, model);
+    let series = if series == Series::Unsaid { series_of_base(provider, &settings.defaults) } else { series };
     let from_env = |names: &[&str]| names.iter().find_map(|name| (around.env)(name).filter(|value| !value.is_empty()));
     let base_url = settings
         .api_base
@@ -159,7 +161,7 @@ pub fn resolve(settings: TargetSettings, around: &Surroundings<'_>) -> Result<Ta
             .organization
             .or_else(|| (provider.name == "openai").then(|| from_env(&["OPENAI_ORGANIZATION"])).flatten()),
         headers: with_env_headers(settings.headers, provider, around),
-        defaults: settings.defaults,
+        defaults: only_parameters(settings.defaults),
         extra_body: settings.extra_body,
         params: settings.params,
     })
@@ -205,6 +207,25 @@ fn with_env_headers(mut headers: HeaderMap, provider: &Provider, around: &Surrou
         }
     }
     headers
+}
+
+/// The configuration's defaults without what is about the deployment, and without what only a request can want.
+fn only_parameters(mut defaults: Map<String, Value>) -> Map<String, Value> {
+    for name in ["base_model", "metadata", "stream", "stream_options"] {
+        defaults.shift_remove(name);
+    }
+    defaults
+}
+
+/// What the model behind a deployment of Azure is, where `base_model` says it.
+fn series_of_base(provider: &Provider, defaults: &Map<String, Value>) -> Series {
+    let base = defaults.get("base_model").and_then(Value::as_str).unwrap_or_default();
+    let name = base.rsplit('/').next().unwrap_or_default();
+    match provider.name {
+        "azure" if openai::names_o_series(name) => Series::OSeries,
+        "azure" if openai::names_gpt5(name) => Series::Gpt5,
+        _ => Series::Unsaid,
+    }
 }
 
 /// A second prefix that says how a model is called.

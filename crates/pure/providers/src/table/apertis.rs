@@ -1,6 +1,6 @@
 //! Apertis.
 
-use crate::provider::{MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks};
+use crate::{dialects::openai, provider::{MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks}};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -9,5 +9,6 @@ pub static PROVIDER: Provider = Provider {
     base_url: "https://api.stima.tech/v1",
     key_env: &["STIMA_API_KEY"],
     quirks: Quirks { rename: MAX_TOKENS_ONLY, ..Quirks::NONE },
+    completions: Some(&openai::COMPLETIONS),
     ..OPENAI_COMPATIBLE
 };

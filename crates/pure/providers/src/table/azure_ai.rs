@@ -2,7 +2,7 @@
 
 use crate::{
     dialects::azure,
-    provider::{Auth, OPENAI_COMPATIBLE, Provider, Quirks},
+    provider::{StreamUsage, Auth, OPENAI_COMPATIBLE, Provider, Quirks},
 };
 
 /// The row.
@@ -13,6 +13,6 @@ pub static PROVIDER: Provider = Provider {
     key_env: &["AZURE_AI_API_KEY"],
     auth: Auth::AzureFoundry,
     address: azure::foundry_url,
-    quirks: Quirks { says_stream_false: true, joins_texts: true, ..Quirks::NONE },
+    quirks: Quirks { stream_usage: StreamUsage::Ask, says_stream_false: true, joins_texts: true, ..Quirks::NONE },
     ..OPENAI_COMPATIBLE
 };

@@ -1,6 +1,6 @@
 //! Cloudflare Workers AI.
 
-use crate::provider::{OPENAI_COMPATIBLE, Provider, Quirks};
+use crate::provider::{StreamUsage, OPENAI_COMPATIBLE, Provider, Quirks};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -9,6 +9,6 @@ pub static PROVIDER: Provider = Provider {
     base_url: "https://api.cloudflare.com/client/v4/accounts/{CLOUDFLARE_ACCOUNT_ID}/ai/v1",
     base_env: &["CLOUDFLARE_API_BASE"],
     key_env: &["CLOUDFLARE_API_KEY"],
-    quirks: Quirks { says_stream_false: true, ..Quirks::NONE },
+    quirks: Quirks { stream_usage: StreamUsage::Ask, says_stream_false: true, ..Quirks::NONE },
     ..OPENAI_COMPATIBLE
 };

@@ -20,14 +20,15 @@ pub static PROVIDER: Provider = Provider {
     quirks: Quirks {
         supported: Supported::ByModel(takes),
         rename: MAX_TOKENS_ONLY,
-        stream_usage: StreamUsage::Never,
+        stream_usage: StreamUsage::Ask,
         says_stream_false: true,
         model_prefix: "accounts/fireworks/models/",
         request: Some(own_words),
-        answer: Some(find_calls),
+        answer_last: Some(find_calls),
         notes: &["`tool_choice: required` is sent as `any`", "JSON schemas stand beside `json_object`", "a tool call that is written as text becomes one"],
         ..Quirks::NONE
     },
+    completions: Some(&openai::COMPLETIONS),
     ..OPENAI_COMPATIBLE
 };
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tollgate_wire::{Failure, RawBody};
 
 use crate::{
-    dialects::openai::messages,
+    dialects::openai::{self, messages},
     params::CallParams,
     provider::{KeyNeed, OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
     target::Target,
@@ -18,6 +18,7 @@ pub static PROVIDER: Provider = Provider {
     key_env: &["HOSTED_VLLM_API_KEY"],
     key: KeyNeed::Optional,
     quirks: QUIRKS,
+    completions: Some(&openai::COMPLETIONS),
     ..OPENAI_COMPATIBLE
 };
 

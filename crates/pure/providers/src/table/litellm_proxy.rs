@@ -1,6 +1,6 @@
 //! Another gateway of `LiteLLM`'s kind; it knows better what its models take.
 
-use crate::provider::{KeyNeed, OPENAI_COMPATIBLE, Provider, Quirks, Supported};
+use crate::provider::{StreamUsage, KeyNeed, OPENAI_COMPATIBLE, Provider, Quirks, Supported};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -9,6 +9,6 @@ pub static PROVIDER: Provider = Provider {
     base_env: &["LITELLM_PROXY_API_BASE"],
     key_env: &["LITELLM_PROXY_API_KEY"],
     key: KeyNeed::Optional,
-    quirks: Quirks { supported: Supported::All, keeps_cache_control: true, ..Quirks::NONE },
+    quirks: Quirks { stream_usage: StreamUsage::Ask, supported: Supported::All, keeps_cache_control: true, ..Quirks::NONE },
     ..OPENAI_COMPATIBLE
 };

@@ -1,6 +1,6 @@
 //! A local llamafile.
 
-use crate::provider::{KeyNeed, OPENAI_COMPATIBLE, Provider};
+use crate::{dialects::openai, provider::{KeyNeed, OPENAI_COMPATIBLE, Provider}};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -10,5 +10,6 @@ pub static PROVIDER: Provider = Provider {
     base_env: &["LLAMAFILE_API_BASE"],
     key_env: &["LLAMAFILE_API_KEY"],
     key: KeyNeed::Optional,
+    completions: Some(&openai::COMPLETIONS),
     ..OPENAI_COMPATIBLE
 };

@@ -1,6 +1,6 @@
 //! A local LM Studio.
 
-use crate::provider::{KeyNeed, OPENAI_COMPATIBLE, Provider};
+use crate::provider::{Quirks, StreamUsage, KeyNeed, OPENAI_COMPATIBLE, Provider};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -9,5 +9,6 @@ pub static PROVIDER: Provider = Provider {
     base_env: &["LM_STUDIO_API_BASE"],
     key_env: &["LM_STUDIO_API_KEY"],
     key: KeyNeed::Optional,
+    quirks: Quirks { stream_usage: StreamUsage::Ask, ..Quirks::NONE },
     ..OPENAI_COMPATIBLE
 };

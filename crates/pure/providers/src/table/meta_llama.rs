@@ -5,7 +5,7 @@ use tollgate_wire::{Failure, RawBody};
 
 use crate::{
     params::CallParams,
-    provider::{OPENAI_COMPATIBLE, Provider, Quirks},
+    provider::{StreamUsage, OPENAI_COMPATIBLE, Provider, Quirks},
     target::Target,
 };
 
@@ -16,11 +16,12 @@ pub static PROVIDER: Provider = Provider {
     base_url: "https://api.llama.com/compat/v1",
     base_env: &["LLAMA_API_BASE"],
     key_env: &["LLAMA_API_KEY"],
-    quirks: Quirks {
+    quirks: Quirks { stream_usage: StreamUsage::Ask,
         request: Some(only_schemas),
         notes: &["of the formats only JSON schemas are sent"],
         ..Quirks::NONE
     },
+    completions: Some(&crate::dialects::openai::COMPLETIONS),
     ..OPENAI_COMPATIBLE
 };
 

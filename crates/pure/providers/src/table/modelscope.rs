@@ -1,6 +1,6 @@
 //! ModelScope.
 
-use crate::provider::{OPENAI_COMPATIBLE, Provider};
+use crate::{dialects::openai, provider::{OPENAI_COMPATIBLE, Provider}};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -9,5 +9,6 @@ pub static PROVIDER: Provider = Provider {
     base_url: "https://api-inference.modelscope.cn/v1",
     base_env: &["MODELSCOPE_API_BASE"],
     key_env: &["MODELSCOPE_API_KEY"],
+    completions: Some(&openai::COMPLETIONS),
     ..OPENAI_COMPATIBLE
 };

@@ -6,7 +6,7 @@ use tollgate_wire::{Failure, RawBody};
 use crate::{
     dialects::openai::{self, messages},
     params::CallParams,
-    provider::{MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks, Supported},
+    provider::{StreamUsage, MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks, Supported},
     target::Target,
 };
 
@@ -17,7 +17,7 @@ pub static PROVIDER: Provider = Provider {
     base_url: "https://api.moonshot.ai/v1",
     base_env: &["MOONSHOT_API_BASE"],
     key_env: &["MOONSHOT_API_KEY"],
-    quirks: Quirks {
+    quirks: Quirks { stream_usage: StreamUsage::Ask,
         supported: Supported::ByModel(takes),
         rename: MAX_TOKENS_ONLY,
         joins_texts: true,
@@ -25,6 +25,7 @@ pub static PROVIDER: Provider = Provider {
         notes: &["`tool_choice: required` becomes a message", "`temperature` is kept between 0 and 1, and left out for models that think"],
         ..Quirks::NONE
     },
+    completions: Some(&openai::COMPLETIONS),
     ..OPENAI_COMPATIBLE
 };
 

@@ -1,6 +1,6 @@
 //! Nebius AI Studio.
 
-use crate::provider::{OPENAI_COMPATIBLE, Provider};
+use crate::{dialects::openai, provider::{OPENAI_COMPATIBLE, Provider}};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -9,5 +9,6 @@ pub static PROVIDER: Provider = Provider {
     base_url: "https://api.studio.nebius.ai/v1",
     base_env: &["NEBIUS_API_BASE"],
     key_env: &["NEBIUS_API_KEY"],
+    completions: Some(&openai::COMPLETIONS),
     ..OPENAI_COMPATIBLE
 };

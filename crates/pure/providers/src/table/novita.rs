@@ -1,6 +1,6 @@
 //! Novita.
 
-use crate::provider::{OPENAI_COMPATIBLE, Provider, Quirks};
+use crate::provider::{StreamUsage, OPENAI_COMPATIBLE, Provider, Quirks};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -9,6 +9,6 @@ pub static PROVIDER: Provider = Provider {
     base_url: "https://api.novita.ai/v3/openai",
     base_env: &["NOVITA_API_BASE"],
     key_env: &["NOVITA_API_KEY"],
-    quirks: Quirks { headers: &[("x-novita-source", "litellm")], ..Quirks::NONE },
+    quirks: Quirks { stream_usage: StreamUsage::Ask, headers: &[("x-novita-source", "litellm")], ..Quirks::NONE },
     ..OPENAI_COMPATIBLE
 };

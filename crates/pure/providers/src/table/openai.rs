@@ -1,8 +1,10 @@
 //! `OpenAI`, and any server that speaks like it (`openai/<model>` with `api_base`).
 
 use crate::{
+    codec::ProviderDialect,
     dialects::{openai, openai_responses},
     provider::{OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
+    target::Target,
 };
 
 /// The row.
@@ -12,7 +14,7 @@ pub static PROVIDER: Provider = Provider {
     base_url: "https://api.openai.com/v1",
     base_env: &["OPENAI_BASE_URL", "OPENAI_API_BASE"],
     key_env: &["OPENAI_API_KEY"],
-    chat_by_model: Some(openai_responses::of_model),
+    chat_by_model: Some(other_words),
     quirks: Quirks {
         supported: Supported::ByModel(openai::openai_takes),
         stream_usage: StreamUsage::Ask,
@@ -23,3 +25,9 @@ pub static PROVIDER: Provider = Provider {
     },
     ..OPENAI_COMPATIBLE
 };
+
+/// Models of the Responses API, and those that only complete text.
+fn other_words(target: &Target) -> Option<&'static dyn ProviderDialect> {
+    let completes = (target.facts.mode == "completion").then_some(&openai::COMPLETIONS as &dyn ProviderDialect);
+    openai_responses::of_model(target).or(completes)
+}

@@ -1,6 +1,6 @@
 //! Public AI.
 
-use crate::provider::{MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks};
+use crate::{dialects::openai, provider::{MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks}};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -10,5 +10,6 @@ pub static PROVIDER: Provider = Provider {
     base_env: &["PUBLICAI_API_BASE"],
     key_env: &["PUBLICAI_API_KEY"],
     quirks: Quirks { rename: MAX_TOKENS_ONLY, joins_texts: true, ..Quirks::NONE },
+    completions: Some(&openai::COMPLETIONS),
     ..OPENAI_COMPATIBLE
 };

@@ -2,7 +2,7 @@
 
 use crate::{
     dialects::openai,
-    provider::{MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks, Supported},
+    provider::{StreamUsage, MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks, Supported},
     target::Target,
 };
 
@@ -13,7 +13,7 @@ pub static PROVIDER: Provider = Provider {
     base_url: "https://api.sambanova.ai/v1",
     base_env: &["SAMBANOVA_API_BASE"],
     key_env: &["SAMBANOVA_API_KEY"],
-    quirks: Quirks { supported: Supported::ByModel(takes), rename: MAX_TOKENS_ONLY, joins_texts: true, ..Quirks::NONE },
+    quirks: Quirks { stream_usage: StreamUsage::Ask, supported: Supported::ByModel(takes), rename: MAX_TOKENS_ONLY, joins_texts: true, ..Quirks::NONE },
     ..OPENAI_COMPATIBLE
 };
 

@@ -1,6 +1,6 @@
 //! Vercel's v0.
 
-use crate::provider::{OPENAI_COMPATIBLE, Provider};
+use crate::{dialects::openai, provider::{OPENAI_COMPATIBLE, Provider}};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -10,5 +10,6 @@ pub static PROVIDER: Provider = Provider {
     base_env: &["V0_API_BASE"],
     key_env: &["V0_API_KEY"],
     embeddings: None,
+    completions: Some(&openai::COMPLETIONS),
     ..OPENAI_COMPATIBLE
 };

@@ -1,6 +1,6 @@
 //! Weights & Biases Inference.
 
-use crate::provider::{OPENAI_COMPATIBLE, Provider};
+use crate::{dialects::openai, provider::{OPENAI_COMPATIBLE, Provider}};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -9,5 +9,6 @@ pub static PROVIDER: Provider = Provider {
     base_url: "https://api.inference.wandb.ai/v1",
     base_env: &["WANDB_API_BASE"],
     key_env: &["WANDB_API_KEY"],
+    completions: Some(&openai::COMPLETIONS),
     ..OPENAI_COMPATIBLE
 };

@@ -7,7 +7,7 @@ use tollgate_wire::{Failure, RawBody};
 use crate::{
     dialects::openai::{self, messages},
     params::CallParams,
-    provider::{Asked, MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks, Supported},
+    provider::{StreamUsage, Asked, MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks, Supported},
     target::Target,
 };
 
@@ -18,7 +18,7 @@ pub static PROVIDER: Provider = Provider {
     base_url: "https://api.x.ai/v1",
     base_env: &["XAI_API_BASE"],
     key_env: &["XAI_API_KEY"],
-    quirks: Quirks {
+    quirks: Quirks { stream_usage: StreamUsage::Ask,
         supported: Supported::ByModel(takes),
         rename: MAX_TOKENS_ONLY,
         // Live search has left this endpoint; the member is an error now.

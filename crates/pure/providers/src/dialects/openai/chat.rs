@@ -51,6 +51,11 @@ impl ProviderDialect for Chat {
             json_tool::unwrap(&mut choices);
         }
         normalise::choices(&mut choices);
+        if let Some(hook) = target.provider.quirks.answer_last {
+            let mut put_together = RawBody::from_map(&Map::from_iter([("choices".to_owned(), choices.into())]));
+            hook(&mut put_together, asked);
+            choices = put_together.typed("choices").unwrap_or_default();
+        }
         let text = |value: Option<Value>| value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
         let id = text(body.remove("id"));
         let model = text(body.remove("model"));

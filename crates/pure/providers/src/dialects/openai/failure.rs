@@ -25,8 +25,8 @@ pub fn failure(reply: &Reply, target: &Target) -> Failure {
     failure.param = error.and_then(|error| error.get("param")).and_then(Value::as_str).map(str::to_owned);
     failure.retry_after = retry_after(reply);
     failure.provider_fields = error.and_then(azure::filter_fields).map(Box::new);
-    if failure.provider_fields.is_some() {
-        // Azure blames `prompt`, a parameter of another endpoint; the fields say what was wrong with the messages.
+    if failure.provider_fields.is_some() || kind == FailureKind::ContextWindowExceeded {
+        // Azure blames `prompt`, a parameter of another endpoint; and where all is too long, no parameter is at fault.
         failure.param = None;
     }
     failure

@@ -68,6 +68,39 @@ pub(crate) fn names_only_of(body: &mut RawBody, roles: &[&str]) {
     });
 }
 
+/// Images and files in the form that servers insist on: an address within an object, a name beside a file's bytes.
+pub(super) fn complete_media(body: &mut RawBody) {
+    let says = |sign: &str| body.get("messages").is_some_and(|raw| memmem::find(raw, sign.as_bytes()).is_some());
+    let signs = [r#""image_url":""#, r#""image_url": ""#, r#""format""#, r#""file_data""#];
+    if !signs.iter().any(|sign| says(sign)) {
+        return;
+    }
+    edit_where(body, "\"type\"", |message| {
+        for part in message.get_mut("content").and_then(Value::as_array_mut).into_iter().flatten() {
+            complete_part(part);
+        }
+    });
+}
+
+fn complete_part(part: &mut Value) {
+    let Some(part) = part.as_object_mut() else { return };
+    match part.get_mut("image_url") {
+        Some(image) if image.is_string() => *image = json!({"url": image.take()}),
+        Some(Value::Object(image)) => {
+            // The gateway's own word for addresses that do not show what they lead to.
+            image.shift_remove("format");
+        }
+        _ => {}
+    }
+    if let Some(file) = part.get_mut("file").and_then(Value::as_object_mut)
+        && let Some(data) = file.get("file_data").and_then(Value::as_str)
+        && !file.contains_key("filename")
+    {
+        let name = if data.starts_with("data:application/pdf") { "my_file.pdf" } else { "my_file" };
+        file.insert("filename".to_owned(), name.into());
+    }
+}
+
 /// Marks for prompt caching that stand on a message move to the last part of its content, where gateways before Claude
 /// look for them.
 pub(crate) fn cache_control_into_content(body: &mut RawBody) {

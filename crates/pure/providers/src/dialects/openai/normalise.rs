@@ -38,7 +38,48 @@ fn normalise(choice: &mut Map<String, Value>) -> bool {
         changed |= normalise_message(message, whole);
     }
     changed |= move_unknown(choice, CHOICE_MEMBERS);
-    changed | normalise_finish(choice)
+    changed |= normalise_finish(choice);
+    changed | (whole && name_the_end(choice))
+}
+
+/// A whole answer has ended, and ended for its calls if it has any; some servers do not say so.
+fn name_the_end(choice: &mut Map<String, Value>) -> bool {
+    let calls = choice.get("message").and_then(|message| message.get("tool_calls")).and_then(Value::as_array);
+    let called = calls.is_some_and(|calls| !calls.is_empty());
+    let word = match choice.get("finish_reason").and_then(Value::as_str) {
+        Some("stop") | None if called => "tool_calls",
+        None => "stop",
+        Some(_) => return false,
+    };
+    choice.insert("finish_reason".to_owned(), word.into());
+    true
+}
+
+/// Arguments are JSON in a text; some servers send the JSON itself.
+fn arguments_as_text(message: &mut Map<String, Value>) -> bool {
+    let mut changed = false;
+    for call in message.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(arguments) = call.pointer_mut("/function/arguments")
+            && (arguments.is_object() || arguments.is_array())
+        {
+            *arguments = arguments.to_string().into();
+            changed = true;
+        }
+    }
+    changed
+}
+
+/// Images that a model made, numbered as clients expect.
+fn number_images(message: &mut Map<String, Value>) -> bool {
+    let mut changed = false;
+    let images = message.get_mut("images").and_then(Value::as_array_mut);
+    for (at, image) in images.into_iter().flatten().filter_map(Value::as_object_mut).enumerate() {
+        if !image.contains_key("index") {
+            image.insert("index".to_owned(), at.into());
+            changed = true;
+        }
+    }
+    changed
 }
 
 /// A reason that `OpenAI` does not know becomes one that it does; the provider's word is kept beside it.
@@ -69,8 +110,12 @@ fn normalise_message(message: &mut Map<String, Value>, whole: bool) -> bool {
         && !message.contains_key("reasoning_content")
     {
         message.insert("reasoning_content".to_owned(), reasoning.into());
+        if !whole {
+            message.shift_remove("reasoning");
+        }
         changed = true;
     }
+    changed |= arguments_as_text(message) | number_images(message);
     changed |= move_unknown(message, MESSAGE_MEMBERS);
     if let Some(refusal) = message.get("refusal").filter(|refusal| refusal.is_string()).cloned() {
         // LiteLLM's clients look here, OpenAI's at `refusal`: it stands in both.
@@ -86,14 +131,17 @@ fn split_think_tags(message: &mut Map<String, Value>) -> bool {
         return false;
     }
     let Some(text) = message.get("content").and_then(Value::as_str) else { return false };
-    let Some((thought, said)) = text.trim_start().strip_prefix("<think>").and_then(|rest| rest.split_once("</think>"))
-    else {
-        return false;
-    };
-    let (thought, said) = (thought.to_owned(), said.trim_start().to_owned());
-    message.insert("reasoning_content".to_owned(), thought.trim().into());
+    let Some((thought, said)) = thought_in_tags(text.trim_start()) else { return false };
+    let (thought, said) = (thought.to_owned(), said.to_owned());
+    message.insert("reasoning_content".to_owned(), thought.into());
     message.insert("content".to_owned(), said.into());
     true
+}
+
+/// The thought, and what follows it.
+fn thought_in_tags(text: &str) -> Option<(&str, &str)> {
+    let within = |begin: &str, end: &str| text.strip_prefix(begin)?.split_once(end);
+    within("<think>", "</think>").or_else(|| within("<thinking>", "</thinking>"))
 }
 
 /// A list of parts, as Magistral and Claude on Databricks answer, becomes text and thoughts.
@@ -193,12 +241,31 @@ mod tests {
     #[test]
     fn thoughts_are_found_in_tags_and_in_lists() {
         check(
-            &json!({"message": {"content": "<think>add</think>\n4"}}),
-            &json!({"message": {"content": "4", "reasoning_content": "add"}}),
+            &json!({"message": {"content": "<think>add</think>\n4"}, "finish_reason": "stop"}),
+            &json!({"message": {"content": "\n4", "reasoning_content": "add"}, "finish_reason": "stop"}),
         );
         check(
-            &json!({"message": {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Add."}]}, {"type": "text", "text": "4"}]}}),
-            &json!({"message": {"content": "4", "reasoning_content": "Add."}}),
+            &json!({"message": {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Add."}]}, {"type": "text", "text": "4"}]}, "finish_reason": "stop"}),
+            &json!({"message": {"content": "4", "reasoning_content": "Add."}, "finish_reason": "stop"}),
         );
+        check(
+            &json!({"message": {"content": "<thinking>add</thinking>4"}, "finish_reason": "stop"}),
+            &json!({"message": {"content": "4", "reasoning_content": "add"}, "finish_reason": "stop"}),
+        );
+        check(
+            &json!({"delta": {"reasoning": "add"}, "finish_reason": null}),
+            &json!({"delta": {"reasoning_content": "add"}, "finish_reason": null}),
+        );
+    }
+
+    #[test]
+    fn a_whole_answer_says_why_it_ended() {
+        let message = json!({"content": "4"});
+        check(&json!({"message": message}), &json!({"message": message, "finish_reason": "stop"}));
+        check(
+            &json!({"message": {"tool_calls": [{"function": {"name": "f", "arguments": {"a": 1}}}]}, "finish_reason": "stop"}),
+            &json!({"message": {"tool_calls": [{"function": {"name": "f", "arguments": "{\"a\":1}"}}]}, "finish_reason": "tool_calls"}),
+        );
+        check(&json!({"delta": {"content": "4"}}), &json!({"delta": {"content": "4"}}));
     }
 }

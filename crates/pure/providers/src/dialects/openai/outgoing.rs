@@ -50,9 +50,12 @@ fn apply_values(body: &mut RawBody, target: &Target, path: &str) -> Asked {
     if quirks.developer_as_system && !knows_developers(target) {
         messages::developer_as_system(body);
     }
-    if !quirks.keeps_cache_control {
+    // A server of one's own that speaks OpenAI's words may well stand before a model that takes the marks.
+    let own_server = target.provider.name == "openai" && !target.is_at(&["openai.com"]);
+    if !quirks.keeps_cache_control && !own_server {
         messages::without_cache_control(body);
     }
+    messages::complete_media(body);
     if quirks.joins_texts {
         messages::join_texts(body);
     }

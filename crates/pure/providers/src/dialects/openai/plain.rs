@@ -21,6 +21,9 @@ pub(super) struct Seen {
 /// The choices, if all of them are plain.
 pub(super) fn look(raw: &[u8]) -> Option<Vec<Seen>> {
     let choices: Vec<Choice> = serde_json::from_slice(raw).ok()?;
+    if choices.iter().any(Choice::ends_oddly) {
+        return None;
+    }
     Some(choices.iter().map(Choice::seen).collect())
 }
 
@@ -66,6 +69,16 @@ struct Function {
 }
 
 impl Choice {
+    /// A whole answer that does not say why it ended, or may have ended for its calls.
+    fn ends_oddly(&self) -> bool {
+        let Some(message) = &self.message else { return false };
+        let called = message.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty());
+        match &self.finish_reason {
+            None => true,
+            Some(Reason(finish)) => called && *finish == Finish::Stop,
+        }
+    }
+
     fn seen(&self) -> Seen {
         let message = self.delta.as_ref().or(self.message.as_ref());
         let said = message.map_or_else(|| length(self.text.as_ref()), Message::said);
@@ -105,7 +118,7 @@ impl Visitor<'_> for TextVisitor {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Text, E> {
-        if text.trim_start().starts_with("<think>") {
+        if text.trim_start().starts_with("<think") {
             return Err(E::custom("a thought in tags"));
         }
         Ok(Text(text.len()))
@@ -113,7 +126,7 @@ impl Visitor<'_> for TextVisitor {
 }
 
 /// A reason to stop that clients know.
-struct Reason;
+struct Reason(Finish);
 
 impl<'de> Deserialize<'de> for Reason {
     fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
@@ -131,7 +144,7 @@ impl Visitor<'_> for ReasonVisitor {
     }
 
     fn visit_str<E: Error>(self, word: &str) -> Result<Reason, E> {
-        Finish::from_word(word).map(|_| Reason).ok_or_else(|| E::custom("a reason of its own"))
+        Finish::from_word(word).map(Reason).ok_or_else(|| E::custom("a reason of its own"))
     }
 }
 

@@ -13,18 +13,23 @@ use crate::{
 /// A model of the o series (`o1`, `o3-mini`, …), by name or as the configuration says.
 #[must_use]
 pub fn is_o_series(target: &Target) -> bool {
-    let name = bare(&target.model).as_bytes();
-    let by_name =
-        matches!(name, [b'o', digit, rest @ ..] if digit.is_ascii_digit() && matches!(rest.first(), None | Some(b'-')));
-    target.series == Series::OSeries || (by_name && told_by_name(target))
+    target.series == Series::OSeries || (names_o_series(bare(&target.model)) && told_by_name(target))
+}
+
+/// Whether this is the name of a model of the o series.
+pub(crate) fn names_o_series(name: &str) -> bool {
+    matches!(name.as_bytes(), [b'o', digit, rest @ ..] if digit.is_ascii_digit() && matches!(rest.first(), None | Some(b'-')))
 }
 
 /// A model of the GPT-5 series, by name or as the configuration says. `gpt-5-chat` does not reason.
 #[must_use]
 pub fn is_gpt5(target: &Target) -> bool {
-    let name = bare(&target.model);
-    let by_name = name.starts_with("gpt-5") && !name.starts_with("gpt-5-chat");
-    target.series == Series::Gpt5 || (by_name && told_by_name(target))
+    target.series == Series::Gpt5 || (names_gpt5(bare(&target.model)) && told_by_name(target))
+}
+
+/// Whether this is the name of a model of the GPT-5 series that reasons.
+pub(crate) fn names_gpt5(name: &str) -> bool {
+    name.starts_with("gpt-5") && !name.starts_with("gpt-5-chat")
 }
 
 /// Whether the configuration leaves it to the name what a model is.
@@ -37,8 +42,7 @@ fn bare(model: &str) -> &str {
 }
 
 /// Parameters that the reasoning models of the o series do not take.
-const O_SERIES_REFUSES: &[&str] =
-    &["logprobs", "top_p", "presence_penalty", "frequency_penalty", "top_logprobs", "logit_bias"];
+const O_SERIES_REFUSES: &[&str] = &["logprobs", "top_p", "presence_penalty", "frequency_penalty", "top_logprobs"];
 /// Parameters that the reasoning models of the GPT-5 series do not take.
 const GPT5_REFUSES: &[&str] =
     &["logprobs", "top_p", "presence_penalty", "frequency_penalty", "top_logprobs", "logit_bias", "stop"];
@@ -55,7 +59,13 @@ pub fn takes(name: &str, target: &Target) -> bool {
     if is_gpt5(target) {
         return !GPT5_REFUSES.contains(&name);
     }
-    compatible_takes(name, target)
+    match name {
+        // These two came with GPT-5; its chat model does not reason.
+        "verbosity" => target.series == Series::Responses,
+        "reasoning_effort" if bare(&target.model).starts_with("gpt-5-chat") => false,
+        "user" => true,
+        _ => compatible_takes(name, target),
+    }
 }
 
 /// Whether a compatible server takes this parameter: all but `reasoning_effort` for models that do not reason. A model
@@ -86,6 +96,10 @@ pub(super) fn knows_developers(target: &Target) -> bool {
 pub fn reasoning_rules(body: &mut RawBody, target: &Target, call: &CallParams) -> Result<(), Failure> {
     if !matches!(target.provider.name, "openai" | "azure") {
         return Ok(());
+    }
+    if let Some(effort) = body.typed::<Value>("reasoning_effort").as_ref().and_then(|effort| effort.get("effort")) {
+        // The Responses API's form, with a word about summaries that chat does not know.
+        body.set("reasoning_effort", effort);
     }
     let (o_series, gpt5) = (is_o_series(target), is_gpt5(target));
     if !o_series && !gpt5 {

@@ -32,6 +32,9 @@ pub fn answer(
             body.set("choices", &choices.into());
         }
     }
+    if let Some(hook) = target.provider.quirks.answer_last {
+        hook(&mut body, asked);
+    }
     body.set_str("model", &context.alias);
     let used = body.get("usage").and_then(|raw| usage::read(raw));
     Ok((body.to_bytes(), used))
@@ -62,12 +65,23 @@ pub(super) fn in_band(error: &Value, target: &Target) -> Failure {
     let message = words.as_deref().unwrap_or(message);
     let code = error.get("code").and_then(|code| code.as_u64().or_else(|| code.as_str()?.parse().ok()));
     let status = code.and_then(|code| u16::try_from(code).ok()).filter(|code| (400..600).contains(code));
+    let status = status.or_else(|| error.get("code").and_then(Value::as_str).and_then(status_of_word));
     let mut failure = match status.and_then(|status| http::StatusCode::from_u16(status).ok()) {
         Some(status) => target.failure(super::failure::kind_of(status, message, ""), message),
         None => target.failure(FailureKind::Internal, message),
     };
     failure.status = status;
     failure
+}
+
+/// The status that goes with an error's code, where that is a word.
+fn status_of_word(code: &str) -> Option<u16> {
+    match code {
+        "rate_limit_exceeded" | "rate_limit_error" | "insufficient_quota" => Some(429),
+        "invalid_api_key" => Some(401),
+        "model_not_found" => Some(404),
+        _ => None,
+    }
 }
 
 /// A streamed answer on its way through.
@@ -272,6 +286,9 @@ impl SplicedStream {
 
     /// Writes the end: a reason for choices that have none, the usage if asked for, `[DONE]`.
     pub fn close(&mut self, cost: Option<f64>, out: &mut Vec<u8>) {
+        if self.open.is_empty() {
+            self.open.push((0, false));
+        }
         let open: Vec<u64> = self.open.iter().filter(|(_, over)| !over).map(|(index, _)| *index).collect();
         for index in open {
             let choice = if self.text {
