@@ -59,7 +59,37 @@ pub struct CallParams {
 ///
 /// # Errors
 /// `UnsupportedParams` when the provider does not take a parameter and nobody allowed to drop it.
-pub fn settle(mut body: RawBody, target: &Target, call: &CallParams) -> Result<RawBody, Failure> {
+pub fn settle(body: RawBody, target: &Target, call: &CallParams) -> Result<RawBody, Failure> {
+    let mut body = with_defaults(body, target, call);
+    drop_null_params(&mut body);
+    refuse_unsupported(&mut body, target, call)?;
+    Ok(body)
+}
+
+/// As [`settle`], for a request for vectors.
+///
+/// # Errors
+/// `UnsupportedParams` when the provider cannot shorten vectors and nobody allowed to drop the wish.
+pub fn settle_vectors(body: RawBody, target: &Target, call: &CallParams) -> Result<RawBody, Failure> {
+    let mut body = with_defaults(body, target, call);
+    let Some(takes) = target.provider.quirks.vectors_take else { return Ok(body) };
+    // Numbers are what every client reads, and clients ask for base64 by habit: neither word is missed.
+    for name in ["encoding_format", "user"].iter().filter(|name| !takes.contains(name)) {
+        body.remove(name);
+    }
+    let allowed = target.params.allowed_openai_params.iter().chain(&call.allowed_openai_params);
+    if !body.has("dimensions") || takes.contains(&"dimensions") || allowed.into_iter().any(|name| name == "dimensions")
+    {
+        return Ok(body);
+    }
+    if !call.drop_params.unwrap_or(target.params.drop_params) {
+        return Err(unsupported(target, &["dimensions".to_owned()]));
+    }
+    body.remove("dimensions");
+    Ok(body)
+}
+
+fn with_defaults(mut body: RawBody, target: &Target, call: &CallParams) -> RawBody {
     for (name, value) in &target.defaults {
         if !body.has(name) && !has_synonym(&body, name) {
             body.set(name, value);
@@ -76,9 +106,7 @@ pub fn settle(mut body: RawBody, target: &Target, call: &CallParams) -> Result<R
     for path in target.params.additional_drop_params.iter().chain(&call.additional_drop_params) {
         drop_path(&mut body, path);
     }
-    drop_null_params(&mut body);
-    refuse_unsupported(&mut body, target, call)?;
-    Ok(body)
+    body
 }
 
 /// A default for one of the two names of the longest answer must not join a request that uses the other.

@@ -148,6 +148,8 @@ pub struct Quirks {
     pub keeps_cache_control: bool,
     /// How an answer by a JSON schema is asked for.
     pub json_schema: JsonSchema,
+    /// Which of `dimensions`, `encoding_format` and `user` requests for vectors may carry, where not all of them.
+    pub vectors_take: Option<&'static [&'static str]>,
     /// Vectors are fetched as base64, a third of the size, whatever the client wants to see.
     pub base64_vectors: bool,
     /// Headers that every request carries.
@@ -187,6 +189,7 @@ impl Quirks {
         joins_texts: false,
         keeps_cache_control: false,
         json_schema: JsonSchema::Native,
+        vectors_take: None,
         base64_vectors: false,
         headers: &[],
         header_env: &[],

@@ -97,7 +97,11 @@ fn vectors_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
     let mut body = call.body.clone();
     body.remove("stream");
     let base64 = body.typed::<String>("encoding_format").as_deref() == Some("base64");
-    Ok(Lane::Splice { body: params::settle(body, target, call.params)?, path, shape: Shape::Vectors { base64 } })
+    Ok(Lane::Splice {
+        body: params::settle_vectors(body, target, call.params)?,
+        path,
+        shape: Shape::Vectors { base64 },
+    })
 }
 
 fn chat_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {

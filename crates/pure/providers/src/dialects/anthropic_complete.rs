@@ -20,7 +20,7 @@ use crate::{
 pub static COMPLETE: Complete = Complete;
 
 /// Longest answer where the client says none, tokens; `LiteLLM`'s default.
-const DEFAULT_MAX_TOKENS: u64 = 256;
+const DEFAULT_MAX_TOKENS: u64 = 4096;
 const HUMAN: &str = "\n\nHuman: ";
 const ASSISTANT: &str = "\n\nAssistant:";
 

@@ -24,7 +24,7 @@ pub static PROVIDER: Provider = Provider {
 };
 
 fn takes(name: &str, target: &Target) -> bool {
-    TAKES.contains(&name) && openai::compatible_takes(name, target)
+    name == "user" || (TAKES.contains(&name) && openai::compatible_takes(name, target))
 }
 
 const TAKES: &[&str] = &[
@@ -37,6 +37,5 @@ const TAKES: &[&str] = &[
     "top_p",
     "tool_choice",
     "tools",
-    "user",
     "reasoning_effort",
 ];

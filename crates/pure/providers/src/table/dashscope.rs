@@ -9,7 +9,7 @@ pub static PROVIDER: Provider = Provider {
     base_url: "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
     base_env: &["DASHSCOPE_API_BASE"],
     key_env: &["DASHSCOPE_API_KEY"],
-    quirks: Quirks { stream_usage: StreamUsage::Ask, joins_texts: true, keeps_cache_control: true, ..Quirks::NONE },
+    quirks: Quirks { stream_usage: StreamUsage::Ask, keeps_cache_control: true, ..Quirks::NONE },
     completions: Some(&openai::COMPLETIONS),
     ..OPENAI_COMPATIBLE
 };

@@ -16,7 +16,7 @@ pub static PROVIDER: Provider = Provider {
     title: "Databricks",
     base_env: &["DATABRICKS_API_BASE"],
     key_env: &["DATABRICKS_API_KEY"],
-    quirks: Quirks {
+    quirks: Quirks { vectors_take: Some(&[]),
         supported: Supported::Only(TAKES),
         rename: MAX_TOKENS_ONLY,
         stream_usage: StreamUsage::Never,

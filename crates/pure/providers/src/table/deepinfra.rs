@@ -3,6 +3,7 @@
 use tollgate_wire::{Failure, FailureKind, RawBody};
 
 use crate::{
+    dialects::openai::messages,
     params::CallParams,
     provider::{MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
     target::Target,
@@ -20,7 +21,7 @@ pub static PROVIDER: Provider = Provider {
         rename: MAX_TOKENS_ONLY,
         stream_usage: StreamUsage::Never,
         request: Some(check_choice),
-        notes: &["`tool_choice` can only be `auto` or `none`"],
+        notes: &["`tool_choice` can only be `auto` or `none`", "answers of tools are one text"],
         ..Quirks::NONE
     },
     ..OPENAI_COMPATIBLE
@@ -44,8 +45,13 @@ const TAKES: &[&str] = &[
     "reasoning_effort",
 ];
 
-/// A tool cannot be forced here.
+/// A tool cannot be forced here, and what it answered must be one text.
 fn check_choice(body: &mut RawBody, target: &Target, call: &CallParams) -> Result<(), Failure> {
+    messages::edit_where(body, "\"tool\"", |message| {
+        if messages::is(message, "tool") {
+            messages::join_content(message);
+        }
+    });
     let Some(choice) = body.typed::<serde_json::Value>("tool_choice") else { return Ok(()) };
     if choice == "auto" || choice == "none" {
         return Ok(());

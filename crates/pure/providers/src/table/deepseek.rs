@@ -18,7 +18,7 @@ pub static PROVIDER: Provider = Provider {
     key_env: &["DEEPSEEK_API_KEY"],
     embeddings: None,
     quirks: Quirks {
-        supported: Supported::All,
+        supported: Supported::Except(&["user"]),
         stream_usage: StreamUsage::Ask,
         says_stream_false: true,
         joins_texts: true,
@@ -33,12 +33,14 @@ pub static PROVIDER: Provider = Provider {
 fn switch_thinking(body: &mut RawBody, _target: &Target, _call: &CallParams) -> Result<(), Failure> {
     let effort = body.typed::<String>("reasoning_effort");
     body.remove("reasoning_effort");
+    let said = effort.is_some();
     let by_effort = effort.is_some_and(|effort| !matches!(effort.as_str(), "none" | "disable"));
     let thinking = body.typed::<serde_json::Value>("thinking");
     let wanted = thinking.as_ref().and_then(|thinking| thinking.get("type")?.as_str());
     match wanted {
         Some("enabled") => body.set("thinking", &json!({"type": "enabled"})),
         None if by_effort => body.set("thinking", &json!({"type": "enabled"})),
+        None if said => body.set("thinking", &json!({"type": "disabled"})),
         _ => {}
     }
     Ok(())

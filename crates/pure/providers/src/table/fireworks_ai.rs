@@ -17,7 +17,7 @@ pub static PROVIDER: Provider = Provider {
     base_url: "https://api.fireworks.ai/inference/v1",
     base_env: &["FIREWORKS_API_BASE", "FIREWORKS_AI_API_BASE"],
     key_env: &["FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY", "FIREWORKSAI_API_KEY", "FIREWORKS_AI_TOKEN"],
-    quirks: Quirks {
+    quirks: Quirks { vectors_take: Some(&["dimensions"]),
         supported: Supported::ByModel(takes),
         rename: MAX_TOKENS_ONLY,
         stream_usage: StreamUsage::Ask,
@@ -25,7 +25,7 @@ pub static PROVIDER: Provider = Provider {
         model_prefix: "accounts/fireworks/models/",
         request: Some(own_words),
         answer_last: Some(find_calls),
-        notes: &["`tool_choice: required` is sent as `any`", "JSON schemas stand beside `json_object`", "a tool call that is written as text becomes one"],
+        notes: &["`tool_choice: required` is sent as `any`", "a tool call that is written as text becomes one"],
         ..Quirks::NONE
     },
     completions: Some(&openai::COMPLETIONS),
@@ -45,23 +45,24 @@ const TAKES: &[&str] = &[
     "n",
     "stop",
     "response_format",
-    "user",
     "logprobs",
+    "top_logprobs",
     "reasoning_effort",
+    "seed",
+    "logit_bias",
+    "prompt_cache_key",
+    "service_tier",
+    "prediction",
 ];
 
 fn takes(name: &str, target: &Target) -> bool {
-    TAKES.contains(&name) && openai::tools_by_model(name, target)
+    name == "user" || (TAKES.contains(&name) && openai::tools_by_model(name, target))
 }
 
-/// A call that must happen is `any` here, and a schema stands beside the type of the format.
+/// A call that must happen is `any` here.
 fn own_words(body: &mut RawBody, _target: &Target, _call: &CallParams) -> Result<(), Failure> {
     if body.typed::<String>("tool_choice").as_deref() == Some("required") {
         body.set_str("tool_choice", "any");
-    }
-    let format = body.typed::<Value>("response_format");
-    if let Some(schema) = format.as_ref().and_then(|format| format.pointer("/json_schema/schema")) {
-        body.set("response_format", &json!({"type": "json_object", "schema": schema}));
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use tollgate_wire::{Failure, RawBody};
 use crate::{
     dialects::openai::messages,
     params::CallParams,
-    provider::{StreamUsage, Asked, JsonSchema, OPENAI_COMPATIBLE, Provider, Quirks},
+    provider::{MAX_TOKENS_ONLY, StreamUsage, Asked, JsonSchema, OPENAI_COMPATIBLE, Provider, Quirks},
     target::Target,
 };
 
@@ -17,7 +17,7 @@ pub static PROVIDER: Provider = Provider {
     base_env: &["GROQ_API_BASE"],
     key_env: &["GROQ_API_KEY"],
     embeddings: None,
-    quirks: Quirks { stream_usage: StreamUsage::Ask,
+    quirks: Quirks { rename: MAX_TOKENS_ONLY, stream_usage: StreamUsage::Ask,
         says_stream_false: true,
         json_schema: JsonSchema::ByTool(lacks_json_schema),
         request: Some(strip_nulls),

@@ -24,7 +24,7 @@ pub static PROVIDER: Provider = Provider {
 
 /// What all vLLM servers have in common.
 pub(super) const QUIRKS: Quirks = Quirks {
-    supported: Supported::All,
+    supported: Supported::Except(&["user"]),
     stream_usage: StreamUsage::Ask,
     says_stream_false: true,
     request: Some(own_words),
@@ -32,12 +32,15 @@ pub(super) const QUIRKS: Quirks = Quirks {
         "`thinking` becomes `reasoning_effort`",
         "`strict` and `additionalProperties` are taken out of tools",
         "files that are videos become `video_url`",
+        "what the assistant said before is one text, without `thinking_blocks`",
     ],
     ..Quirks::NONE
 };
 
 fn own_words(body: &mut RawBody, _target: &Target, _call: &CallParams) -> Result<(), Failure> {
+    messages::list_input(body);
     effort_for_thinking(body);
+    plain_history(body);
     messages::without_member(body, "tools", "strict");
     messages::without_member(body, "tools", "additionalProperties");
     messages::edit_where(body, "\"file\"", |message| {
@@ -64,6 +67,16 @@ fn effort_for_thinking(body: &mut RawBody) {
         _ => "minimal",
     };
     body.set_str("reasoning_effort", effort);
+}
+
+/// What the assistant said before goes as one text, and without blocks of thoughts, which vLLM does not know.
+fn plain_history(body: &mut RawBody) {
+    messages::edit_where(body, "\"assistant\"", |message| {
+        if messages::is(message, "assistant") {
+            message.shift_remove("thinking_blocks");
+            messages::join_content(message);
+        }
+    });
 }
 
 /// The address or data of a file part that is a video.

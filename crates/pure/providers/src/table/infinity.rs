@@ -10,6 +10,6 @@ pub static PROVIDER: Provider = Provider {
     key_env: &["INFINITY_API_KEY"],
     key: KeyNeed::Optional,
     chat: None,
-    quirks: Quirks { supported: Supported::Only(&[]), ..Quirks::NONE },
+    quirks: Quirks { supported: Supported::Only(&[]), vectors_take: Some(&["dimensions", "encoding_format"]), ..Quirks::NONE },
     ..OPENAI_COMPATIBLE
 };

@@ -1,6 +1,13 @@
 //! Jina's embeddings.
 
-use crate::provider::{OPENAI_COMPATIBLE, Provider, Quirks, Supported};
+use tollgate_wire::{Failure, RawBody};
+
+use crate::{
+    dialects::openai::messages,
+    params::CallParams,
+    provider::{OPENAI_COMPATIBLE, Provider, Quirks, Supported},
+    target::Target,
+};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -10,6 +17,11 @@ pub static PROVIDER: Provider = Provider {
     base_env: &["JINA_AI_API_BASE"],
     key_env: &["JINA_AI_API_KEY", "JINA_API_KEY", "JINA_AI_TOKEN"],
     chat: None,
-    quirks: Quirks { supported: Supported::Only(&[]), ..Quirks::NONE },
+    quirks: Quirks { vectors_take: Some(&["dimensions"]), supported: Supported::Only(&[]), request: Some(as_list), notes: &["a single `input` becomes a list"], ..Quirks::NONE },
     ..OPENAI_COMPATIBLE
 };
+
+fn as_list(body: &mut RawBody, _target: &Target, _call: &CallParams) -> Result<(), Failure> {
+    messages::list_input(body);
+    Ok(())
+}

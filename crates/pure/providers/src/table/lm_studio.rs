@@ -9,6 +9,6 @@ pub static PROVIDER: Provider = Provider {
     base_env: &["LM_STUDIO_API_BASE"],
     key_env: &["LM_STUDIO_API_KEY"],
     key: KeyNeed::Optional,
-    quirks: Quirks { stream_usage: StreamUsage::Ask, ..Quirks::NONE },
+    quirks: Quirks { vectors_take: Some(&[]), stream_usage: StreamUsage::Ask, ..Quirks::NONE },
     ..OPENAI_COMPATIBLE
 };

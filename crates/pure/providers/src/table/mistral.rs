@@ -23,7 +23,7 @@ pub static PROVIDER: Provider = Provider {
 };
 
 /// Codestral's own endpoint speaks the same.
-pub(super) const QUIRKS: Quirks = Quirks {
+pub(super) const QUIRKS: Quirks = Quirks { vectors_take: Some(&["encoding_format"]),
     supported: Supported::ByModel(takes),
     rename: &[("max_completion_tokens", "max_tokens"), ("seed", "random_seed")],
     stream_usage: StreamUsage::Never,

@@ -41,6 +41,11 @@ pub static PROVIDER: Provider = Provider {
 const CACHE_CONTROL: &[&str] = &["claude", "gemini", "minimax", "glm", "z-ai"];
 
 fn place_cache_control(body: &mut RawBody, target: &Target, _call: &CallParams) -> Result<(), Failure> {
+    messages::list_input(body);
+    if !body.has("messages") {
+        body.remove("usage");
+        return Ok(());
+    }
     let model = target.model.to_ascii_lowercase();
     if CACHE_CONTROL.iter().any(|family| model.contains(family)) {
         messages::cache_control_into_content(body);

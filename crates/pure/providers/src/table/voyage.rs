@@ -17,7 +17,7 @@ pub static PROVIDER: Provider = Provider {
     key_env: &["VOYAGE_API_KEY", "VOYAGE_AI_API_KEY", "VOYAGE_AI_TOKEN"],
     chat: None,
     quirks: Quirks {
-        supported: Supported::Only(&[]),
+        supported: Supported::Only(&[]), vectors_take: Some(&["dimensions", "encoding_format"]),
         rename: &[("dimensions", "output_dimension")],
         request: Some(no_word_for_floats),
         notes: &["`encoding_format: float` is left out"],

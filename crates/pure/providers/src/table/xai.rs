@@ -48,7 +48,6 @@ const TAKES: &[&str] = &[
     "tools",
     "top_logprobs",
     "top_p",
-    "user",
     "web_search_options",
     "reasoning_effort",
     "stop",
@@ -60,6 +59,7 @@ fn takes(name: &str, target: &Target) -> bool {
     match name {
         "stop" => !is(&["grok-3-mini", "grok-4", "grok-code-fast"]),
         "frequency_penalty" => !is(&["grok-4", "grok-code-fast"]),
+        "user" => true,
         _ => TAKES.contains(&name) && openai::compatible_takes(name, target),
     }
 }

@@ -71,6 +71,9 @@ pub(super) fn needed(body: &Map<String, Value>, target: &Target) -> Vec<&'static
             features.push("advanced-tool-use-2025-11-20");
         }
     }
+    if body.get("speed").is_some_and(|speed| speed == "fast") {
+        features.push("fast-mode-2026-02-01");
+    }
     if body.contains_key("mcp_servers") {
         features.push("mcp-client-2025-04-04");
     }

@@ -10,6 +10,9 @@ use super::blocks;
 
 /// What stands for the user where the client lets the model speak first.
 const USER_BEGINS: &str = ".";
+/// What stands before instructions in the midst of a conversation (`LiteLLM`'s words).
+const LATE_INSTRUCTIONS: &str =
+    "Operator note (not from the user): the following was originally a mid-conversation system-role reminder.";
 /// How the ids of calls begin that Anthropic makes itself.
 const SERVER_CALL: &str = "srvtoolu_";
 
@@ -26,13 +29,20 @@ impl Conversation {
     pub(super) fn write(messages: &[Message]) -> Result<Self, Failure> {
         let mut turns: Vec<Turn> = Vec::new();
         let mut system = Vec::new();
+        let mut late = Vec::new();
         for message in messages {
+            if matches!(message.role, Role::User | Role::Assistant) {
+                Turn::add_some(&mut turns, &mut late);
+            }
             match message.role {
-                Role::System => system.extend(instructions(message)),
+                Role::System if turns.is_empty() => system.extend(instructions(message)),
+                // The results of calls must come first in their turn, so this waits for them.
+                Role::System => late.extend(reminder(message)),
                 Role::User | Role::Tool => Turn::add(&mut turns, "user", said(message)?),
                 Role::Assistant => Turn::add(&mut turns, "assistant", answered(message)?),
             }
         }
+        Turn::add_some(&mut turns, &mut late);
         if turns.first().is_none_or(|turn| turn.role != "user") {
             turns.insert(0, Turn { role: "user", blocks: vec![json!({"type": "text", "text": USER_BEGINS})] });
         }
@@ -56,6 +66,23 @@ impl Turn {
             _ => turns.push(Self { role, blocks }),
         }
     }
+
+    /// Adds blocks to the user's turn, if there are any.
+    fn add_some(turns: &mut Vec<Self>, blocks: &mut Vec<Value>) {
+        if !blocks.is_empty() {
+            Self::add(turns, "user", std::mem::take(blocks));
+        }
+    }
+}
+
+/// Instructions in the midst of a conversation stay where they are, in the user's place: above it they would change what
+/// the provider has cached.
+fn reminder(message: &Message) -> Vec<Value> {
+    let mut found = instructions(message);
+    if !found.is_empty() {
+        found.insert(0, json!({"type": "text", "text": LATE_INSTRUCTIONS}));
+    }
+    found
 }
 
 /// Text blocks of a system message; empty ones are refused, and nobody misses them.
@@ -159,12 +186,19 @@ mod tests {
     }
 
     #[test]
-    fn instructions_go_apart_wherever_they_stand() {
+    fn instructions_go_apart_unless_they_come_late() {
         check(
-            &json!([{"role": "user", "content": "a"}, {"role": "system", "content": ""},
-                {"role": "developer", "content": "s", "cache_control": {"type": "ephemeral"}}]),
+            &json!([{"role": "system", "content": ""},
+                {"role": "developer", "content": "s", "cache_control": {"type": "ephemeral"}},
+                {"role": "user", "content": "a"}]),
             &json!([{"type": "text", "text": "s", "cache_control": {"type": "ephemeral"}}]),
             &json!([{"role": "user", "content": [{"type": "text", "text": "a"}]}]),
+        );
+        check(
+            &json!([{"role": "user", "content": "a"}, {"role": "system", "content": ""}, {"role": "system", "content": "s"}]),
+            &json!([]),
+            &json!([{"role": "user", "content": [{"type": "text", "text": "a"},
+                {"type": "text", "text": LATE_INSTRUCTIONS}, {"type": "text", "text": "s"}]}]),
         );
         check(
             &json!([{"role": "system", "content": "only"}]),

@@ -29,17 +29,14 @@ pub(super) enum Form {
 impl Form {
     pub(super) fn of(request: &ChatRequest, target: &Target) -> Self {
         match &request.response_format {
-            None | Some(ResponseFormat::Text) => Self::Free,
+            // JSON of any shape cannot be forced: a tool without a schema is called with nothing in it.
+            None | Some(ResponseFormat::Text | ResponseFormat::JsonObject) => Self::Free,
             Some(ResponseFormat::JsonSchema { schema, .. }) if target.facts.schema_parameter => {
                 let mut schema = schema.clone();
                 tighten(&mut schema);
                 Self::Parameter(schema)
             }
             Some(ResponseFormat::JsonSchema { schema, .. }) => by_tool(schema),
-            Some(ResponseFormat::JsonObject) => Self::Tool {
-                schema: json!({"type": "object", "additionalProperties": true, "properties": {}}),
-                wrapped: false,
-            },
         }
     }
 

@@ -178,17 +178,17 @@ fn mcp_server(raw: &Map<String, Value>) -> Value {
 
 /// Which tool must be called, and whether several may be.
 pub(super) fn choice(request: &ChatRequest) -> Option<Value> {
-    let single = request.parallel_tool_calls == Some(false);
+    let parallel = request.parallel_tool_calls;
     let mut choice = match &request.tool_choice {
         Some(ToolChoice::None) => return Some(json!({"type": "none"})),
         Some(ToolChoice::Required) => json!({"type": "any"}),
         Some(ToolChoice::Named(name)) => json!({"type": "tool", "name": names::tool(name)}),
         Some(ToolChoice::Auto) => json!({"type": "auto"}),
-        None if single => json!({"type": "auto"}),
+        None if parallel.is_some() => json!({"type": "auto"}),
         None => return None,
     };
-    if single && let Some(members) = choice.as_object_mut() {
-        members.insert("disable_parallel_tool_use".to_owned(), Value::Bool(true));
+    if let (Some(parallel), Some(members)) = (parallel, choice.as_object_mut()) {
+        members.insert("disable_parallel_tool_use".to_owned(), Value::Bool(!parallel));
     }
     Some(choice)
 }
@@ -257,7 +257,7 @@ mod tests {
             assert_eq!(choice(&request), expected);
         };
         check(None, None, None);
-        check(None, Some(true), None);
+        check(None, Some(true), Some(json!({"type": "auto", "disable_parallel_tool_use": false})));
         check(None, Some(false), Some(json!({"type": "auto", "disable_parallel_tool_use": true})));
         check(Some(ToolChoice::None), Some(false), Some(json!({"type": "none"})));
         check(Some(ToolChoice::Named("a.b".to_owned())), None, Some(json!({"type": "tool", "name": "a_b"})));

@@ -20,6 +20,13 @@ pub(crate) fn edit_where(body: &mut RawBody, sign: &str, mut change: impl FnMut(
     body.set("messages", &messages.into());
 }
 
+/// A single text to make a vector of becomes a list of one.
+pub(crate) fn list_input(body: &mut RawBody) {
+    if let Some(text) = body.typed::<String>("input") {
+        body.set("input", &json!([text]));
+    }
+}
+
 /// Whether this message is of `role`.
 pub(crate) fn is(message: &Members, role: &str) -> bool {
     message.get("role").and_then(Value::as_str) == Some(role)
@@ -36,11 +43,14 @@ pub(super) fn developer_as_system(body: &mut RawBody) {
 
 /// A content that is a list of texts only becomes one text.
 pub(crate) fn join_texts(body: &mut RawBody) {
-    edit_where(body, "\"text\"", |message| {
-        if let Some(text) = message.get("content").and_then(Value::as_array).and_then(|parts| joined(parts)) {
-            message.insert("content".to_owned(), text.into());
-        }
-    });
+    edit_where(body, "\"text\"", join_content);
+}
+
+/// As [`join_texts`], of one message.
+pub(crate) fn join_content(message: &mut Members) {
+    if let Some(text) = message.get("content").and_then(Value::as_array).and_then(|parts| joined(parts)) {
+        message.insert("content".to_owned(), text.into());
+    }
 }
 
 fn joined(parts: &[Value]) -> Option<String> {

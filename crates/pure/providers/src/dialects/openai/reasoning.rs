@@ -68,11 +68,16 @@ pub fn takes(name: &str, target: &Target) -> bool {
     }
 }
 
-/// Whether a compatible server takes this parameter: all but `reasoning_effort` for models that do not reason. A model
+/// Whether a compatible server takes this parameter: all but `user`, and `reasoning_effort` for models that do not reason. A model
 /// that the catalog does not know may well reason.
 #[must_use]
 pub fn compatible_takes(name: &str, target: &Target) -> bool {
-    name != "reasoning_effort" || !target.facts.known || target.facts.reasoning
+    match name {
+        "reasoning_effort" => !target.facts.known || target.facts.reasoning,
+        // Who asks is for OpenAI's eyes, and for gateways that pass it on.
+        "user" => target.provider.name == "litellm_proxy",
+        _ => true,
+    }
 }
 
 /// As [`compatible_takes`], but tools only for models that are not known to lack them.
