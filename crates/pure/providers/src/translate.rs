@@ -1,7 +1,7 @@
 //! The two lanes. A client and a provider of the same dialect: bodies are spliced. Different dialects: client → hub →
 //! provider, and back. [`draft`] begins a call, [`Prepared`] reads what comes back.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use tollgate_wire::{
@@ -161,7 +161,7 @@ impl Draft {
                 (outgoing, Reader::Splice(shape, asked))
             }
             Lane::Hub { request, client, dialect } => {
-                let mut outgoing = dialect.request(&request, &target)?;
+                let mut outgoing = dialect.request(&request, &for_call(&target, &params))?;
                 for (name, value) in &params.extra_headers {
                     set_header(&mut outgoing.headers, name, value);
                 }
@@ -169,6 +169,18 @@ impl Draft {
             }
         };
         Ok(Prepared { outgoing, answers: Answers { target, context, reader } })
+    }
+}
+
+/// The target with the request's own word on what may be dropped, which overrides the deployment's.
+fn for_call<'t>(target: &'t Target, call: &CallParams) -> Cow<'t, Target> {
+    match call.drop_params {
+        Some(drops) if drops != target.params.drop_params => {
+            let mut own = target.clone();
+            own.params.drop_params = drops;
+            Cow::Owned(own)
+        }
+        _ => Cow::Borrowed(target),
     }
 }
 
