@@ -59,6 +59,7 @@ impl Model {
             schema_parameter: self.is("supports_native_structured_output"),
             adaptive_thinking: self.is("supports_adaptive_thinking"),
             xhigh_effort: self.is("supports_xhigh_reasoning_effort"),
+            rests_by_default: self.facts.get("default_reasoning_effort").is_some_and(|effort| effort == "none"),
             max_effort: self.is("supports_max_reasoning_effort"),
             fixed_sampling: self.denies("supports_sampling_params"),
             free_tool_choice: self.denies("supports_forced_tool_use"),

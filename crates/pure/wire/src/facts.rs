@@ -27,6 +27,8 @@ pub struct ModelFacts {
     pub adaptive_thinking: bool,
     /// The model takes the effort `xhigh`.
     pub xhigh_effort: bool,
+    /// The model does not think unless an effort is asked for.
+    pub rests_by_default: bool,
     /// The model takes the effort `max`.
     pub max_effort: bool,
     /// The model refuses `temperature` and `top_p`.

@@ -104,7 +104,9 @@ pub fn settle_request(body: &mut RawBody, target: &Target, call: &CallParams) ->
     } else if choice == "required" && date < (2024, 6) {
         format!(
             "Azure does not support 'required' as a tool_choice param, for api_version={version}. To drop \
-             'tool_choice=required' for calls with this Azure API version, set `litellm.drop_params=True`"
+             'tool_choice=required' for calls with this Azure API version, set `litellm.drop_params=True` or for \
+             proxy:\n\n`litellm_settings:\n drop_params: true`\nAzure API Reference: \
+             https://learn.microsoft.com/en-us/azure/ai-services/openai/reference#chat-completions"
         )
     } else {
         return Ok(());

@@ -31,5 +31,4 @@ const TAKES: &[&str] = &[
     "stop",
     "n",
     "seed",
-    "user",
 ];

@@ -152,6 +152,7 @@ fn facts(given: Option<Value>) -> ModelFacts {
             "schema_parameter" => facts.schema_parameter = value == true,
             "adaptive_thinking" => facts.adaptive_thinking = value == true,
             "xhigh_effort" => facts.xhigh_effort = value == true,
+            "rests_by_default" => facts.rests_by_default = value == true,
             "max_effort" => facts.max_effort = value == true,
             "fixed_sampling" => facts.fixed_sampling = value == true,
             "free_tool_choice" => facts.free_tool_choice = value == true,

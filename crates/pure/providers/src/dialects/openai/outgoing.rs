@@ -56,7 +56,9 @@ fn apply_values(body: &mut RawBody, target: &Target, path: &str) -> Asked {
         messages::without_cache_control(body);
     }
     messages::complete_media(body);
-    if quirks.joins_texts {
+    // A list with pictures must stay one, and then the server reads lists.
+    let pictures = body.get("messages").is_some_and(|raw| memchr::memmem::find(raw, b"\"image_url\"").is_some());
+    if quirks.joins_texts && !pictures {
         messages::join_texts(body);
     }
     let json_tool = body.has("response_format") && json_tool::stands_in(target) && json_tool::wrap(body);

@@ -57,7 +57,9 @@ pub fn takes(name: &str, target: &Target) -> bool {
         return !O_SERIES_REFUSES.contains(&name);
     }
     if is_gpt5(target) {
-        return !GPT5_REFUSES.contains(&name);
+        // What a model that does not think can sample by, one that does not think unasked can, too.
+        let samples = target.facts.rests_by_default && matches!(name, "top_p" | "logprobs" | "top_logprobs");
+        return samples || !GPT5_REFUSES.contains(&name);
     }
     match name {
         // These two came with GPT-5; its chat model does not reason.
@@ -94,6 +96,23 @@ pub(super) fn knows_developers(target: &Target) -> bool {
     matches!(target.provider.name, "openai" | "azure") && is_o_series(target)
 }
 
+/// The effort `xhigh` is an error where the catalog knows a model that has none.
+fn refuse_effort(body: &mut RawBody, target: &Target, call: &CallParams) -> Result<(), Failure> {
+    let lacks = target.facts.known && !target.facts.xhigh_effort;
+    if !lacks || body.typed::<String>("reasoning_effort").as_deref() != Some("xhigh") {
+        return Ok(());
+    }
+    if call.drop_params.unwrap_or(target.params.drop_params) {
+        body.remove("reasoning_effort");
+        return Ok(());
+    }
+    let message = format!(
+        "reasoning_effort=xhigh is not supported for {}. To drop unsupported params set `litellm.drop_params = True`",
+        target.model
+    );
+    Err(Failure::new(FailureKind::UnsupportedParams, message))
+}
+
 /// Applies the rules to a request to `OpenAI` or Azure; other providers' models of these names are left alone.
 ///
 /// # Errors
@@ -119,10 +138,13 @@ pub fn reasoning_rules(body: &mut RawBody, target: &Target, call: &CallParams) -
             }
         });
     }
+    if gpt5 {
+        refuse_effort(body, target, call)?;
+    }
     let Some(temperature) = body.typed::<Value>("temperature") else { return Ok(()) };
     let effort =
         body.typed::<Value>("reasoning_effort").or_else(|| body.typed::<Value>("reasoning")?.get("effort").cloned());
-    let thinks = effort.is_none_or(|effort| effort != "none");
+    let thinks = effort.map_or(!target.facts.rests_by_default, |effort| effort != "none");
     if temperature.as_f64() == Some(1.0) || (gpt5 && !thinks) {
         return Ok(());
     }
