@@ -20,7 +20,7 @@ use environment::Environment;
 
 /// A call makes about a hundred small allocations; see ADR 0003 for what the system's allocator cost.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let mut environment = environment::of_process();

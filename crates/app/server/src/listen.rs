@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::Router;
+use http::Version;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{
@@ -116,7 +117,8 @@ impl BoundServer {
             };
             let Some((stream, slot)) = accepted else { continue };
             let workers = gateway.workers().clone();
-            let connection = Connection { router: router.clone(), bounds, tls: self.tls.clone(), workers };
+            let connection =
+                Connection { router: router.clone(), bounds, tls: self.tls.clone(), workers, stop: stop.clone() };
             let watcher = graceful.watcher();
             gateway.workers().spawn_loop(async move {
                 connection.run(stream, watcher).await;
@@ -175,23 +177,44 @@ struct Connection {
     bounds: ServerBounds,
     tls: Option<TlsAcceptor>,
     workers: Workers,
+    stop: watch::Receiver<u8>,
+}
+
+/// Which HTTP a client speaks that has agreed on nothing: by its first bytes, which stay unread. `None` when it leaves,
+/// or says nothing for `patience`.
+async fn first_words(stream: &TcpStream, patience: Duration) -> Option<Version> {
+    let mut start = [0; 4];
+    let count = tokio::time::timeout(patience, stream.peek(&mut start)).await.ok()?.ok()?;
+    // The preface of HTTP/2 (RFC 9113, 3.4) begins like no request of HTTP/1.1.
+    (count > 0).then_some(if start == *b"PRI " { Version::HTTP_2 } else { Version::HTTP_11 })
 }
 
 impl Connection {
-    async fn run(self, stream: TcpStream, watcher: Watcher) {
+    async fn run(mut self, stream: TcpStream, watcher: Watcher) {
         match &self.tls {
-            None => self.http(stream, watcher).await,
+            None => {
+                let looked = tokio::select! {
+                    looked = first_words(&stream, self.bounds.keepalive_timeout) => looked,
+                    // Nothing was asked yet, so nothing is left to answer.
+                    _ = self.stop.changed() => return,
+                };
+                if let Some(version) = looked {
+                    self.http(stream, version, watcher).await;
+                }
+            }
             Some(acceptor) => {
                 let handshake = acceptor.accept(stream);
                 // A failed handshake is the client's business; it sees the alert.
                 if let Ok(Ok(stream)) = tokio::time::timeout(self.bounds.header_read_timeout, handshake).await {
-                    self.http(stream, watcher).await;
+                    let agreed = stream.get_ref().1.alpn_protocol();
+                    let version = if agreed == Some(b"h2") { Version::HTTP_2 } else { Version::HTTP_11 };
+                    self.http(stream, version, watcher).await;
                 }
             }
         }
     }
 
-    async fn http<I: Stream>(&self, io: I, watcher: Watcher) {
+    async fn http<I: Stream>(&self, io: I, version: Version, watcher: Watcher) {
         let bounds = &self.bounds;
         let mut builder = Builder::new(TokioExecutor::new());
         builder
@@ -211,6 +234,8 @@ impl Connection {
             // A reader that stands still holds this much of us, no more.
             .max_send_buf_size(64 << 10)
             .keep_alive_interval(bounds.keepalive_timeout);
+        // Said beforehand: hyper's own look at the first bytes would leave each connection with twice the read buffer.
+        let builder = if version == Version::HTTP_2 { builder.http2_only() } else { builder.http1_only() };
         let requests = Arc::<Requests>::default();
         let patience = Patience { head: bounds.header_read_timeout, idle: bounds.keepalive_timeout };
         let socket = Socket::new(io, Arc::clone(&requests), patience, self.workers.clone());
