@@ -7,7 +7,7 @@ mod walk;
 use crate::{
     Finding, Severity,
     fields::Fields,
-    keys::{CREDENTIAL, GENERAL, LITELLM, ROUTER, TOP},
+    keys::{CREDENTIAL, GENERAL, LITELLM, ROUTER, STRATEGIES, TOP},
     resolve::{Missing, Resolved},
     typed::{Config, Credential, GeneralSettings, LitellmSettings, RouterSettings},
     yaml::Node,
@@ -36,20 +36,27 @@ pub type KnowsProvider<'a> = &'a dyn Fn(&str, Option<&str>) -> Result<(), String
 /// Checks everything and builds the configuration. Which providers there are is asked of `knows`.
 #[must_use]
 pub fn check(resolved: Resolved, knows: KnowsProvider<'_>) -> Checked {
-    let Resolved { root, environment, missing, mut findings } = resolved;
+    let Resolved { root, environment, missing, mut findings, azure_key } = resolved;
     walk::section(&root, &TOP, "", &mut findings);
     python::guardrails(&root, &mut findings);
     python::callbacks(&root, &mut findings);
+    routing_strategy(&root, &mut findings);
     missing_outside_models(&missing, &mut findings);
     let credentials = credentials(&root);
-    let models = models::read(&root, &missing, knows, &mut findings);
+    let litellm = LitellmSettings::read(&Fields::of(root.get("litellm_settings"), &LITELLM));
+    let general = GeneralSettings::read(&Fields::of(root.get("general_settings"), &GENERAL));
+    let azure_key = azure_key
+        || general.allow_client_side_credentials
+        || litellm.api_key.is_some()
+        || litellm.provider_keys.iter().any(|(name, _)| name.starts_with("azure"));
+    let models = models::read(&root, &missing, knows, azure_key, &mut findings);
     let fatal = findings.iter().any(|finding| finding.severity == Severity::Fatal);
     // A stable sort: what stands on one line keeps its order.
     findings.sort_by(|a, b| (&a.at.file, a.at.line).cmp(&(&b.at.file, b.at.line)));
     let config = (!fatal).then(|| Config {
         models,
-        litellm: LitellmSettings::read(&Fields::of(root.get("litellm_settings"), &LITELLM)),
-        general: GeneralSettings::read(&Fields::of(root.get("general_settings"), &GENERAL)),
+        litellm,
+        general,
         router: RouterSettings::read(&Fields::of(root.get("router_settings"), &ROUTER)),
         environment,
         credentials,
@@ -68,6 +75,17 @@ fn credentials(root: &Node) -> Vec<Credential> {
         })
     };
     items.iter().filter_map(read).collect()
+}
+
+/// Every strategy is known, and one is there.
+fn routing_strategy(root: &Node, findings: &mut Vec<Finding>) {
+    const PATH: &str = "router_settings.routing_strategy";
+    let Some(node) = root.get("router_settings").and_then(|router| router.get("routing_strategy")) else { return };
+    // What is no strategy at all is refused already.
+    if node.as_text().is_some_and(|name| name != "simple-shuffle" && STRATEGIES.contains(&name)) {
+        let message = "known; not yet used by this version, which picks as simple-shuffle does";
+        findings.push(Finding::new(Severity::Warning, PATH, &node.at, message));
+    }
 }
 
 /// A missing name stops nothing outside of deployments, save one: without the master key that it asks for,

@@ -12,7 +12,7 @@ pub(crate) use general::GENERAL;
 pub(crate) use litellm::LITELLM;
 pub(crate) use model_info::MODEL_INFO;
 pub(crate) use params::PARAMS;
-pub(crate) use router::ROUTER;
+pub(crate) use router::{ROUTER, STRATEGIES};
 pub(crate) use top::{CREDENTIAL, MODEL, TOP};
 
 use Kind::{Any, Flag, List, Map, Number, Seconds, Secret, Text, TextMap, Texts, Whole};
@@ -93,6 +93,9 @@ pub(crate) enum State {
     Python,
     /// It names Python code that guards: starting without it would open a door, so the start is refused.
     Guard,
+    /// It keeps callers out, and nothing here does so yet: starting without it would open a door, so the start is
+    /// refused while it says anything.
+    Closed,
 }
 
 impl State {
@@ -105,6 +108,7 @@ impl State {
             Self::Without => "accepted, without effect",
             Self::Python => "Python code, left out",
             Self::Guard => "Python code, refused",
+            Self::Closed => "not enforced by this version, refused",
         }
     }
 }

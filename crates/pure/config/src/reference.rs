@@ -34,7 +34,8 @@ fn intro() -> String {
          - Bounds: {} MiB per file, {} MiB with aliases expanded, {MAX_DEPTH} levels.\n\n\
          The last column of the tables: **ours** = LiteLLM does not have it; **later** = known, not yet used by this \
          version; **without effect** = accepted, nothing to do here; **Python** = names Python code, left out with a \
-         warning; **refused** = names Python code that guards something, so the start is refused.\n",
+         warning; **refused** = guards something that this version \
+         cannot guard (Python code, a list of addresses), so the start is refused.\n",
         MAX_FILE_BYTES >> 20,
         MAX_EXPANDED_BYTES >> 20,
     )
@@ -90,7 +91,7 @@ fn mark(state: State) -> &'static str {
         State::Later => "later",
         State::Without => "without effect",
         State::Python => "Python",
-        State::Guard => "refused",
+        State::Guard | State::Closed => "refused",
     }
 }
 

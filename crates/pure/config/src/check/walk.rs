@@ -53,7 +53,7 @@ fn nested(node: &Node, kind: Kind, path: &str, findings: &mut Vec<Finding>) {
 fn misfit(state: State) -> Severity {
     match state {
         State::Later | State::Without | State::Python => Severity::Warning,
-        State::Used | State::Ours | State::Guard => Severity::Fatal,
+        State::Used | State::Ours | State::Guard | State::Closed => Severity::Fatal,
     }
 }
 
@@ -79,6 +79,12 @@ fn state(entry: &Entry, state: State, path: &str, findings: &mut Vec<Finding>) {
             Severity::Fatal,
             "names Python code that decides who may do what; it is not run here, and starting without it would let \
              everybody in. An HTTP hook takes its place; until it is set up, remove this key",
+        ),
+        State::Closed if entry.value.items().is_some_and(<[Node]>::is_empty) => return,
+        State::Closed => (
+            Severity::Fatal,
+            "not enforced by this version, and starting without it would let in everybody whom it keeps out; remove \
+             this key, or wait for a version that enforces it",
         ),
     };
     findings.push(Finding::new(severity, path, &entry.at, message));

@@ -20,7 +20,12 @@ pub(crate) static ROUTER: Section = Section {
     about: "How a deployment is chosen.",
     unknown: Unknown::Warn,
     keys: &[
-        used("routing_strategy", Choice(STRATEGIES), "`simple-shuffle`", "How one deployment of a group is picked."),
+        used(
+            "routing_strategy",
+            Choice(STRATEGIES),
+            "`simple-shuffle`",
+            "How one deployment of a group is picked. This version shuffles, whatever stands here.",
+        ),
         later("routing_strategy_args", Map, "", "`ttl`, `lowest_latency_buffer`, …"),
         used("num_retries", Whole, "2", "Retries inside a group."),
         used("retry_after", Seconds, "0", "Shortest wait before a retry."),
@@ -30,7 +35,7 @@ pub(crate) static ROUTER: Section = Section {
         used("stream_timeout", Seconds, "`timeout`", "For the first event of a stream."),
         used("model_group_alias", Aliases, "", "`{alias: group}` or `{alias: {model: group, hidden: true}}`."),
         used("default_litellm_params", Map, "", "`litellm_params` for every deployment that does not say otherwise."),
-        used("enable_pre_call_checks", Flag, "false", "Leave out deployments whose window is too small."),
+        later("enable_pre_call_checks", Flag, "false", "Leave out deployments whose window is too small."),
         later("optional_pre_call_checks", Texts, "", "More checks before a call."),
         later("allowed_fails", Whole, "3", "Failures a minute before a rest."),
         later("allowed_fails_policy", Map, "", "The same by kind of failure."),

@@ -97,6 +97,84 @@ fn a_wrong_type_under_a_key_that_is_not_used_yet_is_a_warning() {
 }
 
 #[test]
+fn a_list_of_addresses_that_is_not_enforced_refuses_the_start() {
+    let refused = "error: general_settings.allowed_ips: not enforced by this version, and starting without it would let in everybody whom it keeps out; remove this key, or wait for a version that enforces it";
+    for written in ["[10.0.0.1]", "10.0.0.1", "[os.environ/NOT_SET]"] {
+        let checked = check_with(&format!("general_settings:\n  allowed_ips: {written}\n"), &[]);
+        assert!(checked.config.is_none(), "{written}");
+        let said = checked.findings.iter().any(|finding| finding.to_string().ends_with(refused));
+        assert!(said, "{written}: {:#?}", checked.findings);
+    }
+    for written in ["[]", ""] {
+        check(&format!("general_settings:\n  allowed_ips: {written}\n"), &[]);
+    }
+}
+
+#[test]
+fn a_strategy_that_is_not_there_yet_is_warned_about() {
+    check(
+        "router_settings:\n  routing_strategy: least-busy\n",
+        &[
+            "config.yaml:2:21: warning: router_settings.routing_strategy: known; not yet used by this version, which picks as simple-shuffle does",
+        ],
+    );
+    check("router_settings:\n  routing_strategy: simple-shuffle\n", &[]);
+}
+
+#[test]
+fn what_nothing_reads_yet_is_said_to_be_unused() {
+    check(
+        "model_list:\n  - model_name: a\n    litellm_params: {model: openai/a, tags: [x], max_retries: 2}\n    model_info: {access_groups: [g]}\ngeneral_settings:\n  public_routes: [/x]\nrouter_settings:\n  enable_pre_call_checks: true\n",
+        &[
+            "config.yaml:3:39: note: model_list[0].litellm_params.tags: known; not yet used by this version",
+            "config.yaml:3:50: note: model_list[0].litellm_params.max_retries: known; not yet used by this version",
+            "config.yaml:4:18: note: model_list[0].model_info.access_groups: known; not yet used by this version",
+            "config.yaml:6:3: note: general_settings.public_routes: known; not yet used by this version",
+            "config.yaml:8:3: note: router_settings.enable_pre_call_checks: known; not yet used by this version",
+        ],
+    );
+}
+
+#[test]
+fn azure_with_the_credentials_of_a_client_alone_is_unservable() {
+    let entry = |more: &str| {
+        format!(
+            "model_list:\n  - model_name: a\n    litellm_params: {{model: azure/a, tenant_id: t, client_id: i, client_secret: hush{more}}}\n"
+        )
+    };
+    let unservable = |text: &str, environment: &[(&str, &str)]| {
+        let checked = check_with(text, environment);
+        assert!(checked.findings.iter().all(|finding| !finding.to_string().contains("hush")));
+        let marked = checked.config.expect("the start goes on").models[0].unservable.is_some();
+        let found = checked.findings.iter().any(|finding| {
+            finding.severity == Severity::Deployment
+                && finding.path == "model_list[0].litellm_params.client_secret"
+                && finding.message.contains("azure_ad_token")
+        });
+        assert_eq!(marked, found, "{text}");
+        found
+    };
+    assert!(unservable(&entry(""), &[]));
+    for more in [", api_key: k", ", azure_ad_token: t", ", mock_response: m"] {
+        assert!(!unservable(&entry(more), &[]), "{more}");
+    }
+    assert!(!unservable(&entry(""), &[("AZURE_API_KEY", "k")]));
+    for settings in ["general_settings: {allow_client_side_credentials: true}", "litellm_settings: {azure_key: k}"] {
+        assert!(!unservable(&format!("{}{settings}\n", entry("")), &[]), "{settings}");
+    }
+}
+
+#[test]
+fn what_refuses_the_start_hides_nothing_else() {
+    let found = findings_of(
+        "general_settings: {custom_auth: my.auth}\nmodel_list:\n  - model_name: a\n    litellm_params: {model: nosuch/a}\n",
+    );
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[0].contains("custom_auth"), "{found:#?}");
+    assert!(found[1].ends_with("no provider is called nosuch"), "{found:#?}");
+}
+
+#[test]
 fn an_alias_must_name_a_group() {
     check(
         "router_settings:\n  model_group_alias: {a: b, c: [d]}\n",
