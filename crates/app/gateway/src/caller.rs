@@ -29,7 +29,8 @@ fn key_of<'h>(snapshot: &Snapshot, headers: &'h HeaderMap) -> Result<&'h str, Fa
     let found = custom.or_else(|| KEY_HEADERS.iter().find_map(|name| Some((*name, headers.get(*name)?))));
     let Some((name, value)) = found else { return Err(refused("No api key passed in.")) };
     let text = value.to_str().map_err(|_| refused("the key holds characters that no key has."))?.trim();
-    let bare = text.strip_prefix("Bearer ").or_else(|| text.strip_prefix("bearer ")).map(str::trim);
+    let scheme = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let bare = scheme.map(|(_, key)| key.trim());
     match bare {
         Some("") => Err(refused("No api key passed in.")),
         Some(key) => Ok(key),

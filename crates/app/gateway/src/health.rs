@@ -3,28 +3,57 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
+use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
 use tollgate_observe::{AttemptRecord, Outcome};
 use tollgate_wire::{Blame, FailureKind};
 
 use crate::{deployment::GoesTo, gateway::Gateway, probe, snapshot::Snapshot};
 
+/// How long all deployments together may take to show that they are there.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// How many are asked at the same time.
+const AT_ONCE: usize = 128;
+/// A failure of so long ago says nothing of now.
+const STALE: Duration = Duration::from_secs(60);
+
 /// The last word of each deployment. One entry a deployment that was ever called.
 #[derive(Default)]
 pub(crate) struct Health {
-    last: Mutex<HashMap<Arc<str>, Option<FailureKind>>>,
+    last: Mutex<HashMap<Arc<str>, Heard>>,
+}
+
+/// How an attempt went.
+#[derive(Clone, Copy)]
+struct Heard {
+    failed: Option<FailureKind>,
+    /// When it ended, since 1970 by the gateway's clock.
+    at: Duration,
+}
+
+impl Heard {
+    fn is_stale(self, now: Duration) -> bool {
+        // Either way: that clock may jump.
+        self.failed.is_some() && now.abs_diff(self.at) > STALE
+    }
 }
 
 impl Health {
     /// Takes note of an attempt's end. What the client caused, or left early, says nothing of the deployment.
     pub(crate) fn heard(&self, attempt: &AttemptRecord) {
-        let state = match attempt.outcome {
+        let failed = match attempt.outcome {
             Outcome::Answered => None,
             Outcome::Failed(kind) if kind.blame() == Blame::Provider => Some(kind),
             Outcome::Failed(_) | Outcome::ClientLeft => return,
         };
+        let state = Heard { failed, at: ended(attempt) };
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         match last.get_mut(&attempt.deployment) {
             Some(known) => *known = state,
@@ -34,24 +63,41 @@ impl Health {
         }
     }
 
-    fn of(&self, deployment: &str) -> Option<Option<FailureKind>> {
+    fn of(&self, deployment: &str) -> Option<Heard> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).get(deployment).copied()
     }
 }
 
+/// When an attempt ended: its id holds the moment of its beginning.
+fn ended(attempt: &AttemptRecord) -> Duration {
+    let began = attempt.id.get_timestamp().map(|stamp| stamp.to_unix()).unwrap_or_default();
+    Duration::new(began.0, began.1).saturating_add(attempt.took)
+}
+
 impl Gateway {
     /// `GET /health`: one entry per deployment, healthy or not, in the seeds' shape (SEED-86). A deployment that was
-    /// called is judged by its last answer; one that never was, by whether somebody listens at its address.
+    /// called is judged by its last answer; one that never was, or failed a while ago, by whether somebody listens at
+    /// its address. All are asked at the same time.
     pub async fn health(self: &Arc<Self>, model: Option<&str>) -> Value {
         let snapshot = self.snapshot();
-        let (mut healthy, mut unhealthy) = (Vec::new(), Vec::new());
-        for index in 0..snapshot.served.len() {
-            let Some(served) = snapshot.served.get(index) else { continue };
-            if model.is_some_and(|model| model != served.group && *model != *served.id) {
-                continue;
+        let (deadline, places) = (Instant::now() + PATIENCE, Semaphore::new(AT_ONCE));
+        let wanted = snapshot
+            .served
+            .iter()
+            .enumerate()
+            .filter(|(_, served)| model.is_none_or(|model| model == served.group || *model == *served.id));
+        let asked: Vec<usize> = wanted.map(|(index, _)| index).collect();
+        let verdicts = join_all(asked.iter().map(|index| {
+            let judged = self.verdict(&snapshot, *index, &places);
+            async move {
+                let late = |_| Err(format!("no answer within {} s", PATIENCE.as_secs()));
+                timeout_at(deadline, judged).await.unwrap_or_else(late)
             }
-            let mut entry = entry(&snapshot, index);
-            match self.verdict(&snapshot, index).await {
+        }));
+        let (mut healthy, mut unhealthy) = (Vec::new(), Vec::new());
+        for (index, verdict) in asked.iter().zip(verdicts.await) {
+            let mut entry = entry(&snapshot, *index);
+            match verdict {
                 Ok(()) => healthy.push(Value::Object(entry)),
                 Err(why) => {
                     entry.insert("error".to_owned(), why.into());
@@ -67,17 +113,19 @@ impl Gateway {
         })
     }
 
-    async fn verdict(&self, snapshot: &Snapshot, index: usize) -> Result<(), String> {
+    async fn verdict(&self, snapshot: &Snapshot, index: usize, places: &Semaphore) -> Result<(), String> {
         if let Some(why) = snapshot.fleet.deployments().get(index).and_then(|one| one.unservable.clone()) {
             return Err(why);
         }
         let Some(served) = snapshot.served.get(index) else { return Ok(()) };
-        match self.health.of(&served.id) {
+        let heard = self.health.of(&served.id).filter(|heard| !heard.is_stale(self.clock.unix()));
+        match heard.map(|heard| heard.failed) {
             Some(None) => return Ok(()),
             Some(Some(kind)) => return Err(format!("the last call failed: {kind:?}")),
             None => {}
         }
         let GoesTo::Fixed(place) = &served.goes_to else { return Ok(()) };
+        let _place = places.acquire().await;
         probe::reachable(&self.client, place).await
     }
 }
@@ -92,4 +140,20 @@ fn entry(snapshot: &Snapshot, index: usize) -> Map<String, Value> {
     entry.insert("model_name".to_owned(), served.group.as_str().into());
     entry.insert("model_id".to_owned(), served.id.as_ref().into());
     entry
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_failure_gets_old() {
+        let at = Duration::from_secs(1_000);
+        let failed = Heard { failed: Some(FailureKind::InvalidKey), at };
+        let minute = Duration::from_secs(60);
+        assert!(!failed.is_stale(at) && !failed.is_stale(at + minute));
+        assert!(failed.is_stale(at + minute + Duration::from_secs(1)));
+        assert!(failed.is_stale(Duration::ZERO), "the clock was set back");
+        assert!(!Heard { failed: None, at }.is_stale(at + 100 * minute));
+    }
 }

@@ -63,7 +63,7 @@ impl Snapshot {
 
     fn deployment_info(&self, served: &Served) -> Value {
         let mut info = self.facts_of(served);
-        info.extend(served.info.clone());
+        info.extend(without_secrets(served.info.clone()));
         info.insert("id".to_owned(), served.id.as_ref().into());
         info.insert("db_model".to_owned(), false.into());
         json!({"model_name": served.group, "litellm_params": served.params, "model_info": info})
@@ -127,6 +127,33 @@ const ABILITIES: &[&str] = &[
     "supports_reasoning",
     "supports_function_calling",
 ];
+
+/// `model_info` without members that are secrets by the look of their names; people write what they like there.
+fn without_secrets(mut members: Map<String, Value>) -> Map<String, Value> {
+    // Numbers and flags are limits, prices and abilities: `token_limit`, `input_cost_per_token`.
+    members.retain(|name, value| value.is_number() || value.is_boolean() || !sounds_secret(name));
+    members.values_mut().for_each(clean);
+    members
+}
+
+fn clean(value: &mut Value) {
+    match value {
+        Value::Object(members) => *members = without_secrets(std::mem::take(members)),
+        Value::Array(items) => items.iter_mut().for_each(clean),
+        _ => {}
+    }
+}
+
+fn sounds_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let inside = ["secret", "password", "credential", "apikey", "authorization"];
+    let ends = ["key", "keys", "token"];
+    // `input_cost_per_token`, which may be written as text, is a price.
+    !name.contains("cost_per")
+        && (inside.iter().any(|part| name.contains(part))
+            || name.split(|letter: char| !letter.is_ascii_alphanumeric()).any(|word| ends.contains(&word))
+            || ends.iter().any(|end| name.ends_with(end)))
+}
 
 fn model(name: &str) -> Value {
     json!({"id": name, "object": "model", "created": CREATED, "owned_by": "openai"})

@@ -8,14 +8,15 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::Request,
+    extract::{Query, Request, State},
     middleware,
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
-use http::Method;
+use http::{Method, Uri};
 use tollgate_gateway::{Gateway, Route};
 use tollgate_wire::{Failure, FailureKind};
+use tower::Service as _;
 
 use crate::{cors, openapi, reply, settings::ServerSettings};
 
@@ -30,6 +31,10 @@ pub(crate) struct App {
 /// [`calls::model_in_path`] where no route matches.
 pub(crate) fn router(app: App) -> Router {
     let front = middleware::from_fn_with_state(Arc::clone(&app.settings), cors::front);
+    routes(app).layer(front)
+}
+
+fn routes(app: App) -> Router {
     let routes = Router::new()
         .route("/chat/completions", post(calls::chat_completions))
         .route("/v1/chat/completions", post(calls::chat_completions))
@@ -52,23 +57,49 @@ pub(crate) fn router(app: App) -> Router {
         .route("/openapi.json", get(openapi::document))
         .method_not_allowed_fallback(wrong_method)
         .fallback(elsewhere);
-    let prefixed = match app.settings.root_path.as_str() {
+    match app.settings.root_path.as_str() {
         "" => routes.with_state(app),
         prefix => Router::new()
             .nest(prefix, routes.clone().with_state(app.clone()))
             // A nested root answers without the slash only.
             .route(&format!("{prefix}/"), get(openapi::reference).with_state(app.clone()))
             .merge(routes.with_state(app)),
-    };
-    prefixed.layer(front)
+    }
 }
 
-async fn elsewhere(axum::extract::State(app): axum::extract::State<App>, request: Request) -> Response {
+async fn elsewhere(State(app): State<App>, mut request: Request) -> Response {
+    if let Some(tidy) = tidied(request.uri()) {
+        *request.uri_mut() = tidy;
+        return match routes(app).call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+    }
+    if calls::models_in_path(request.uri().path()) {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return wrong_method(request).await;
+        }
+        return info::models(State(app), Query::try_from_uri(request.uri()), request.headers().clone()).await;
+    }
     match calls::model_in_path(request.uri().path()) {
         Some((route, model)) if request.method() == Method::POST => calls::run(app, route, Some(model), request).await,
         Some(_) => wrong_method(request).await,
         None => not_found(&request).into_response(),
     }
+}
+
+/// The address with one slash at the beginning of its path and none at the end, if that is another: clients join a
+/// base that ends with a slash and a path that begins with one.
+fn tidied(uri: &Uri) -> Option<Uri> {
+    let path = uri.path();
+    let bare = path.trim_matches('/');
+    if bare.is_empty() || path.strip_prefix('/') == Some(bare) {
+        return None;
+    }
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(format!("/{bare}{query}").parse().ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 fn not_found(request: &Request) -> Response {

@@ -2,6 +2,7 @@
 
 mod asking;
 mod checking;
+mod debug;
 mod dotenv;
 mod flags;
 mod running;

@@ -49,13 +49,22 @@ async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Failu
 
 /// Reads `/engines/{model}/<route>` and `/openai/deployments/{model}/<route>`, with or without `/v1` before them.
 pub(crate) fn model_in_path(path: &str) -> Option<(Route, String)> {
-    let path = path.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(path);
-    let rest = path.strip_prefix("/engines/").or_else(|| path.strip_prefix("/openai/deployments/"))?;
+    let rest = after_model_prefix(path)?;
     // The longer first: `/chat/completions` ends with `/completions`.
     [Route::ChatCompletions, Route::Completions, Route::Embeddings].into_iter().find_map(|route| {
         let model = rest.strip_suffix(route.path()).filter(|model| !model.is_empty())?;
         Some((route, percent_decoded(model)?))
     })
+}
+
+/// Whether this is `/engines/{model}/models` or `/openai/deployments/{model}/models`.
+pub(crate) fn models_in_path(path: &str) -> bool {
+    after_model_prefix(path).and_then(|rest| rest.strip_suffix("/models")).is_some_and(|model| !model.is_empty())
+}
+
+fn after_model_prefix(path: &str) -> Option<&str> {
+    let path = path.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(path);
+    path.strip_prefix("/engines/").or_else(|| path.strip_prefix("/openai/deployments/"))
 }
 
 fn percent_decoded(text: &str) -> Option<String> {

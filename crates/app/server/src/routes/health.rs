@@ -1,7 +1,7 @@
 //! Whether we, and the deployments, are well.
 
 use axum::{
-    extract::{Query, State},
+    extract::{Query, State, rejection::QueryRejection},
     response::Response,
 };
 use http::{HeaderMap, StatusCode};
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tollgate_gateway::identify;
 
-use super::App;
+use super::{App, info::queried};
 use crate::reply;
 
 #[derive(Deserialize)]
@@ -42,10 +42,15 @@ pub(crate) async fn ready(State(app): State<App>) -> Response {
     response
 }
 
-pub(crate) async fn health(State(app): State<App>, Query(query): Query<HealthQuery>, headers: HeaderMap) -> Response {
-    if let Err(failure) = identify(&app.gateway.snapshot(), &headers) {
-        return reply::failure(&failure);
-    }
+pub(crate) async fn health(
+    State(app): State<App>,
+    query: Result<Query<HealthQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    let query = match identify(&app.gateway.snapshot(), &headers).and_then(|_| queried(query)) {
+        Ok(query) => query,
+        Err(failure) => return reply::failure(&failure),
+    };
     let wanted = query.model_id.or(query.model);
     let report = app.gateway.health(wanted.as_deref()).await;
     let none_healthy = wanted.is_some() && report.get("healthy_count").and_then(serde_json::Value::as_u64) == Some(0);

@@ -1,7 +1,10 @@
 //! What models there are.
 
 use axum::{
-    extract::{Path, Query, State},
+    extract::{
+        Path, Query, State,
+        rejection::{PathRejection, QueryRejection},
+    },
     response::Response,
 };
 use http::HeaderMap;
@@ -26,25 +29,47 @@ pub(crate) struct InfoQuery {
     model_group: Option<String>,
 }
 
-pub(crate) async fn models(State(app): State<App>, Query(query): Query<ModelsQuery>, headers: HeaderMap) -> Response {
-    let as_written = query.return_wildcard_routes.is_some_and(|text| text.eq_ignore_ascii_case("true"));
-    told(&app, &headers, |snapshot| Ok(snapshot.models(as_written)))
+pub(crate) async fn models(
+    State(app): State<App>,
+    query: Result<Query<ModelsQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    told(&app, &headers, |snapshot| {
+        let wanted = queried(query)?.return_wildcard_routes;
+        Ok(snapshot.models(wanted.is_some_and(|text| text.eq_ignore_ascii_case("true"))))
+    })
 }
 
-pub(crate) async fn model(State(app): State<App>, Path(id): Path<String>, headers: HeaderMap) -> Response {
-    told(&app, &headers, |snapshot| snapshot.model(&id))
+pub(crate) async fn model(
+    State(app): State<App>,
+    id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Response {
+    told(&app, &headers, |snapshot| {
+        let Path(id) = id.map_err(|rejection| Failure::invalid(rejection.body_text()))?;
+        snapshot.model(&id)
+    })
 }
 
-pub(crate) async fn model_info(State(app): State<App>, Query(query): Query<InfoQuery>, headers: HeaderMap) -> Response {
-    told(&app, &headers, |snapshot| Ok(snapshot.model_info(query.litellm_model_id.as_deref())))
+pub(crate) async fn model_info(
+    State(app): State<App>,
+    query: Result<Query<InfoQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    told(&app, &headers, |snapshot| Ok(snapshot.model_info(queried(query)?.litellm_model_id.as_deref())))
 }
 
 pub(crate) async fn model_groups(
     State(app): State<App>,
-    Query(query): Query<InfoQuery>,
+    query: Result<Query<InfoQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
-    told(&app, &headers, |snapshot| Ok(snapshot.model_groups(query.model_group.as_deref())))
+    told(&app, &headers, |snapshot| Ok(snapshot.model_groups(queried(query)?.model_group.as_deref())))
+}
+
+/// What a query says, or a refusal in the shape of all others.
+pub(super) fn queried<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Failure> {
+    query.map(|Query(query)| query).map_err(|rejection| Failure::invalid(rejection.body_text()))
 }
 
 fn told(

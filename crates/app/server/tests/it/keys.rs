@@ -12,6 +12,7 @@ async fn a_key_is_taken_from_every_header_it_may_stand_in() {
     for (name, value) in [
         ("authorization", bearer.as_str()),
         ("Authorization", &format!("bearer {MASTER}")),
+        ("Authorization", &format!("BEARER {MASTER}")),
         ("x-litellm-api-key", MASTER),
         ("x-litellm-api-key", &bearer),
         ("api-key", MASTER),

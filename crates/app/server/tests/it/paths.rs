@@ -28,6 +28,9 @@ async fn a_chat_is_answered_on_every_path() {
         "/openai/deployments/gpt/chat/completions?api-version=2024-02-01",
         "/openai/deployments/azure/team%20a/chat/completions",
         "/openai/deployments/azure%2Fteam%20a/chat/completions",
+        "/v1/chat/completions/",
+        "//v1/chat/completions",
+        "//engines/gpt/chat/completions/?a=b",
     ] {
         let reply = http::post(&world.at(path), &[WITH_MASTER], &hi("gpt")).await;
         assert_eq!(reply.status, 200, "{path}: {}", reply.text());
@@ -80,7 +83,14 @@ async fn embeddings_are_answered_on_every_path() {
 #[tokio::test]
 async fn the_models_are_listed_and_one_can_be_looked_up() {
     let world = World::start(TWO_MODELS).await;
-    for path in ["/models", "/v1/models"] {
+    for path in [
+        "/models",
+        "/v1/models",
+        "//v1/models/",
+        "/engines/gpt/models",
+        "/v1/engines/azure/team%20a/models",
+        "/openai/deployments/gpt/models?api-version=2024-02-01",
+    ] {
         let list = http::get(&world.at(path), &[WITH_MASTER]).await.json();
         assert_eq!(list["object"], "list");
         let ids: Vec<_> = list["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
@@ -109,7 +119,13 @@ model_list:
       extra_headers: {x-team: blue, authorization: Bearer secret-four, x-api-key: secret-five}
       headers: {api-key: secret-six}
       extra_body: {api_key: secret-seven}
-    model_info: {id: the-id, base_model: gpt-4o, note: mine}
+    model_info:
+        id: the-id
+        base_model: gpt-4o
+        note: mine
+        max_tokens: 7
+        team_api_key: secret-nine
+        owner: {webhook-token: secret-ten, tokenizer: cl100k}
   - model_name: gpt
     litellm_params: {model: openai/gpt-4o-mini, api_key: sk-secret-eight}
 general_settings: {master_key: '{master}'}
@@ -130,6 +146,10 @@ general_settings: {master_key: '{master}'}
     assert_eq!(infos["data"].as_array().unwrap().len(), 1);
     assert_eq!((info["model_name"].as_str(), info["model_info"]["note"].as_str()), (Some("gpt"), Some("mine")));
     assert!(info["model_info"]["max_input_tokens"].as_u64().is_some_and(|most| most > 100_000), "{info}");
+    assert_eq!(
+        (&info["model_info"]["max_tokens"], &info["model_info"]["owner"]),
+        (&json!(7), &json!({"tokenizer": "cl100k"}))
+    );
     let groups = http::get(&world.at("/model_group/info"), &[WITH_MASTER]).await.json();
     assert_eq!(groups["data"].as_array().unwrap().len(), 1, "{groups}");
     assert_eq!(
@@ -200,4 +220,44 @@ async fn a_prefix_of_every_path_may_be_set() {
     assert!(reply.text().ends_with("data: [DONE]\n\n"), "{}", reply.text());
     let unknown = world.get("/gate/nothing").await;
     error_of(&unknown.json(), 404);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_in_an_address_is_refused_in_the_shape_of_all_refusals() {
+    let world = World::plain().await;
+    for path in ["/models/%ff", "/v1/models/a%ff", "/health?model=a&model=b", "/model/info?model_group=a&model_group=b"]
+    {
+        refused(&world.get(path).await, 400);
+    }
+    refused(&world.post("/engines/gpt/models", &json!({})).await, 405);
+    refused(&world.get("//v1/chat/completions/").await, 405);
+    refused(&world.get("//nothing/").await, 404);
+}
+
+#[tokio::test]
+async fn health_asks_all_deployments_at_the_same_time() {
+    let mut config = "model_list:\n".to_owned();
+    for number in 0..12 {
+        config.push_str(&format!(
+            "  - {{model_name: m{number}, litellm_params: {{model: openai/x, api_base: '{{provider}}/v1', api_key: k{number}}}}}\n"
+        ));
+    }
+    let world = World::start(&config).await;
+    let slow = || tollgate_kit::Answer::text(404, "no list").wait_before_head(std::time::Duration::from_secs(1));
+    world.provider.always("/v1/models", slow());
+    let asked = tokio::time::Instant::now();
+    let health = world.get("/health").await.json();
+    // A 404 is a sign of life.
+    assert_eq!(health["healthy_count"], 12, "{health}");
+    assert!(asked.elapsed() < std::time::Duration::from_secs(6), "{:?}", asked.elapsed());
+}
+
+#[tokio::test]
+async fn the_models_of_anthropic_are_asked_for_where_they_are() {
+    let world = World::start(
+        "model_list: [{model_name: c, litellm_params: {model: anthropic/claude-3-5-sonnet-20240620, api_base: '{provider}', api_key: k}}]",
+    )
+    .await;
+    world.get("/health").await;
+    assert_eq!(world.provider.only_call().path, "/v1/models");
 }
