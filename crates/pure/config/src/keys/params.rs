@@ -97,8 +97,8 @@ pub(crate) static PARAMS: Section = Section {
     ],
     groups: &[&PRICES, &PRICE_TABLES, &CLOUD_SECRETS, &CLOUD],
     families: &[
-        Family { prefix: "aws_", suffix: "", kind: Any, state: State::Used, about: "AWS." },
-        Family { prefix: "vertex_", suffix: "", kind: Any, state: State::Used, about: "Google Vertex AI." },
+        Family { prefix: "aws_", suffix: "", kind: Any, state: State::Later, about: "AWS." },
+        Family { prefix: "vertex_", suffix: "", kind: Any, state: State::Later, about: "Google Vertex AI." },
         Family { prefix: "auto_router_", suffix: "", kind: Any, state: State::Later, about: "Router by content." },
         Family {
             prefix: "complexity_router_",
@@ -138,7 +138,7 @@ pub(crate) static CLOUD_SECRETS: Group = Group {
         "token",
     ],
     kind: Secret,
-    state: State::Used,
+    state: State::Later,
     about: "Cloud credentials.",
 };
 
@@ -169,6 +169,6 @@ pub(crate) static CLOUD: Group = Group {
         "space_id",
     ],
     kind: Text,
-    state: State::Used,
+    state: State::Later,
     about: "Cloud settings.",
 };
