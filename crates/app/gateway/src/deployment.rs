@@ -205,9 +205,12 @@ impl Served {
             settings.model = settings.model.replace('*', captured);
         }
         if let Some(base) = &client.api_base {
-            // Our key must not go to an address that the client chose.
+            // Nothing that we know must go to an address that the client chose: no key, no configured header or member.
             settings.api_key.clone_from(&client.api_key);
             settings.token = None;
+            settings.organization = None;
+            settings.headers.clear();
+            settings.extra_body.clear();
             settings.api_base = Some(base.trim_end_matches('/').to_owned());
         }
         settings.api_key = client.api_key.clone().or(settings.api_key);
@@ -223,7 +226,7 @@ impl Served {
             ClientsideParam::Any(allowed) => allowed == name,
             // Only a literal prefix is honoured: a request must not choose hosts by a clever pattern.
             ClientsideParam::Matching { param, pattern } => {
-                param == name && value.is_some_and(|value| value.starts_with(pattern.trim_start_matches('^')))
+                param == name && value.is_some_and(|value| is_below(value, pattern.trim_start_matches('^')))
             }
         })
     }
@@ -267,6 +270,12 @@ impl Served {
         };
         provider_of(&self.settings, &around).map_or("", |(provider, _)| provider.name)
     }
+}
+
+/// Whether `value` is `prefix` or continues it at a boundary: `https://good.com` must not allow `https://good.com.evil`.
+fn is_below(value: &str, prefix: &str) -> bool {
+    let rest = value.strip_prefix(prefix);
+    rest.is_some_and(|rest| rest.is_empty() || prefix.ends_with('/') || rest.starts_with(['/', '?']))
 }
 
 fn target_settings(entry: &ModelEntry, globals: &Globals) -> TargetSettings {

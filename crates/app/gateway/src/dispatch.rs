@@ -1,12 +1,15 @@
 //! The only loop: the plan names a deployment, it is asked, and if it fails the plan is told, until one answers or the
 //! plan gives up.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tollgate_config::ClientDisconnect;
-use tollgate_net::{Bounds, NetError, Response};
+use tollgate_net::{Bounds, NetError, Response, Wait};
 use tollgate_observe::Outcome;
 use tollgate_providers::{
     codec::{AnswerContext, Wanted},
@@ -45,6 +48,8 @@ pub(crate) struct Ask {
     pub(crate) context: AnswerContext,
     /// The client's headers, for what is passed on.
     pub(crate) headers: HeaderMap,
+    /// Remote media fetched so far: URL and content.
+    pub(crate) fetched: Mutex<Vec<(String, Arc<media::Media>)>>,
 }
 
 /// A failure, and the meter to go on with.
@@ -65,6 +70,9 @@ impl Ask {
     /// # Errors
     /// The last deployment's failure.
     pub(crate) async fn dispatch(&self, group: &Group<'_>, mut meter: Meter) -> Result<Answer, Missed> {
+        if let Some(failure) = self.options.mock_failure(group.name) {
+            return Err(Box::new((failure, meter)));
+        }
         let max_retries =
             self.options.num_retries.or(self.group_retries(group)).unwrap_or(self.snapshot.bounds.retries);
         let mut plan = Plan::new(&self.snapshot.fleet, group, max_retries);
@@ -212,21 +220,46 @@ impl Ask {
         params
     }
 
+    /// Puts remote media into the message. Fetched once per call, whatever the number of attempts, within bounds of
+    /// number and size for all of them together.
     async fn supply(&self, draft: &mut Draft) -> Result<(), Failure> {
-        for wanted in draft.wants() {
-            let Wanted::Media(url) = wanted;
-            let media = media::fetch(&self.gateway.client, &url, &self.snapshot.media_hosts).await?;
+        let wanted: Vec<String> = draft.wants().into_iter().map(|Wanted::Media(url)| url).collect();
+        if wanted.len() > media::MOST {
+            let words =
+                format!("the messages name {} pictures or files to fetch; {} are allowed", wanted.len(), media::MOST);
+            return Err(Failure::invalid(words).with_param("messages"));
+        }
+        for url in wanted {
+            let media = self.media(&url).await?;
             draft.supply(&url, &media.media_type, &media.base64);
         }
         Ok(())
     }
 
+    async fn media(&self, url: &str) -> Result<Arc<media::Media>, Failure> {
+        let known = |url: &str| {
+            let fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+            let found = fetched.iter().find(|(known, _)| known == url).map(|(_, media)| Arc::clone(media));
+            (found, fetched.iter().map(|(_, media)| media.base64.len()).sum::<usize>())
+        };
+        let (found, held) = known(url);
+        if let Some(media) = found {
+            return Ok(media);
+        }
+        let room = media::MOST_BYTES.saturating_sub(held);
+        let media = Arc::new(media::fetch(&self.gateway.client, url, &self.snapshot.media_hosts, room).await?);
+        let mut fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+        fetched.push((url.to_owned(), Arc::clone(&media)));
+        Ok(media)
+    }
+
     /// Names us as the user agent. Where the request may reach a gateway, the name holds which process we are, and which
     /// gateways came before us: back at ours, it is a call to ourselves (decision 33). A provider's own address learns
-    /// nothing of that, and a configured user agent stays.
+    /// nothing of that; a configured user agent stays in front.
     fn mark_hop(&self, place: &Place, outgoing: &mut Outgoing) -> Result<(), Failure> {
         let home = place.target.provider.base_url;
-        if !home.is_empty() && place.address.starts_with(home) {
+        // A local server's default address (vLLM's is ours) may well be a gateway's.
+        if home.starts_with("https://") && place.address.starts_with(home) {
             outgoing.headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
             return Ok(());
         }
@@ -235,7 +268,8 @@ impl Ask {
             let words = format!("api_base {} leads back to this gateway; point it at the model server", place.address);
             return Err(Failure::new(FailureKind::SelfCall, words));
         }
-        let mut agent = format!("{AGENT} (");
+        let configured = outgoing.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        let mut agent = configured.map_or_else(|| format!("{AGENT} ("), |own| format!("{own} {AGENT} ("));
         for hop in hops {
             agent.push_str(hop);
             agent.push(' ');
@@ -243,7 +277,7 @@ impl Ask {
         agent.push_str(&self.gateway.instance);
         agent.push(')');
         if let Ok(value) = HeaderValue::from_str(&agent) {
-            outgoing.headers.entry(header::USER_AGENT).or_insert(value);
+            outgoing.headers.insert(header::USER_AGENT, value);
         }
         Ok(())
     }
@@ -262,13 +296,16 @@ impl Ask {
         let response = match self.gateway.client.send(outgoing, &bounds).await {
             Ok(response) => response,
             Err(error) => {
+                if was_never_sent(&error) {
+                    meter.unsent();
+                }
                 let mut failure = error.into_failure(provider.title, host(&place.address));
                 meter.failed(&mut failure);
                 return Err(Box::new((failure, meter)));
             }
         };
-        meter.heard();
         let is_answer = response.status.is_success();
+        meter.heard(is_answer);
         if self.context.stream && is_answer && !is_document(&response.headers) {
             return self.stream(response, answers, attempt, meter).await;
         }
@@ -424,13 +461,23 @@ impl Ask {
     }
 }
 
+/// Whether the provider cannot have seen anything of the request.
+fn was_never_sent(error: &NetError) -> bool {
+    match error {
+        NetError::Connect { .. } | NetError::Dns { .. } | NetError::Tls { .. } | NetError::Setting(_) => true,
+        NetError::Timeout { which, .. } => *which == Wait::Connect,
+        _ => false,
+    }
+}
+
 /// Who we are, to providers.
 const AGENT: &str = concat!("tollgate/", env!("CARGO_PKG_VERSION"));
 
 /// The gateways that a request came through: the words in the brackets of a user agent of ours.
 fn hops(agent: &HeaderValue) -> Vec<&str> {
-    let inner = agent.to_str().ok().filter(|text| text.starts_with("tollgate/")).and_then(|text| text.split_once(" ("));
-    inner.and_then(|(_, rest)| rest.strip_suffix(')')).map(|ids| ids.split(' ').collect()).unwrap_or_default()
+    let ours = agent.to_str().ok().and_then(|text| text.split_once("tollgate/")).map(|(_, rest)| rest);
+    let inner = ours.and_then(|rest| rest.split_once(" (")?.1.strip_suffix(')'));
+    inner.map(|ids| ids.split(' ').collect()).unwrap_or_default()
 }
 
 /// Gateways in a row, before we take it for a circle.

@@ -19,6 +19,8 @@ use crate::{gateway::Closed, meter::Meter};
 
 /// An idle stream gets a comment this often, so that nothing on the way takes it for dead.
 pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Most bytes of events without content that are held back before the first content.
+const HELD_BACK: usize = 64 << 10;
 /// The comment.
 pub(crate) const COMMENT: &[u8] = b": keep-alive\n\n";
 
@@ -89,17 +91,20 @@ impl EventStream {
     }
 
     fn poll_content(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        while !self.translation.progress().content && !self.translation.progress().done {
+        // Events without content, such as the role, are held back within bounds: a stream of nothing but them begins.
+        while !self.translation.progress().content && !self.translation.progress().done && self.out.len() < HELD_BACK {
             let Some(source) = &mut self.source else { break };
-            match std::task::ready!(source.poll(context)) {
-                Some(Ok(bytes)) => self.translation.push(&bytes, &mut self.out)?,
-                Some(Err(failure)) => return Poll::Ready(Err(failure)),
+            let read = match std::task::ready!(source.poll(context)) {
+                Some(Ok(bytes)) => self.translation.push(&bytes, &mut self.out),
+                Some(Err(failure)) => Err(failure),
                 None => {
                     self.source = None;
-                    self.translation.finish(&mut self.out)?;
+                    self.translation.finish(&mut self.out)
                 }
-            }
+            };
+            // First what was read, then what is wrong with it: a failure may come with usage.
             self.meter.progress(*self.translation.progress());
+            read?;
         }
         Poll::Ready(Ok(()))
     }

@@ -83,7 +83,16 @@ impl Gateway {
         meter.asked_for(&asked, stream);
         let id = meter.call_id().to_owned();
         let context = AnswerContext { alias: asked, now: self.now_unix(), id, include_usage, stream };
-        Ok(Ask { gateway: Arc::clone(self), snapshot: Arc::clone(snapshot), route, body, options, context, headers })
+        Ok(Ask {
+            gateway: Arc::clone(self),
+            snapshot: Arc::clone(snapshot),
+            route,
+            body,
+            options,
+            context,
+            headers,
+            fetched: std::sync::Mutex::default(),
+        })
     }
 }
 
@@ -110,6 +119,7 @@ async fn answer(mut ask: Ask, meter: Meter) -> Answer {
 fn refuse(failure: &Failure, mut meter: Meter) -> Answer {
     let mut answer = Answer::failure(failure);
     headers::common(&mut answer.headers, meter.call_id());
+    answer.headers.insert("x-litellm-response-cost", http::HeaderValue::from_static("0"));
     if let Some(detail) = &failure.detail {
         tracing::error!(target: "tollgate::call", call_id = meter.call_id(), %detail, "a call was refused");
     }

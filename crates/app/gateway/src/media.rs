@@ -12,18 +12,24 @@ use tollgate_wire::{Failure, http::Outgoing};
 const MAX_BYTES: usize = 32 << 20;
 /// How long all of a fetch may take.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Most pictures and files that are fetched for one request: OpenAI's and Anthropic's smaller bounds.
+pub(crate) const MOST: usize = 20;
+/// Most bytes that they may have together, in base64: what a request may hold itself.
+pub(crate) const MOST_BYTES: usize = 64 << 20;
 
 /// What was fetched.
+#[derive(Debug)]
 pub(crate) struct Media {
     pub(crate) media_type: String,
     pub(crate) base64: String,
 }
 
-/// Fetches `url`. `trusted` are `host` or `host:port` that may be inside (`user_url_allowed_hosts`).
+/// Fetches `url`. `trusted` are `host` or `host:port` that may be inside (`user_url_allowed_hosts`). `room` is how
+/// many bytes of base64 the request still has room for.
 ///
 /// # Errors
 /// 400 that says what is wrong with the URL or with what stands there.
-pub(crate) async fn fetch(client: &Client, url: &str, trusted: &[String]) -> Result<Media, Failure> {
+pub(crate) async fn fetch(client: &Client, url: &str, trusted: &[String], room: usize) -> Result<Media, Failure> {
     let wrong = |what: &str| Failure::invalid(format!("the URL in the message {what}")).with_param("messages");
     let uri: Uri = url.parse().map_err(|_| wrong("is no URL"))?;
     let (Some("http"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
@@ -51,7 +57,8 @@ pub(crate) async fn fetch(client: &Client, url: &str, trusted: &[String]) -> Res
         headers,
         body: bytes::Bytes::new(),
     };
-    let bounds = Bounds { first_byte: PATIENCE, idle: PATIENCE, total: Some(PATIENCE), max_body: MAX_BYTES };
+    let max_body = MAX_BYTES.min(room / 4 * 3);
+    let bounds = Bounds { first_byte: PATIENCE, idle: PATIENCE, total: Some(PATIENCE), max_body };
     let response =
         client.send(&outgoing, &bounds).await.map_err(|error| wrong(&format!("cannot be fetched: {error}")))?;
     if !response.status.is_success() {

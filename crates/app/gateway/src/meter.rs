@@ -36,6 +36,8 @@ struct OpenAttempt {
     input_bytes: u64,
     /// The head of the provider's answer is here.
     heard: bool,
+    /// The provider refused, or was never asked: it charges nothing.
+    refused: bool,
     progress: Progress,
 }
 
@@ -102,14 +104,23 @@ impl Meter {
             started: self.gateway.clock.monotonic(),
             input_bytes: input_bytes as u64,
             heard: false,
+            refused: false,
             progress: Progress::default(),
         });
     }
 
-    /// The head of the provider's answer is here.
-    pub(crate) fn heard(&mut self) {
+    /// The head of the provider's answer is here: an answer, or a refusal.
+    pub(crate) fn heard(&mut self, is_answer: bool) {
         if let Some(open) = &mut self.open {
             open.heard = true;
+            open.refused = !is_answer;
+        }
+    }
+
+    /// The request never left.
+    pub(crate) fn unsent(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.refused = true;
         }
     }
 
@@ -142,10 +153,11 @@ impl Meter {
         let Some(open) = self.open.take() else { return };
         open.place.hide_secrets(failure);
         let kind = failure.kind;
-        let (usage, certainty) = match kind {
-            // The provider refused, or was never reached: it will charge nothing.
-            _ if !may_have_cost(kind) => (Usage::default(), Certainty::Stated),
-            _ => partial(&open),
+        let has_begun = open.progress.output_bytes > 0 || open.progress.usage.is_some();
+        let (usage, certainty) = if open.refused || !(has_begun || may_have_cost(kind)) {
+            (Usage::default(), Certainty::Stated)
+        } else {
+            partial(&open)
         };
         self.settle(open, usage, certainty, Outcome::Failed(kind));
     }
@@ -200,11 +212,14 @@ impl Drop for Meter {
     }
 }
 
-/// What an attempt that broke off has used as far as we know.
+/// What an attempt that broke off has used as far as we know. What the provider stated before its last word (Anthropic
+/// begins with a placeholder for the output) is not less than what we received.
 fn partial(open: &OpenAttempt) -> (Usage, Certainty) {
+    let own = counted(open.input_bytes, open.progress.output_bytes);
     match open.progress.usage {
-        Some(usage) => (usage, Certainty::Stated),
-        None if open.heard => (counted(open.input_bytes, open.progress.output_bytes), Certainty::Counted),
+        Some(usage) if open.progress.done => (usage, Certainty::Stated),
+        Some(usage) => (Usage { output: usage.output.max(own.output), ..usage }, Certainty::Counted),
+        None if open.heard => (own, Certainty::Counted),
         None => (counted(open.input_bytes, 0), Certainty::Unknown),
     }
 }
@@ -217,10 +232,10 @@ fn counted(input_bytes: u64, output_bytes: u64) -> Usage {
     }
 }
 
-/// Whether a provider may charge for an attempt that ended so.
+/// Whether a provider may charge for an attempt that ended so before a word of the answer.
 fn may_have_cost(kind: FailureKind) -> bool {
     matches!(
         kind,
-        FailureKind::Timeout | FailureKind::Connection | FailureKind::InvalidResponse | FailureKind::Internal
+        FailureKind::Timeout | FailureKind::Connection | FailureKind::InvalidResponse | FailureKind::Overloaded
     )
 }

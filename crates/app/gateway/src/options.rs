@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use tollgate_providers::params::CallParams;
-use tollgate_wire::{Failure, RawBody, Secret, http::is_credential};
+use tollgate_wire::{Failure, FailureKind, RawBody, Secret, http::is_credential};
 
 /// Members that are ours, never a provider's. Those whose feature comes later are taken out all the same.
 const OURS: &[&str] = &[
@@ -69,6 +69,13 @@ const OURS: &[&str] = &[
 
 /// Members with which a client would choose where its request goes, or who is told of it (decision 16).
 const CLIENT_SIDE: &[&str] = &["api_base", "base_url", "api_key", "api_version", "user_config"];
+/// Members with which a client tries out what happens on a failure.
+const MOCK_TESTING: &[&str] = &[
+    "mock_testing_rate_limit_error",
+    "mock_testing_context_fallbacks",
+    "mock_testing_content_policy_fallbacks",
+    "mock_testing_fallbacks",
+];
 /// Members that no client may send.
 const NEVER: &[&str] = &["success_callback", "failure_callback", "callbacks"];
 
@@ -85,10 +92,26 @@ pub(crate) struct CallOptions {
     pub(crate) num_retries: Option<u64>,
     /// The answer to give without asking anyone.
     pub(crate) mock_response: Option<Value>,
+    /// The failure to give without asking anyone.
+    pub(crate) mock_testing: Option<&'static str>,
     /// The call's id, where the client gave one.
     pub(crate) call_id: Option<String>,
     /// Where the client wants the call to go.
     pub(crate) client_side: ClientSide,
+}
+
+impl CallOptions {
+    /// The failure that the request itself asks for (`mock_testing_…`), in LiteLLM's words.
+    pub(crate) fn mock_failure(&self, group: &str) -> Option<Failure> {
+        let (kind, purpose) = match self.mock_testing? {
+            "mock_testing_rate_limit_error" => (FailureKind::RateLimited, "a rate limit error"),
+            "mock_testing_context_fallbacks" => (FailureKind::ContextWindowExceeded, "a fallback"),
+            "mock_testing_content_policy_fallbacks" => (FailureKind::ContentPolicyViolation, "a fallback"),
+            _ => (FailureKind::Internal, "a fallback"),
+        };
+        let words = format!("This is a mock exception for model={group}, to trigger {purpose}.");
+        Some(Failure::new(kind, words))
+    }
 }
 
 /// What the client says about where its call goes.
@@ -121,6 +144,7 @@ pub(crate) fn take(body: &mut RawBody, headers: &HeaderMap) -> Result<CallOption
         stream_timeout: seconds(body, "stream_timeout")?,
         num_retries: whole(body, "num_retries")?,
         mock_response: body.typed("mock_response"),
+        mock_testing: MOCK_TESTING.iter().copied().find(|name| body.typed(name) == Some(true)),
         call_id: text("litellm_call_id"),
         client_side: ClientSide {
             api_base: text("api_base").or_else(|| text("base_url")),

@@ -25,6 +25,7 @@ fn line(record: &CallRecord, at: Duration, json: bool) -> String {
     fields.text("caller", record.caller);
     if let Some(attempt) = record.attempts.last() {
         fields.attempt(attempt);
+        fields.sums(&record.attempts);
     }
     fields.number("attempts", record.attempts.len() as u64);
     fields.number("status", record.status.into());
@@ -70,13 +71,18 @@ impl Fields {
         self.text("provider", attempt.provider);
         // Enough of an id to find it again.
         self.text("deployment", attempt.deployment.get(..12).unwrap_or(&attempt.deployment));
-        self.number("input_tokens", attempt.usage.input);
-        self.number("output_tokens", attempt.usage.output);
-        if let Some(cost) = attempt.cost {
+        self.text("certainty", attempt.certainty.as_str());
+    }
+
+    /// What all attempts took together: a failed one may cost, too.
+    fn sums(&mut self, attempts: &[AttemptRecord]) {
+        self.number("input_tokens", attempts.iter().map(|attempt| attempt.usage.input).sum());
+        self.number("output_tokens", attempts.iter().map(|attempt| attempt.usage.output).sum());
+        let known = attempts.iter().filter_map(|attempt| attempt.cost);
+        if let Some(cost) = known.reduce(|sum, cost| sum.saturating_add(cost)) {
             self.name("cost");
             let _ = write!(self.out, "{cost}");
         }
-        self.text("certainty", attempt.certainty.as_str());
     }
 
     fn name(&mut self, name: &str) {

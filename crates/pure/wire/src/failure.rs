@@ -210,8 +210,11 @@ impl Failure {
         let class = self.kind.class();
         match (class, self.provider) {
             ("", _) => self.message.clone(),
-            // LiteLLM nests these two in their parent class; clients grep for either.
-            ("ContextWindowExceededError" | "ContentPolicyViolationError", Some(provider)) => {
+            // LiteLLM names the parent class with these two, in either order; clients grep for either class.
+            ("ContextWindowExceededError", Some(provider)) => {
+                format!("litellm.{class}: litellm.BadRequestError: {provider}Exception - {}", self.message)
+            }
+            ("ContentPolicyViolationError", Some(provider)) => {
                 format!("litellm.BadRequestError: litellm.{class}: {provider}Exception - {}", self.message)
             }
             (_, Some(provider)) => format!("litellm.{class}: {provider}Exception - {}", self.message),
