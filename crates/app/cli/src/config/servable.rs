@@ -4,7 +4,7 @@ use anyhow::bail;
 use tollgate_catalog::Catalog;
 use tollgate_config::{Config, Finding, Location, ModelEntry, Severity};
 use tollgate_providers::resolve::{Surroundings, TargetSettings, Unservable, resolve};
-use tollgate_wire::{Secret, facts::ModelFacts};
+use tollgate_wire::facts::ModelFacts;
 
 use crate::environment::Environment;
 
@@ -64,8 +64,6 @@ fn settings(entry: &ModelEntry, config: &Config) -> TargetSettings {
     let (params, litellm) = (&entry.params, &config.litellm);
     let provider = params.custom_llm_provider.as_deref().or_else(|| params.model.split('/').next());
     let of_provider = litellm.provider_keys.iter().find(|(name, _)| Some(name.as_str()) == provider);
-    // Other ways to a token of Entra; the token itself is fetched when it is needed.
-    let entra = params.client_secret.as_ref().or(params.azure_password.as_ref());
     TargetSettings {
         model: params.model.clone(),
         custom_llm_provider: params.custom_llm_provider.clone(),
@@ -75,7 +73,7 @@ fn settings(entry: &ModelEntry, config: &Config) -> TargetSettings {
             .clone()
             .or_else(|| of_provider.map(|(_, key)| key.clone()))
             .or_else(|| litellm.api_key.clone()),
-        token: params.azure_ad_token.clone().or_else(|| entra.map(|_| Secret::new(""))),
+        token: params.azure_ad_token.clone(),
         ..TargetSettings::default()
     }
 }

@@ -192,7 +192,6 @@ fn a_deployment_is_servable_by_any_way_that_a_call_can_take() {
         "{model: '*'}",
         "{model: 'openai/*', configurable_clientside_auth_params: [api_key]}",
         "{model: openai/a, litellm_credential_name: c}",
-        "{model: azure/a, api_base: 'https://x.test', tenant_id: t, client_id: i, client_secret: s}",
         "{model: a, custom_llm_provider: openai, api_key: k}",
     ];
     let mut file = "credential_list: [{credential_name: c, credential_values: {api_key: k}}]\nmodel_list:\n".to_owned();
