@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use tollgate_config::ClientDisconnect;
 use tollgate_net::{Bounds, NetError, Response, Wait};
 use tollgate_observe::Outcome;
@@ -29,6 +29,7 @@ use crate::{
     event_stream::{EventStream, Source},
     gateway::Gateway,
     headers::{self, AnswerFacts},
+    hops,
     inbound::Route,
     media,
     meter::Meter,
@@ -192,7 +193,7 @@ impl Ask {
         let mut draft = draft(&call, target)?;
         self.supply(&mut draft).await?;
         let mut prepared = draft.finish()?;
-        self.mark_hop(&attempt.place, &mut prepared.outgoing)?;
+        hops::mark(&self.gateway.instance, &self.headers, &attempt.place, &mut prepared.outgoing)?;
         Ok((prepared.outgoing, prepared.answers))
     }
 
@@ -251,35 +252,6 @@ impl Ask {
         let mut fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
         fetched.push((url.to_owned(), Arc::clone(&media)));
         Ok(media)
-    }
-
-    /// Names us as the user agent. Where the request may reach a gateway, the name holds which process we are, and which
-    /// gateways came before us: back at ours, it is a call to ourselves (decision 33). A provider's own address learns
-    /// nothing of that; a configured user agent stays in front.
-    fn mark_hop(&self, place: &Place, outgoing: &mut Outgoing) -> Result<(), Failure> {
-        let home = place.target.provider.base_url;
-        // A local server's default address (vLLM's is ours) may well be a gateway's.
-        if home.starts_with("https://") && place.address.starts_with(home) {
-            outgoing.headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
-            return Ok(());
-        }
-        let hops: Vec<&str> = self.headers.get(header::USER_AGENT).map(hops).unwrap_or_default();
-        if hops.contains(&self.gateway.instance.as_str()) || hops.len() >= MOST_HOPS {
-            let words = format!("api_base {} leads back to this gateway; point it at the model server", place.address);
-            return Err(Failure::new(FailureKind::SelfCall, words));
-        }
-        let configured = outgoing.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-        let mut agent = configured.map_or_else(|| format!("{AGENT} ("), |own| format!("{own} {AGENT} ("));
-        for hop in hops {
-            agent.push_str(hop);
-            agent.push(' ');
-        }
-        agent.push_str(&self.gateway.instance);
-        agent.push(')');
-        if let Ok(value) = HeaderValue::from_str(&agent) {
-            outgoing.headers.insert(header::USER_AGENT, value);
-        }
-        Ok(())
     }
 
     async fn send(
@@ -469,19 +441,6 @@ fn was_never_sent(error: &NetError) -> bool {
         _ => false,
     }
 }
-
-/// Who we are, to providers.
-const AGENT: &str = concat!("tollgate/", env!("CARGO_PKG_VERSION"));
-
-/// The gateways that a request came through: the words in the brackets of a user agent of ours.
-fn hops(agent: &HeaderValue) -> Vec<&str> {
-    let ours = agent.to_str().ok().and_then(|text| text.split_once("tollgate/")).map(|(_, rest)| rest);
-    let inner = ours.and_then(|rest| rest.split_once(" (")?.1.strip_suffix(')'));
-    inner.map(|ids| ids.split(' ').collect()).unwrap_or_default()
-}
-
-/// Gateways in a row, before we take it for a circle.
-const MOST_HOPS: usize = 16;
 
 /// A mock's place: what the deployment would be, or nothing at all.
 fn mock_place(snapshot: &Snapshot, served: &Served) -> Arc<Place> {

@@ -10,6 +10,7 @@ mod event_stream;
 mod gateway;
 pub mod headers;
 mod health;
+mod hops;
 mod inbound;
 mod journey;
 mod late;
