@@ -119,7 +119,9 @@ async fn answer(mut ask: Ask, meter: Meter) -> Answer {
 fn refuse(failure: &Failure, mut meter: Meter) -> Answer {
     let mut answer = Answer::failure(failure);
     headers::common(&mut answer.headers, meter.call_id());
-    answer.headers.insert("x-litellm-response-cost", http::HeaderValue::from_static("0"));
+    if let Ok(cost) = meter.spent().to_string().parse() {
+        answer.headers.insert("x-litellm-response-cost", cost);
+    }
     if let Some(detail) = &failure.detail {
         tracing::error!(target: "tollgate::call", call_id = meter.call_id(), %detail, "a call was refused");
     }

@@ -184,6 +184,11 @@ impl Meter {
         cost
     }
 
+    /// What the settled attempts cost together, as far as prices are known.
+    pub(crate) fn spent(&self) -> tollgate_catalog::Money {
+        self.record.attempts.iter().filter_map(|attempt| attempt.cost).sum()
+    }
+
     pub(crate) fn is_finished(&self) -> bool {
         self.finished
     }
