@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tollgate_net::{Bounds, Client, ClientSettings, NetError, Response, clock::SystemClock};
 use tollgate_wire::{
     Secret,
-    framing::sse::{SseFrame, SseFramer},
+    framing::{Frame, sse::SseFramer},
     http::Outgoing,
 };
 
@@ -146,7 +146,7 @@ impl Peer {
 }
 
 /// Prints what an event brings; true at the end of the stream.
-fn told(event: &SseFrame<'_>) -> anyhow::Result<bool> {
+fn told(event: &Frame<'_>) -> anyhow::Result<bool> {
     if event.data.as_ref() == b"[DONE]" {
         return Ok(true);
     }

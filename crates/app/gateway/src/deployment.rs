@@ -5,10 +5,11 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use tollgate_catalog::{Catalog, Model, Price};
-use tollgate_config::{ClientDisconnect, ClientsideParam, Config, ModelEntry};
+use tollgate_config::{ClientDisconnect, ClientsideParam, Config, LitellmParams, ModelEntry};
 use tollgate_providers::{
     Target,
-    resolve::{Surroundings, TargetSettings, Unservable, provider_of, resolve},
+    auth::{Account, EntraAccount},
+    resolve::{CloudSettings, Surroundings, TargetSettings, Unservable, provider_of, resolve},
     target::{Credential, ParamPolicy},
 };
 use tollgate_wire::{Failure, Secret, facts::ModelFacts, http::is_credential, secret::masked};
@@ -108,6 +109,7 @@ impl Place {
             extra_body: Map::new(),
             params: ParamPolicy::default(),
             facts: ModelFacts::default(),
+            place: std::collections::BTreeMap::default(),
         };
         let model = served.model.as_str().into();
         Arc::new(Self { target: Arc::new(target), price: Price::default(), address: String::new(), model })
@@ -120,7 +122,8 @@ impl Place {
         let headers = self.target.headers.iter().filter(|(name, _)| is_credential(name));
         let of_headers = headers.filter_map(|(_, value)| value.to_str().ok());
         let key = match &self.target.credential {
-            Credential::None => None,
+            // What an account is turned into never stands in a provider's words: signatures and tokens of an hour.
+            Credential::None | Credential::Account(_) => None,
             Credential::Key(secret) | Credential::Token(secret) => Some(secret.expose()),
         };
         // What is that short is no secret, and may be part of any word.
@@ -208,6 +211,8 @@ impl Served {
             // Nothing that we know must go to an address that the client chose: no key, no configured header or member.
             settings.api_key.clone_from(&client.api_key);
             settings.token = None;
+            settings.entra = None;
+            settings.cloud = CloudSettings::default();
             settings.organization = None;
             settings.headers.clear();
             settings.extra_body.clear();
@@ -278,6 +283,33 @@ fn is_below(value: &str, prefix: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || prefix.ends_with('/') || rest.starts_with(['/', '?']))
 }
 
+/// The clouds' settings, and `region_name`, which `LiteLLM` takes for any of them.
+fn cloud(params: &LitellmParams) -> Map<String, Value> {
+    let mut cloud = params.cloud.clone();
+    if let Some(region) = &params.region_name {
+        cloud.entry("region_name").or_insert_with(|| region.clone().into());
+    }
+    cloud
+}
+
+/// The account at Entra that a deployment names.
+fn entra(params: &LitellmParams) -> Option<Arc<Account>> {
+    let names_one = params.client_secret.is_some() || params.azure_password.is_some();
+    names_one.then(|| {
+        Arc::new(Account::Entra(EntraAccount {
+            tenant_id: params.tenant_id.clone(),
+            client_id: params.client_id.clone(),
+            client_secret: params.client_secret.clone(),
+            username: params.azure_username.clone(),
+            password: params.azure_password.clone(),
+            scope: params.azure_scope.clone().unwrap_or_else(|| ENTRA_SCOPE.to_owned()),
+        }))
+    })
+}
+
+/// What Entra's tokens are for where nobody says; `LiteLLM`'s default.
+const ENTRA_SCOPE: &str = "https://cognitiveservices.azure.com/.default";
+
 fn target_settings(entry: &ModelEntry, globals: &Globals) -> TargetSettings {
     let params = &entry.params;
     let prefix = params.model.split('/').next().unwrap_or_default();
@@ -296,6 +328,8 @@ fn target_settings(entry: &ModelEntry, globals: &Globals) -> TargetSettings {
         api_base: params.api_base.clone().or_else(|| globals.api_base.clone()),
         api_key: params.api_key.clone().or(provider_key).or_else(|| globals.api_key.clone()),
         token: params.azure_ad_token.clone(),
+        entra: entra(params),
+        cloud: CloudSettings(cloud(params)),
         api_version: params.api_version.clone().or_else(|| globals.api_version.clone()),
         organization: params.organization.clone().or_else(|| globals.organization.clone()),
         headers,

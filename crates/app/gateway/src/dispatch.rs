@@ -12,10 +12,12 @@ use tollgate_config::ClientDisconnect;
 use tollgate_net::{Bounds, NetError, Response, Wait};
 use tollgate_observe::Outcome;
 use tollgate_providers::{
+    auth,
     codec::{AnswerContext, Wanted},
     params::CallParams,
     provider::Auth,
-    translate::{Answers, Call, Draft, draft},
+    target::Credential,
+    translate::{Answers, Call, Draft, Prepared, draft},
 };
 use tollgate_router::{Event, Group, Plan, Step};
 use tollgate_wire::{
@@ -55,6 +57,12 @@ pub(crate) struct Ask {
 
 /// A failure, and the meter to go on with.
 pub(crate) type Missed = Box<(Failure, Meter)>;
+
+/// What came of a request whose answer was not there at once.
+enum Polled {
+    Stream(Response),
+    Replies(Vec<Reply>),
+}
 
 /// The attempt at hand.
 struct Attempt<'a> {
@@ -170,17 +178,19 @@ impl Ask {
         if let Some(words) = self.options.mock_response.as_ref().or(attempt.served.mock.as_ref()) {
             return self.mocked(words, attempt, meter);
         }
-        let (outgoing, answers) = match self.prepare(attempt).await {
+        let prepared = match self.prepare(attempt).await {
             Ok(prepared) => prepared,
             Err(failure) => return Err(Box::new((failure, meter))),
         };
         if self.snapshot.debug {
-            tollgate_observe::logs::print_raw(&tollgate_net::debug::as_curl(&outgoing));
+            for outgoing in std::iter::once(&prepared.outgoing).chain(&prepared.more) {
+                tollgate_observe::logs::print_raw(&tollgate_net::debug::as_curl(outgoing));
+            }
         }
-        self.send(&outgoing, answers, attempt, meter).await
+        self.send(prepared, attempt, meter).await
     }
 
-    async fn prepare(&self, attempt: &Attempt<'_>) -> Result<(Outgoing, Answers), Failure> {
+    async fn prepare(&self, attempt: &Attempt<'_>) -> Result<Prepared, Failure> {
         let target = &attempt.place.target;
         let params = self.params_for(target.provider.auth);
         let call = Call {
@@ -193,8 +203,19 @@ impl Ask {
         let mut draft = draft(&call, target)?;
         self.supply(&mut draft).await?;
         let mut prepared = draft.finish()?;
-        hops::mark(&self.gateway.instance, &self.headers, &attempt.place, &mut prepared.outgoing)?;
-        Ok((prepared.outgoing, prepared.answers))
+        for outgoing in std::iter::once(&mut prepared.outgoing).chain(&mut prepared.more) {
+            self.seal(outgoing, &attempt.place).await?;
+        }
+        Ok(prepared)
+    }
+
+    /// The last of a request: who we are, and what an account signs it with.
+    async fn seal(&self, outgoing: &mut Outgoing, place: &Place) -> Result<(), Failure> {
+        hops::mark(&self.gateway.instance, &self.headers, place, outgoing)?;
+        let Credential::Account(account) = &place.target.credential else { return Ok(()) };
+        let gateway = &self.gateway;
+        let grant = gateway.credentials.grant(account, &gateway.client, gateway.clock.as_ref()).await?;
+        auth::sign(outgoing, &place.target, &grant, gateway.clock.unix())
     }
 
     /// What of the client's headers goes upstream (surface chapters 5.2, 5.3).
@@ -224,7 +245,13 @@ impl Ask {
     /// Puts remote media into the message. Fetched once per call, whatever the number of attempts, within bounds of
     /// number and size for all of them together.
     async fn supply(&self, draft: &mut Draft) -> Result<(), Failure> {
-        let wanted: Vec<String> = draft.wants().into_iter().map(|Wanted::Media(url)| url).collect();
+        let (mut wanted, mut documents) = (Vec::new(), Vec::new());
+        for one in draft.wants() {
+            match one {
+                Wanted::Media(url) => wanted.push(url),
+                Wanted::Document(url) => documents.push(url),
+            }
+        }
         if wanted.len() > media::MOST {
             let words =
                 format!("the messages name {} pictures or files to fetch; {} are allowed", wanted.len(), media::MOST);
@@ -233,6 +260,11 @@ impl Ask {
         for url in wanted {
             let media = self.media(&url).await?;
             draft.supply(&url, &media.media_type, &media.base64);
+        }
+        for url in documents {
+            if let Some(text) = self.gateway.documents.find(&url, &self.gateway.client).await {
+                draft.supply_document(&url, text.as_ref().to_owned());
+            }
         }
         Ok(())
     }
@@ -254,40 +286,103 @@ impl Ask {
         Ok(media)
     }
 
-    async fn send(
+    async fn send(&self, prepared: Prepared, attempt: &Attempt<'_>, mut meter: Meter) -> Result<Answer, Missed> {
+        let Prepared { outgoing, more, answers } = prepared;
+        let bytes = std::iter::once(&outgoing).chain(&more).map(|one| one.body.len()).sum();
+        meter.open(attempt.served, &attempt.place, bytes);
+        let sent = match self.exchange(&outgoing, attempt, &mut meter).await {
+            Ok(response) if self.streams(&response) => return self.stream(response, answers, attempt, meter).await,
+            Ok(response) if more.is_empty() => self.poll(response, &answers, attempt, &mut meter).await,
+            Ok(response) => self.collect_all(response, &more, attempt, &mut meter).await.map(Polled::Replies),
+            Err(failure) => Err(failure),
+        };
+        let told = match sent {
+            Ok(Polled::Stream(response)) => return self.stream(response, answers, attempt, meter).await,
+            Ok(Polled::Replies(replies)) => self.whole(&replies, answers, attempt, &mut meter),
+            Err(failure) => Err(failure),
+        };
+        told.map_err(|mut failure| {
+            meter.failed(&mut failure);
+            Box::new((failure, meter))
+        })
+    }
+
+    /// One request, and the head of its answer.
+    async fn exchange(
         &self,
         outgoing: &Outgoing,
-        answers: Answers,
         attempt: &Attempt<'_>,
-        mut meter: Meter,
-    ) -> Result<Answer, Missed> {
+        meter: &mut Meter,
+    ) -> Result<Response, Failure> {
         let place = &attempt.place;
-        let provider = place.target.provider;
-        meter.open(attempt.served, place, outgoing.body.len());
-        let bounds = self.bounds(attempt.served);
-        let response = match self.gateway.client.send(outgoing, &bounds).await {
-            Ok(response) => response,
-            Err(error) => {
-                if was_never_sent(&error) {
-                    meter.unsent();
-                }
-                let mut failure = error.into_failure(provider.title, host(&place.address));
-                meter.failed(&mut failure);
-                return Err(Box::new((failure, meter)));
+        let sent = self.gateway.client.send(outgoing, &self.bounds(attempt.served)).await;
+        let response = sent.map_err(|error| {
+            if was_never_sent(&error) {
+                meter.unsent();
             }
-        };
-        let is_answer = response.status.is_success();
-        meter.heard(is_answer);
-        if self.context.stream && is_answer && !is_document(&response.headers) {
-            return self.stream(response, answers, attempt, meter).await;
-        }
-        match self.whole(response, answers, attempt, &mut meter).await {
-            Ok(answer) => Ok(answer),
-            Err(mut failure) => {
-                meter.failed(&mut failure);
-                Err(Box::new((failure, meter)))
+            error.into_failure(place.target.provider.title, host(&place.address))
+        })?;
+        meter.heard(response.status.is_success());
+        Ok(response)
+    }
+
+    fn streams(&self, response: &Response) -> bool {
+        self.context.stream && response.status.is_success() && !is_document(&response.headers)
+    }
+
+    /// The whole answer, asked for again as long as the provider says that it is still being made.
+    async fn poll(
+        &self,
+        response: Response,
+        answers: &Answers,
+        attempt: &Attempt<'_>,
+        meter: &mut Meter,
+    ) -> Result<Polled, Failure> {
+        let until = self.gateway.clock.monotonic() + self.timeout(attempt.served);
+        let mut reply = self.reply(response, attempt).await?;
+        while reply.status.is_success()
+            && let Some(mut next) = answers.next(&reply)?
+        {
+            if self.gateway.clock.monotonic() + next.after >= until {
+                let words = "the prediction was not ready in time";
+                return Err(attempt.place.target.failure(FailureKind::Timeout, words));
             }
+            tokio::time::sleep(next.after).await;
+            self.seal(&mut next.outgoing, &attempt.place).await?;
+            let response = self.exchange(&next.outgoing, attempt, meter).await?;
+            if self.streams(&response) {
+                return Ok(Polled::Stream(response));
+            }
+            reply = self.reply(response, attempt).await?;
         }
+        Ok(Polled::Replies(vec![reply]))
+    }
+
+    /// The answers to several requests of one call, one after the other; the first refusal is the last.
+    async fn collect_all(
+        &self,
+        first: Response,
+        more: &[Outgoing],
+        attempt: &Attempt<'_>,
+        meter: &mut Meter,
+    ) -> Result<Vec<Reply>, Failure> {
+        let mut replies = vec![self.reply(first, attempt).await?];
+        for outgoing in more {
+            if replies.last().is_some_and(|reply| !reply.status.is_success()) {
+                break;
+            }
+            let response = self.exchange(outgoing, attempt, meter).await?;
+            replies.push(self.reply(response, attempt).await?);
+        }
+        Ok(replies)
+    }
+
+    async fn reply(&self, mut response: Response, attempt: &Attempt<'_>) -> Result<Reply, Failure> {
+        let place = &attempt.place;
+        let (status, headers) = (response.status, std::mem::take(&mut response.headers));
+        let collected = self.collect(response).await;
+        let body = collected.map_err(|error| error.into_failure(place.target.provider.title, host(&place.address)))?;
+        Ok(Reply { status, headers, body })
     }
 
     fn timeout(&self, served: &Served) -> Duration {
@@ -309,32 +404,26 @@ impl Ask {
         }
     }
 
-    async fn whole(
+    fn whole(
         &self,
-        mut response: Response,
+        replies: &[Reply],
         answers: Answers,
         attempt: &Attempt<'_>,
         meter: &mut Meter,
     ) -> Result<Answer, Failure> {
-        let place = &attempt.place;
-        let (status, provider_headers) = (response.status, std::mem::take(&mut response.headers));
-        let body = self
-            .collect(response)
-            .await
-            .map_err(|error| error.into_failure(place.target.provider.title, host(&place.address)))?;
-        let reply = Reply { status, headers: provider_headers, body };
-        if !status.is_success() {
-            let failure = answers.failure(&reply);
+        let Some(reply) = replies.last() else { return Err(Failure::bug("an exchange without a reply")) };
+        if !reply.status.is_success() {
+            let failure = answers.failure(reply);
             // A gateway further on has found the circle: its words hold, and no attempt will open it.
-            let is_circle = status == StatusCode::LOOP_DETECTED;
+            let is_circle = reply.status == StatusCode::LOOP_DETECTED;
             return Err(if is_circle { Failure::new(FailureKind::SelfCall, failure.message) } else { failure });
         }
         let (mut answer, cost) = if self.context.stream {
             let bounds = &self.snapshot.bounds;
-            let (events, cost) = retell(answers, &reply, self.context.include_usage, bounds.max_event_bytes, meter)?;
+            let (events, cost) = retell(answers, reply, self.context.include_usage, bounds.max_event_bytes, meter)?;
             (Answer::events(AnswerBody::Whole(events)), cost)
         } else {
-            let answered = answers.whole(&reply)?;
+            let answered = answers.all(replies)?;
             let cost = meter.answered(answered.usage, answered.body.len());
             (Answer::json(StatusCode::OK, answered.body), cost)
         };
@@ -369,7 +458,10 @@ impl Ask {
     ) -> Result<Answer, Missed> {
         let place = &attempt.place;
         let provider_headers = std::mem::take(&mut response.headers);
-        let translation = answers.stream(self.snapshot.bounds.max_event_bytes);
+        let translation = match answers.stream(self.snapshot.bounds.max_event_bytes) {
+            Ok(translation) => translation,
+            Err(failure) => return Err(Box::new((failure, meter))),
+        };
         let source = Source::new(response, place.target.provider.title, host(&place.address).to_owned());
         let mut stream = EventStream::new(source, translation, meter, self.gateway.closed());
         if let Err(mut failure) = stream.read_ahead().await {
@@ -408,8 +500,8 @@ impl Ask {
     }
 
     fn mocked(&self, mock: &serde_json::Value, attempt: &Attempt<'_>, mut meter: Meter) -> Result<Answer, Missed> {
-        if self.route == Route::Embeddings {
-            let words = "`mock_response` answers chat and text completion, not embeddings";
+        if !matches!(self.route, Route::ChatCompletions | Route::Completions) {
+            let words = "`mock_response` answers chat and text completion, nothing else";
             return Err(Box::new((Failure::invalid(words).with_param("mock_response"), meter)));
         }
         let words = match mock::words(mock) {

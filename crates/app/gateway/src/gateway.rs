@@ -12,7 +12,10 @@ use arc_swap::ArcSwap;
 use tollgate_net::Client;
 use tollgate_wire::clock::{Clock, Random};
 
-use crate::{health::Health, ledger::Ledger, snapshot::Snapshot, workers::Workers};
+use crate::{
+    credentials::Credentials, documents::Documents, health::Health, ledger::Ledger, snapshot::Snapshot,
+    workers::Workers,
+};
 
 /// What a gateway is built from; everything that waits, ticks or rolls dice comes in here.
 pub struct Parts {
@@ -36,6 +39,8 @@ pub struct Gateway {
     pub(crate) ledger: Ledger,
     pub(crate) health: Health,
     pub(crate) workers: Workers,
+    pub(crate) credentials: Credentials,
+    pub(crate) documents: Documents,
     /// Of this process: tells our own requests when they come back to us.
     pub(crate) instance: String,
     snapshot: ArcSwap<Snapshot>,
@@ -82,6 +87,8 @@ impl Gateway {
             ledger: Ledger::default(),
             health: Health::default(),
             workers: parts.workers,
+            credentials: Credentials::default(),
+            documents: Documents::default(),
             instance,
             snapshot: ArcSwap::from_pointee(parts.snapshot),
             draining: AtomicBool::new(false),

@@ -17,9 +17,19 @@ pub enum Route {
     Completions,
     /// `/embeddings`.
     Embeddings,
+    /// `/rerank`.
+    Rerank,
+    /// `/moderations`.
+    Moderations,
+    /// `/images/generations`.
+    Images,
 }
 
 impl Route {
+    /// All of them, a path that ends with another's before that.
+    pub const ALL: &'static [Self] =
+        &[Self::ChatCompletions, Self::Completions, Self::Embeddings, Self::Rerank, Self::Moderations, Self::Images];
+
     /// The path, as error messages name it.
     #[must_use]
     pub const fn path(self) -> &'static str {
@@ -27,6 +37,9 @@ impl Route {
             Self::ChatCompletions => "/chat/completions",
             Self::Completions => "/completions",
             Self::Embeddings => "/embeddings",
+            Self::Rerank => "/rerank",
+            Self::Moderations => "/moderations",
+            Self::Images => "/images/generations",
         }
     }
 
@@ -36,7 +49,9 @@ impl Route {
         match self {
             Self::ChatCompletions => "messages",
             Self::Completions => "prompt",
-            Self::Embeddings => "input",
+            Self::Embeddings | Self::Moderations => "input",
+            Self::Rerank => "query",
+            Self::Images => "prompt",
         }
     }
 
@@ -45,13 +60,16 @@ impl Route {
             Self::ChatCompletions => Operation::Chat,
             Self::Completions => Operation::Completions,
             Self::Embeddings => Operation::Embeddings,
+            Self::Rerank => Operation::Rerank,
+            Self::Moderations => Operation::Moderations,
+            Self::Images => Operation::Images,
         }
     }
 
     pub(crate) fn client(self) -> &'static dyn ClientDialect {
         match self {
             Self::Completions => &COMPLETIONS_CLIENT,
-            Self::ChatCompletions | Self::Embeddings => &CHAT_CLIENT,
+            Self::ChatCompletions | Self::Embeddings | Self::Rerank | Self::Moderations | Self::Images => &CHAT_CLIENT,
         }
     }
 }

@@ -195,6 +195,7 @@ fn asked_model(snapshot: &Snapshot, route: Route, path: Option<String>, body: &R
     let forced = match route {
         Route::Embeddings => &snapshot.embedding_model,
         Route::ChatCompletions | Route::Completions => &snapshot.completion_model,
+        _ => &None,
     };
     if let Some(forced) = forced {
         return Ok(forced.clone());

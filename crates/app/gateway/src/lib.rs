@@ -3,8 +3,10 @@
 
 mod answer;
 mod caller;
+mod credentials;
 mod deployment;
 mod dispatch;
+mod documents;
 mod drain;
 mod event_stream;
 mod gateway;

@@ -28,7 +28,7 @@ pub(crate) fn retell(
 ) -> Result<(Bytes, Option<Cost>), Failure> {
     if reply.body.trim_ascii_start().first().is_some_and(|byte| !matches!(byte, b'{' | b'[')) {
         // Events after all, under the wrong name.
-        let (mut translation, mut out) = (answers.stream(event_limit), Vec::new());
+        let (mut translation, mut out) = (answers.stream(event_limit)?, Vec::new());
         translation.push(&reply.body, &mut out)?;
         if !translation.progress().done {
             translation.finish(&mut out)?;

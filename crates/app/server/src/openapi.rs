@@ -77,6 +77,13 @@ const OPERATIONS: &[(&str, &str, &str, &str, Option<&str>)] = &[
         "The same, as Azure's clients ask",
         Some("Embedding"),
     ),
+    ("/v1/rerank", "post", "rerank", "Documents by relevance", Some("Rerank")),
+    ("/v2/rerank", "post", "rerank", "The same, as Cohere's clients of today ask", Some("Rerank")),
+    ("/rerank", "post", "rerank", "The same, without /v1", Some("Rerank")),
+    ("/v1/moderations", "post", "moderations", "Whether something may be shown", Some("Moderation")),
+    ("/moderations", "post", "moderations", "The same, without /v1", Some("Moderation")),
+    ("/v1/images/generations", "post", "images", "Pictures out of words", Some("Image")),
+    ("/images/generations", "post", "images", "The same, without /v1", Some("Image")),
     ("/v1/models", "get", "models", "The models that may be asked for", None),
     ("/models", "get", "models", "The same, without /v1", None),
     ("/v1/models/{id}", "get", "models", "One model", None),
@@ -110,6 +117,15 @@ fn components() -> Value {
             }},
             "Completion": {"type": "object", "required": ["prompt"], "additionalProperties": true, "properties": {
                 "model": text, "prompt": {}, "stream": flag, "max_tokens": {"type": "integer"},
+            }},
+            "Rerank": {"type": "object", "required": ["query", "documents"], "additionalProperties": true, "properties": {
+                "model": text, "query": text, "documents": {"type": "array"}, "top_n": {"type": "integer"},
+            }},
+            "Moderation": {"type": "object", "required": ["input"], "additionalProperties": true, "properties": {
+                "model": text, "input": {},
+            }},
+            "Image": {"type": "object", "required": ["prompt"], "additionalProperties": true, "properties": {
+                "model": text, "prompt": text, "n": {"type": "integer"}, "size": text,
             }},
             "Embedding": {"type": "object", "required": ["input"], "additionalProperties": true, "properties": {
                 "model": text, "input": {}, "encoding_format": text, "dimensions": {"type": "integer"},

@@ -42,6 +42,13 @@ fn routes(app: App) -> Router {
         .route("/v1/completions", post(calls::completions))
         .route("/embeddings", post(calls::embeddings))
         .route("/v1/embeddings", post(calls::embeddings))
+        .route("/rerank", post(calls::rerank))
+        .route("/v1/rerank", post(calls::rerank))
+        .route("/v2/rerank", post(calls::rerank))
+        .route("/moderations", post(calls::moderations))
+        .route("/v1/moderations", post(calls::moderations))
+        .route("/images/generations", post(calls::images))
+        .route("/v1/images/generations", post(calls::images))
         .route("/models", get(info::models))
         .route("/v1/models", get(info::models))
         .route("/models/{*id}", get(info::model))
@@ -119,6 +126,5 @@ async fn wrong_method(request: Request) -> Response {
 /// The method that a path has.
 fn meant(request: &Request) -> &'static str {
     let path = request.uri().path();
-    let calls = [Route::ChatCompletions, Route::Completions, Route::Embeddings];
-    if calls.iter().any(|route| path.ends_with(route.path())) { "POST" } else { "GET" }
+    if Route::ALL.iter().any(|route| path.ends_with(route.path())) { "POST" } else { "GET" }
 }

@@ -1,9 +1,12 @@
 //! What a dialect must be able to do. Nothing here is async: translation is values in, values out.
 
+use std::time::Duration;
+
+use serde_json::Value;
 use tollgate_wire::{
     Failure, RawBody,
     chat::{ChatChunk, ChatRequest, ChatResponse},
-    framing::sse::SseFrame,
+    framing::{Frame, Framing},
     http::{Outgoing, Reply},
 };
 
@@ -22,6 +25,10 @@ pub enum Words {
     AnthropicMessages,
     /// Anthropic's text completion of 2023.
     AnthropicComplete,
+    /// Gemini's `generateContent`.
+    GeminiContent,
+    /// Words that no client speaks: this side of the hub only.
+    Foreign,
 }
 
 /// Something outside that a request needs before it can be written.
@@ -29,6 +36,18 @@ pub enum Words {
 pub enum Wanted {
     /// The picture or file at this URL, to be put into the message.
     Media(String),
+    /// The text at this URL (a model's chat template, say); comes as [`ChatRequest::documents`], or not at all where there
+    /// is none.
+    Document(String),
+}
+
+/// What must be asked next before an answer is there.
+#[derive(Clone, Debug)]
+pub struct Next {
+    /// The request.
+    pub outgoing: Outgoing,
+    /// How long to wait before.
+    pub after: Duration,
 }
 
 /// How a provider is spoken to.
@@ -53,8 +72,40 @@ pub trait ProviderDialect: Sync + std::fmt::Debug {
     /// When it is not an answer, or holds an error.
     fn response(&self, reply: &Reply, request: &ChatRequest, target: &Target) -> Result<ChatResponse, Failure>;
 
+    /// What is to be asked next where this whole answer only says that the real one is being made (predictions that
+    /// are polled, or whose stream has an address of its own). Bounded by the call's own timeout.
+    ///
+    /// # Errors
+    /// When the provider says that it has failed.
+    fn next(&self, _reply: &Reply, _request: &ChatRequest, _target: &Target) -> Result<Option<Next>, Failure> {
+        Ok(None)
+    }
+
+    /// How a streamed answer is cut into the events that the decoder reads.
+    fn framing(&self, _target: &Target) -> Framing {
+        Framing::Sse
+    }
+
     /// A reader for a streamed answer.
     fn decoder(&self, request: &ChatRequest, target: &Target) -> Box<dyn ChatDecoder>;
+
+    /// The provider's refusal (status 400 and above).
+    fn failure(&self, reply: &Reply, target: &Target) -> Failure;
+}
+
+/// How an operation other than chat is asked of a provider in words that are not `OpenAI`'s.
+pub trait Codec<Ask, Told>: Sync + std::fmt::Debug {
+    /// The requests: nearly always one. A provider that takes one text at a time gets one for each.
+    ///
+    /// # Errors
+    /// When the request cannot be said in this dialect.
+    fn requests(&self, ask: &Ask, target: &Target) -> Result<Vec<Outgoing>, Failure>;
+
+    /// The provider's answers (status below 400), one for each request and in their order.
+    ///
+    /// # Errors
+    /// When one is no answer, or holds an error.
+    fn response(&self, replies: &[Reply], ask: &Ask, target: &Target) -> Result<Told, Failure>;
 
     /// The provider's refusal (status 400 and above).
     fn failure(&self, reply: &Reply, target: &Target) -> Failure;
@@ -66,7 +117,7 @@ pub trait ChatDecoder: Send {
     ///
     /// # Errors
     /// When the provider reports a failure in the stream, or the event cannot be read.
-    fn feed(&mut self, frame: &SseFrame<'_>, out: &mut Vec<ChatChunk>) -> Result<(), Failure>;
+    fn feed(&mut self, frame: &Frame<'_>, out: &mut Vec<ChatChunk>) -> Result<(), Failure>;
 
     /// The stream ended without a cut. Says what is still to say.
     ///
@@ -106,6 +157,11 @@ pub trait ClientDialect: Sync + std::fmt::Debug {
 
     /// A whole answer as this client wants it.
     fn write(&self, response: &ChatResponse, context: &AnswerContext) -> Vec<u8>;
+
+    /// A failure as the body of an answer of its own.
+    fn error(&self, failure: &Failure) -> Value {
+        crate::dialects::openai::error_body(failure)
+    }
 
     /// A writer for a streamed answer.
     fn encoder(&self, context: &AnswerContext) -> Box<dyn ChatEncoder>;

@@ -1,8 +1,11 @@
 //! Who speaks what, and how it is said. Providers are data: one row per file in `table/`. Dialects are code: folders of
 //! pure functions in `dialects/`. Calls come in through [`translate::draft`]; nothing here waits or opens a socket.
 
+pub mod auth;
 pub mod codec;
 pub mod dialects;
+pub mod errand;
+pub mod locate;
 pub mod params;
 pub mod provider;
 pub mod resolve;

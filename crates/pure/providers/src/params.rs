@@ -89,7 +89,9 @@ pub fn settle_vectors(body: RawBody, target: &Target, call: &CallParams) -> Resu
     Ok(body)
 }
 
-fn with_defaults(mut body: RawBody, target: &Target, call: &CallParams) -> RawBody {
+/// The client's body with the deployment's defaults in, and without what was named to be dropped.
+#[must_use]
+pub fn with_defaults(mut body: RawBody, target: &Target, call: &CallParams) -> RawBody {
     for (name, value) in &target.defaults {
         if !body.has(name) && !has_synonym(&body, name) {
             body.set(name, value);

@@ -1,13 +1,20 @@
 //! The row: everything about a provider that a value can say.
 
 use serde_json::Value;
-use tollgate_wire::{Failure, RawBody};
+use tollgate_wire::{
+    Failure, RawBody,
+    embeddings::{EmbeddingRequest, EmbeddingResponse},
+    images::{ImageRequest, ImageResponse},
+    rerank::{RerankRequest, RerankResponse},
+};
 
 use crate::{
-    codec::ProviderDialect,
+    codec::{Codec, ProviderDialect},
     dialects::openai,
+    locate::Locate,
     params::CallParams,
     target::{self, Target},
+    translate::Operation,
 };
 
 /// One provider. A new one is one file in `table/`, its name in `table.rs`, one fixture folder.
@@ -38,8 +45,18 @@ pub struct Provider {
     pub chat_by_model: Option<ByModel>,
     /// How text completion is spoken, if it is.
     pub completions: Option<&'static dyn ProviderDialect>,
-    /// How embeddings are asked for, if they are: path below the base URL, in `OpenAI`'s shape.
+    /// Path of embeddings below the base URL, if they are asked for in `OpenAI`'s words.
     pub embeddings: Option<&'static str>,
+    /// How embeddings are asked for in other words.
+    pub embed: Option<&'static dyn Codec<EmbeddingRequest, EmbeddingResponse>>,
+    /// How documents are reranked, if they are.
+    pub rerank: Option<&'static dyn Codec<RerankRequest, RerankResponse>>,
+    /// How pictures are asked for in other words than `OpenAI`'s.
+    pub draw: Option<&'static dyn Codec<ImageRequest, ImageResponse>>,
+    /// Further operations in `OpenAI`'s words, with their paths below the base URL.
+    pub also: &'static [(Operation, &'static str)],
+    /// How a deployment's address, account and model name are worked out where a base URL and a key do not say it.
+    pub locate: Option<Locate>,
     /// Path of chat below the base URL.
     pub chat_path: &'static str,
     /// Path of text completion below the base URL.
@@ -74,6 +91,8 @@ pub enum Auth {
     Snowflake,
     /// `x-api-key` for keys, Bearer with the OAuth beta header for OAuth tokens.
     Anthropic,
+    /// A signature of AWS's under this service's name, made of keys that an account is turned into; Bearer for API keys.
+    Aws(&'static str),
 }
 
 /// Which of `OpenAI`'s parameters a provider takes; the others are an error, or dropped with `drop_params`.
@@ -219,6 +238,11 @@ pub const OPENAI_COMPATIBLE: Provider = Provider {
     chat_by_model: None,
     completions: None,
     embeddings: Some("/embeddings"),
+    embed: None,
+    rerank: None,
+    draw: None,
+    also: &[],
+    locate: None,
     chat_path: "/chat/completions",
     completions_path: "/completions",
     address: target::below_base,

@@ -1,11 +1,15 @@
 //! From a deployment's settings to a [`Target`]: which provider a model string means, where it lives, with which key.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use tollgate_wire::{Secret, facts::ModelFacts};
 
 use crate::{
+    auth::Account,
     dialects::openai,
+    locate::{Located, Site},
     provider::{Auth, KeyNeed, Provider},
     table,
     target::{Credential, ParamPolicy, Series, Target},
@@ -24,6 +28,11 @@ pub struct TargetSettings {
     pub api_key: Option<Secret>,
     /// A bearer token in the key's place (Entra).
     pub token: Option<Secret>,
+    /// The account at Entra that gives such tokens, if one is configured.
+    pub entra: Option<Arc<Account>>,
+    /// Settings of the clouds by their own names (`aws_region_name`, `vertex_project`, …); secrets among them, so there
+    /// is no `Debug` of them.
+    pub cloud: CloudSettings,
     /// The API version.
     pub api_version: Option<String>,
     /// `OpenAI-Organization`.
@@ -36,6 +45,24 @@ pub struct TargetSettings {
     pub extra_body: Map<String, Value>,
     /// How parameters are treated that the target does not take.
     pub params: ParamPolicy,
+}
+
+/// Settings that may hold secrets: `Debug` shows their names only.
+#[derive(Clone, Default)]
+pub struct CloudSettings(pub Map<String, Value>);
+
+impl CloudSettings {
+    /// A setting.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+}
+
+impl std::fmt::Debug for CloudSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
 }
 
 /// What the world outside knows: the environment as it was at the start, and the catalog.
@@ -57,6 +84,8 @@ pub enum Unservable {
     NoAddress(&'static str, &'static [&'static str]),
     /// The provider needs a key.
     NoKey(&'static str, &'static [&'static str]),
+    /// A setting is missing or wrong, in words that say what to set.
+    Missing(String),
 }
 
 impl std::fmt::Display for Unservable {
@@ -77,6 +106,7 @@ impl std::fmt::Display for Unservable {
             Self::NoAddress(name, env) => {
                 write!(f, "provider '{name}' has no address of its own; set api_base{}", or_env(env))
             }
+            Self::Missing(words) => f.write_str(words),
             Self::NoKey(name, env) => write!(f, "provider '{name}' needs a key; set api_key{}", or_env(env)),
         }
     }
@@ -127,6 +157,11 @@ pub fn resolve(settings: TargetSettings, around: &Surroundings<'_>) -> Result<Ta
     let Some((provider, model)) = provider_of(&settings, around) else {
         return Err(Unservable::UnknownProvider(settings.model));
     };
+    let located = match provider.locate {
+        Some(locate) => locate(&Site { model: &model, settings: &settings, around })?,
+        None => Located { model, ..Located::default() },
+    };
+    let Located { model, base_url: own_base, credential: own_credential, facts: place } = located;
     let (series, model) = split_series(provider, model);
     let series = if series == Series::Unsaid { series_of_base(provider, &settings.defaults) } else { series };
     let from_env = |names: &[&str]| names.iter().find_map(|name| (around.env)(name).filter(|value| !value.is_empty()));
@@ -134,13 +169,16 @@ pub fn resolve(settings: TargetSettings, around: &Surroundings<'_>) -> Result<Ta
         .api_base
         .filter(|base| !base.is_empty())
         .or_else(|| from_env(provider.base_env))
+        .or(own_base)
         .or_else(|| own_address(provider, around));
     let Some(base_url) = base_url else { return Err(Unservable::NoAddress(provider.name, provider.base_env)) };
     let key = settings.api_key.or_else(|| from_env(provider.key_env).map(Secret::new));
     let token = settings.token.or_else(|| from_env(token_env(provider.auth)).map(Secret::new));
     let credential = match (key, token) {
+        _ if own_credential.is_some() => own_credential.unwrap_or(Credential::None),
         (Some(key), _) => Credential::Key(key),
         (None, Some(token)) => Credential::Token(token),
+        (None, None) if settings.entra.is_some() => settings.entra.map_or(Credential::None, Credential::Account),
         (None, None) if provider.key == KeyNeed::Required => {
             return Err(Unservable::NoKey(provider.name, provider.key_env));
         }
@@ -164,6 +202,7 @@ pub fn resolve(settings: TargetSettings, around: &Surroundings<'_>) -> Result<Ta
         defaults: only_parameters(settings.defaults),
         extra_body: settings.extra_body,
         params: settings.params,
+        place,
     })
 }
 
@@ -172,7 +211,7 @@ fn token_env(auth: Auth) -> &'static [&'static str] {
     match auth {
         Auth::Azure => &["AZURE_AD_TOKEN"],
         Auth::Anthropic => &["ANTHROPIC_AUTH_TOKEN"],
-        Auth::Bearer | Auth::Header(_) | Auth::AzureFoundry | Auth::Snowflake => &[],
+        Auth::Bearer | Auth::Header(_) | Auth::AzureFoundry | Auth::Snowflake | Auth::Aws(_) => &[],
     }
 }
 

@@ -1,10 +1,13 @@
 //! Where an attempt goes: one deployment, with everything that its requests carry.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde_json::{Map, Value};
 use tollgate_wire::{Failure, FailureKind, Secret, facts::ModelFacts};
 
 use crate::{
+    auth::Account,
     codec::ProviderDialect,
     dialects::{anthropic, azure},
     provider::{Auth, Provider},
@@ -33,6 +36,8 @@ pub enum Credential {
     Key(Secret),
     /// A bearer token (Entra, OAuth).
     Token(Secret),
+    /// An account that somebody outside turns into a grant, which [`crate::auth::sign`] puts on the finished request.
+    Account(Arc<Account>),
 }
 
 /// How parameters are treated that the target does not take.
@@ -79,6 +84,8 @@ pub struct Target {
     pub params: ParamPolicy,
     /// What the catalog knows about the model.
     pub facts: ModelFacts,
+    /// What the row worked out beside the address: `region`, `project`, ….
+    pub place: BTreeMap<&'static str, String>,
 }
 
 impl Target {
@@ -92,6 +99,28 @@ impl Target {
     #[must_use]
     pub fn title(&self) -> &'static str {
         self.provider.title
+    }
+
+    /// What the row worked out beside the address ([`crate::locate`]).
+    #[must_use]
+    pub fn fact(&self, name: &str) -> Option<&str> {
+        self.place.get(name).map(String::as_str)
+    }
+
+    /// What a frame of a stream holds.
+    ///
+    /// # Errors
+    /// `InvalidResponse` when it is no JSON.
+    pub fn event(&self, data: &[u8]) -> Result<Value, Failure> {
+        serde_json::from_slice(data)
+            .map_err(|error| self.failure(FailureKind::InvalidResponse, format!("an event is no JSON: {error}")))
+    }
+
+    /// The failure of a stream that ended without the provider's last word.
+    #[must_use]
+    pub fn unfinished(&self, started: bool) -> Failure {
+        let words = if started { "the stream ended before the answer did" } else { "the stream held no answer" };
+        self.failure(FailureKind::InvalidResponse, words)
     }
 
     /// A failure in the provider's name.
@@ -134,7 +163,8 @@ impl Target {
             return crate::dialects::snowflake::authorize(key, headers);
         }
         let (name, value) = match (&self.credential, self.provider.auth) {
-            (Credential::None, _) => return Ok(()),
+            // A signature goes over the whole request, and is made last.
+            (Credential::None | Credential::Account(_), _) => return Ok(()),
             (Credential::Key(key), Auth::Header(name)) => (HeaderName::from_static(name), key.expose().to_owned()),
             (Credential::Key(key), Auth::Azure) if !azure::is_v1(self) => {
                 (HeaderName::from_static("api-key"), key.expose().to_owned())
@@ -155,7 +185,10 @@ impl Target {
 }
 
 /// A header's value that must not be printed.
-pub(crate) fn secret_value(text: &str) -> Result<HeaderValue, Failure> {
+///
+/// # Errors
+/// `Misconfigured` when the text holds a character that no header can carry.
+pub fn secret_value(text: &str) -> Result<HeaderValue, Failure> {
     let mut value = HeaderValue::try_from(text).map_err(|_| {
         Failure::new(FailureKind::Misconfigured, "the deployment's api_key holds a character that no header can carry")
     })?;

@@ -7,16 +7,17 @@ use bytes::Bytes;
 use tollgate_wire::{
     Failure, FailureKind, RawBody, Usage,
     chat::{ChatChunk, ChatRequest, Delta, Media, Part},
-    framing::sse::SseFramer,
+    framing::Framer,
     http::{Outgoing, Reply},
 };
 
 use crate::{
-    codec::{AnswerContext, ChatDecoder, ChatEncoder, ClientDialect, ProviderDialect, Wanted, Words},
+    codec::{AnswerContext, ChatDecoder, ChatEncoder, ClientDialect, Next, ProviderDialect, Wanted, Words},
     dialects::openai::{
         self, SplicedStream,
         merge::{self, Merger},
     },
+    errand::{Errand, Said},
     params::{self, CallParams},
     provider::Asked,
     target::{Target, set_header},
@@ -31,6 +32,42 @@ pub enum Operation {
     Completions,
     /// Embeddings.
     Embeddings,
+    /// Documents by relevance.
+    Rerank,
+    /// Pictures out of words.
+    Images,
+    /// Pictures out of pictures and words; a form.
+    ImageEdits,
+    /// Pictures like a picture; a form.
+    ImageVariations,
+    /// Whether texts or pictures may be shown.
+    Moderations,
+    /// Words out of sound; a form.
+    Transcriptions,
+    /// English words out of sound; a form.
+    Translations,
+    /// Sound out of words; the answer is bytes.
+    Speech,
+}
+
+impl Operation {
+    /// How people call it.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Completions => "text completion",
+            Self::Embeddings => "embeddings",
+            Self::Rerank => "rerank",
+            Self::Images => "image generation",
+            Self::ImageEdits => "image edits",
+            Self::ImageVariations => "image variations",
+            Self::Moderations => "moderations",
+            Self::Transcriptions => "transcription",
+            Self::Translations => "translation",
+            Self::Speech => "speech",
+        }
+    }
 }
 
 /// One call of a client, ready to be said to any target.
@@ -70,6 +107,7 @@ enum Lane {
         client: &'static dyn ClientDialect,
         dialect: &'static dyn ProviderDialect,
     },
+    Errand(Arc<dyn Errand>),
 }
 
 /// What a spliced answer is.
@@ -77,7 +115,11 @@ enum Lane {
 enum Shape {
     Chat,
     Text,
-    Vectors { base64: bool },
+    Vectors {
+        base64: bool,
+    },
+    /// Passed on as it is.
+    Document,
 }
 
 /// Begins a call.
@@ -86,10 +128,42 @@ enum Shape {
 /// When the body is no request of its dialect, a parameter is not supported, or the target cannot do the operation.
 pub fn draft(call: &Call<'_>, target: &Arc<Target>) -> Result<Draft, Failure> {
     let lane = match call.operation {
-        Operation::Embeddings => vectors_lane(call, target)?,
         Operation::Chat | Operation::Completions => chat_lane(call, target)?,
+        Operation::Embeddings if target.provider.embed.is_some() => errand_lane(call, target)?,
+        Operation::Embeddings => vectors_lane(call, target)?,
+        other => match target.provider.also.iter().find(|(can, _)| *can == other) {
+            Some((_, path)) => plain_lane(call, target, path),
+            None => errand_lane(call, target)?,
+        },
     };
     Ok(Draft { target: Arc::clone(target), context: call.context.clone(), params: call.params.clone(), lane })
+}
+
+/// An operation whose client and provider both speak `OpenAI`'s words.
+fn plain_lane(call: &Call<'_>, target: &Target, path: &'static str) -> Lane {
+    let body = params::with_defaults(call.body.clone(), target, call.params);
+    Lane::Splice { body, path, shape: Shape::Document }
+}
+
+/// An operation that the provider has words of its own for.
+fn errand_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
+    let provider = target.provider;
+    let body = params::with_defaults(call.body.clone(), target, call.params);
+    let errand: Arc<dyn Errand> = match call.operation {
+        Operation::Embeddings if let Some(codec) = provider.embed => Arc::new(Said {
+            ask: openai::front_embeddings::read(&body)?,
+            codec,
+            write: openai::front_embeddings::write,
+        }),
+        Operation::Rerank if let Some(codec) = provider.rerank => {
+            Arc::new(Said { ask: openai::front_rerank::read(&body)?, codec, write: openai::front_rerank::write })
+        }
+        Operation::Images if let Some(codec) = provider.draw => {
+            Arc::new(Said { ask: openai::front_images::read(&body)?, codec, write: openai::front_images::write })
+        }
+        other => return Err(cannot(target, other.words())),
+    };
+    Ok(Lane::Errand(errand))
 }
 
 fn vectors_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
@@ -136,8 +210,15 @@ impl Draft {
     #[must_use]
     pub fn wants(&self) -> Vec<Wanted> {
         match &self.lane {
-            Lane::Splice { .. } => Vec::new(),
+            Lane::Splice { .. } | Lane::Errand(_) => Vec::new(),
             Lane::Hub { request, dialect, .. } => dialect.wants(request, &self.target),
+        }
+    }
+
+    /// Hands over a document that was wanted.
+    pub fn supply_document(&mut self, url: &str, text: String) {
+        if let Lane::Hub { request, .. } = &mut self.lane {
+            request.documents.push((url.to_owned(), text));
         }
     }
 
@@ -155,10 +236,24 @@ impl Draft {
     /// When the request cannot be said in the provider's words.
     pub fn finish(self) -> Result<Prepared, Failure> {
         let Self { target, context, params, lane } = self;
+        let mut more = Vec::new();
         let (outgoing, reader) = match lane {
             Lane::Splice { body, path, shape } => {
                 let (outgoing, asked) = openai::finish_request(body, path, &target, &params)?;
                 (outgoing, Reader::Splice(shape, asked))
+            }
+            Lane::Errand(errand) => {
+                let mut requests = errand.requests(&for_call(&target, &params))?.into_iter();
+                let Some(mut outgoing) = requests.next() else {
+                    return Err(Failure::bug("an errand without a request"));
+                };
+                more.extend(requests);
+                for (name, value) in &params.extra_headers {
+                    for request in std::iter::once(&mut outgoing).chain(&mut more) {
+                        set_header(&mut request.headers, name, value);
+                    }
+                }
+                (outgoing, Reader::Errand(errand))
             }
             Lane::Hub { request, client, dialect } => {
                 let mut outgoing = dialect.request(&request, &for_call(&target, &params))?;
@@ -168,7 +263,7 @@ impl Draft {
                 (outgoing, Reader::Hub { request, client, dialect })
             }
         };
-        Ok(Prepared { outgoing, answers: Answers { target, context, reader } })
+        Ok(Prepared { outgoing, more, answers: Answers { target, context, reader } })
     }
 }
 
@@ -203,6 +298,8 @@ fn supply(parts: &mut [Part], wanted: &str, media_type: &str, base64: &str) {
 pub struct Prepared {
     /// What is sent.
     pub outgoing: Outgoing,
+    /// What is sent beside it, where the provider takes one thing at a time.
+    pub more: Vec<Outgoing>,
     /// What reads the answer.
     pub answers: Answers,
 }
@@ -219,6 +316,7 @@ pub struct Answers {
 enum Reader {
     Splice(Shape, Asked),
     Hub { request: Box<ChatRequest>, client: &'static dyn ClientDialect, dialect: &'static dyn ProviderDialect },
+    Errand(Arc<dyn Errand>),
 }
 
 /// A whole answer for the client.
@@ -237,6 +335,30 @@ impl Answers {
         match &self.reader {
             Reader::Splice(..) => openai::failure(reply, &self.target),
             Reader::Hub { dialect, .. } => dialect.failure(reply, &self.target),
+            Reader::Errand(errand) => errand.failure(reply, &self.target),
+        }
+    }
+
+    /// What is to be asked next before this whole answer is one.
+    ///
+    /// # Errors
+    /// When the provider says that it has failed.
+    pub fn next(&self, reply: &Reply) -> Result<Option<Next>, Failure> {
+        match &self.reader {
+            Reader::Hub { request, dialect, .. } => dialect.next(reply, request, &self.target),
+            Reader::Splice(..) | Reader::Errand(_) => Ok(None),
+        }
+    }
+
+    /// The answers to all of [`Prepared::outgoing`] and [`Prepared::more`], for the client.
+    ///
+    /// # Errors
+    /// When one is no answer.
+    pub fn all(&self, replies: &[Reply]) -> Result<Answered, Failure> {
+        match (&self.reader, replies) {
+            (Reader::Errand(errand), replies) => errand.answer(replies, &self.target, &self.context),
+            (_, [reply]) => self.whole(reply),
+            _ => Err(Failure::bug("one request, several answers")),
         }
     }
 
@@ -250,6 +372,10 @@ impl Answers {
                 let (body, usage) = openai::embeddings::answer(reply, &self.target, &self.context, *base64)?;
                 Ok(Answered { body, usage })
             }
+            Reader::Splice(Shape::Document, _) => {
+                let (body, usage) = openai::document(reply, &self.target, &self.context)?;
+                Ok(Answered { body, usage })
+            }
             Reader::Splice(_, asked) => {
                 let (body, usage) = openai::spliced_answer(reply, &self.target, &self.context, *asked)?;
                 Ok(Answered { body, usage })
@@ -261,19 +387,23 @@ impl Answers {
                 }
                 Ok(Answered { body: client.write(&response, &self.context).into(), usage: response.usage })
             }
+            Reader::Errand(errand) => errand.answer(std::slice::from_ref(reply), &self.target, &self.context),
         }
     }
 
     /// A reader for the provider's streamed answer; events over `limit` bytes are refused.
-    #[must_use]
-    pub fn stream(self, limit: usize) -> AnswerStream {
-        match self.reader {
+    ///
+    /// # Errors
+    /// When this operation has no streams.
+    pub fn stream(self, limit: usize) -> Result<AnswerStream, Failure> {
+        Ok(match self.reader {
             Reader::Splice(shape, asked) => {
                 let text = shape == Shape::Text;
                 AnswerStream::Spliced(Box::new(SplicedStream::new(self.target, self.context, limit, text, asked)))
             }
+            Reader::Errand(_) => return Err(Failure::invalid("this operation cannot be streamed").with_param("stream")),
             Reader::Hub { request, client, dialect } => AnswerStream::Hub(Box::new(HubStream {
-                framer: SseFramer::new(limit),
+                framer: Framer::new(dialect.framing(&self.target), limit),
                 decoder: dialect.decoder(&request, &self.target),
                 encoder: client.encoder(&self.context),
                 merger: self.target.params.merge_reasoning.then(Merger::default),
@@ -281,7 +411,7 @@ impl Answers {
                 progress: Progress::default(),
                 chunks: Vec::new(),
             })),
-        }
+        })
     }
 }
 
@@ -357,7 +487,7 @@ impl AnswerStream {
 
 /// A stream whose two sides speak different dialects.
 pub struct HubStream {
-    framer: SseFramer,
+    framer: Framer,
     decoder: Box<dyn ChatDecoder>,
     encoder: Box<dyn ChatEncoder>,
     target: Arc<Target>,
@@ -371,7 +501,9 @@ impl HubStream {
         let pushed = self.framer.push(bytes);
         pushed.map_err(|error| self.target.failure(FailureKind::InvalidResponse, error.to_string()))?;
         while !self.decoder.is_done() {
-            let Some(frame) = self.framer.next_frame() else { break };
+            let frame = self.framer.next_frame();
+            let frame = frame.map_err(|error| self.target.failure(FailureKind::InvalidResponse, error.to_string()))?;
+            let Some(frame) = frame else { break };
             let fed = self.decoder.feed(&frame, &mut self.chunks);
             self.write(out);
             fed?;

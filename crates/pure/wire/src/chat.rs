@@ -38,6 +38,8 @@ pub struct ChatRequest {
     pub stream: bool,
     /// Every other parameter, under the client's name for it.
     pub extras: Extras,
+    /// What the dialect wanted fetched (a chat template, say), by URL. Not the client's.
+    pub documents: Vec<(String, String)>,
 }
 
 /// Who speaks.

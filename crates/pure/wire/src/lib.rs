@@ -4,12 +4,15 @@
 
 pub mod chat;
 pub mod clock;
+pub mod embeddings;
 pub mod facts;
 pub mod failure;
 pub mod framing;
 pub mod http;
+pub mod images;
 pub mod json;
 pub mod raw_body;
+pub mod rerank;
 pub mod secret;
 pub mod usage;
 

@@ -25,6 +25,18 @@ pub(crate) async fn embeddings(State(app): State<App>, request: Request) -> Resp
     run(app, Route::Embeddings, None, request).await
 }
 
+pub(crate) async fn rerank(State(app): State<App>, request: Request) -> Response {
+    run(app, Route::Rerank, None, request).await
+}
+
+pub(crate) async fn moderations(State(app): State<App>, request: Request) -> Response {
+    run(app, Route::Moderations, None, request).await
+}
+
+pub(crate) async fn images(State(app): State<App>, request: Request) -> Response {
+    run(app, Route::Images, None, request).await
+}
+
 /// Bodies up to this are read before anyone asks whose they are. Bytes.
 const SMALL: usize = 64 << 10;
 
@@ -51,9 +63,9 @@ async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Failu
 pub(crate) fn model_in_path(path: &str) -> Option<(Route, String)> {
     let rest = after_model_prefix(path)?;
     // The longer first: `/chat/completions` ends with `/completions`.
-    [Route::ChatCompletions, Route::Completions, Route::Embeddings].into_iter().find_map(|route| {
+    Route::ALL.iter().find_map(|route| {
         let model = rest.strip_suffix(route.path()).filter(|model| !model.is_empty())?;
-        Some((route, percent_decoded(model)?))
+        Some((*route, percent_decoded(model)?))
     })
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use tollgate_wire::{
     Failure, FailureKind, RawBody,
     chat::{ChatChunk, ChatRequest, ChatResponse, Choice, Delta, Extras, Finish, Message, Part, Role},
-    framing::sse::SseFrame,
+    framing::Frame,
     http::{Outgoing, Reply},
 };
 
@@ -153,14 +153,12 @@ struct CompletionReader {
 }
 
 impl ChatDecoder for CompletionReader {
-    fn feed(&mut self, frame: &SseFrame<'_>, out: &mut Vec<ChatChunk>) -> Result<(), Failure> {
+    fn feed(&mut self, frame: &Frame<'_>, out: &mut Vec<ChatChunk>) -> Result<(), Failure> {
         let data = frame.data.trim_ascii();
         if data.is_empty() {
             return Ok(());
         }
-        let event: Value = serde_json::from_slice(data).map_err(|error| {
-            self.target.failure(FailureKind::InvalidResponse, format!("an event is no JSON: {error}"))
-        })?;
+        let event = self.target.event(data)?;
         if let Some(error) = event.get("error").filter(|error| !error.is_null()) {
             return Err(anthropic::in_band(error, &self.target));
         }
@@ -183,11 +181,7 @@ impl ChatDecoder for CompletionReader {
     }
 
     fn finish(&mut self, _out: &mut Vec<ChatChunk>) -> Result<(), Failure> {
-        if self.done {
-            return Ok(());
-        }
-        let message = if self.started { "the stream ended before the answer did" } else { "the stream held no answer" };
-        Err(self.target.failure(FailureKind::InvalidResponse, message))
+        if self.done { Ok(()) } else { Err(self.target.unfinished(self.started)) }
     }
 
     fn is_done(&self) -> bool {

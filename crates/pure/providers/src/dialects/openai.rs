@@ -2,10 +2,14 @@
 
 mod chat;
 mod completions;
+mod document;
 pub mod embeddings;
 mod failure;
 mod front;
 mod front_completions;
+pub mod front_embeddings;
+pub mod front_images;
+pub mod front_rerank;
 mod json_tool;
 pub(crate) mod merge;
 mod message;
@@ -22,6 +26,7 @@ mod writer;
 
 pub use chat::CHAT;
 pub use completions::COMPLETIONS;
+pub use document::answer as document;
 pub use failure::{failure, kind_of};
 pub use front::CHAT_CLIENT;
 pub use front_completions::COMPLETIONS_CLIENT;
@@ -31,3 +36,16 @@ pub(crate) use reasoning::{names_gpt5, names_o_series};
 pub use splice::{SplicedStream, answer as spliced_answer};
 pub use usage::{read as read_usage, write as write_usage};
 pub use writer::error_body;
+
+use crate::translate::Operation;
+
+/// What `OpenAI` and Azure do beside chat and vectors, with the paths.
+pub const FURTHER: &[(Operation, &str)] = &[
+    (Operation::Moderations, "/moderations"),
+    (Operation::Images, "/images/generations"),
+    (Operation::ImageEdits, "/images/edits"),
+    (Operation::ImageVariations, "/images/variations"),
+    (Operation::Transcriptions, "/audio/transcriptions"),
+    (Operation::Translations, "/audio/translations"),
+    (Operation::Speech, "/audio/speech"),
+];

@@ -12,6 +12,7 @@ pub static PROVIDER: Provider = Provider {
     base_env: &["AZURE_API_BASE"],
     key_env: &["AZURE_API_KEY", "AZURE_OPENAI_API_KEY"],
     auth: Auth::Azure,
+    also: openai::FURTHER,
     chat_by_model: Some(openai_responses::of_model),
     address: azure::url,
     quirks: Quirks {

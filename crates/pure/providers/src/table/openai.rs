@@ -14,6 +14,7 @@ pub static PROVIDER: Provider = Provider {
     base_url: "https://api.openai.com/v1",
     base_env: &["OPENAI_BASE_URL", "OPENAI_API_BASE"],
     key_env: &["OPENAI_API_KEY"],
+    also: openai::FURTHER,
     chat_by_model: Some(other_words),
     quirks: Quirks {
         supported: Supported::ByModel(openai::openai_takes),

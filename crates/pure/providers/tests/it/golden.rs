@@ -6,9 +6,11 @@
 //! | `ask.json` | `operation`, `body`, `params` |
 //! | `target.json` | `litellm_params`, beside them `env` and the catalog's `facts` |
 //! | `media.json` | what is behind URLs that the dialect wants fetched: `{url: {type, data}}` |
-//! | `upstream.json` | expected: `method`, `url`, `headers`, `body` |
+//! | `upstream.json` | expected: `method`, `url`, `headers`, `body`; `requests` of several; `then` what is asked again |
 //! | `refusal.json` | expected instead, where nothing may go out: `status`, `body` |
-//! | `reply.json`, `reply.sse` | what the provider answers; a `reply.cut` beside it cuts the connection at its end |
+//! | `reply.json` | what the provider answers; a list where it is asked several times |
+//! | `reply.sse`, `reply.ndjson` | what it streams; a `reply.cut` beside it cuts the connection at its end |
+//! | `reply.events.json` | what it streams as AWS's messages: `[{"event"|"exception", "data"}]` |
 //! | `answer.json`, `answer.sse` | expected: what the client gets |
 
 use std::{path::Path, sync::Arc};
@@ -61,7 +63,7 @@ fn check(case: &Case) -> Vec<String> {
     match prepare(case, &target) {
         Ok(prepared) => {
             let mut found = stale(case, &["refusal.json"]);
-            found.extend(case.compare_json("upstream.json", &outgoing(&prepared.outgoing)));
+            found.extend(case.compare_json("upstream.json", &all_outgoing(case, &target, &prepared)));
             found.extend(check_answer(case, &target));
             found
         }
@@ -76,13 +78,23 @@ fn check(case: &Case) -> Vec<String> {
 fn prepare(case: &Case, target: &Arc<Target>) -> Result<Prepared, Failure> {
     let mut draft = Ask::read(&case.need_json("ask.json")).draft(target)?;
     let media = case.json("media.json").unwrap_or_default();
-    for Wanted::Media(url) in draft.wants() {
-        let found = &media[&url];
+    for wanted in draft.wants() {
+        let (Wanted::Media(url) | Wanted::Document(url)) = &wanted;
+        let found = &media[url];
         let text =
             |name: &str| found[name].as_str().unwrap_or_else(|| panic!("{} has no {url} in media.json", case.name));
-        draft.supply(&url, text("type"), text("data"));
+        match &wanted {
+            Wanted::Media(url) => draft.supply(url, text("type"), text("data")),
+            // A document that is not there is one that could not be fetched.
+            Wanted::Document(url) if found.is_null() => drop(url),
+            Wanted::Document(url) => draft.supply_document(url, text("data").to_owned()),
+        }
     }
-    draft.finish()
+    let mut prepared = draft.finish()?;
+    for outgoing in std::iter::once(&mut prepared.outgoing).chain(&mut prepared.more) {
+        world::sign(target, outgoing)?;
+    }
+    Ok(prepared)
 }
 
 /// Files that the case can no longer need.
@@ -91,13 +103,53 @@ fn stale(case: &Case, files: &[&str]) -> Vec<String> {
     there.map(|file| format!("{}/{file} is there, but this case does not come to it", case.name)).collect()
 }
 
+/// What goes out: one request, or `{"requests": […]}` where there are several; what is asked again as `then`.
+fn all_outgoing(case: &Case, target: &Arc<Target>, prepared: &Prepared) -> Value {
+    let mut first = outgoing(&prepared.outgoing);
+    let then: Vec<Value> = polls(case, target, &prepared.answers);
+    if !then.is_empty() {
+        first["then"] = then.into();
+    }
+    if prepared.more.is_empty() {
+        return first;
+    }
+    let all: Vec<Value> = std::iter::once(first).chain(prepared.more.iter().map(outgoing)).collect();
+    json!({"requests": all})
+}
+
+/// What is asked again after each of the recorded replies.
+fn polls(case: &Case, target: &Target, answers: &Answers) -> Vec<Value> {
+    let replies = replies(case);
+    let next = replies.iter().filter_map(|reply| answers.next(reply).ok().flatten());
+    next.map(|mut next| {
+        world::sign(target, &mut next.outgoing).expect("it was signed before");
+        let mut request = outgoing(&next.outgoing);
+        request["after_ms"] = u64::try_from(next.after.as_millis()).expect("a short wait").into();
+        request
+    })
+    .collect()
+}
+
+/// The replies of a case: one, or a list of them.
+fn replies(case: &Case) -> Vec<Reply> {
+    match case.json("reply.json") {
+        Some(Value::Array(replies)) => replies.iter().map(read_reply).collect(),
+        Some(reply) => vec![read_reply(&reply)],
+        None => Vec::new(),
+    }
+}
+
 fn outgoing(outgoing: &Outgoing) -> Value {
     let headers: Map<String, Value> = outgoing
         .headers
         .iter()
         .map(|(name, value)| (name.as_str().to_owned(), value.to_str().expect("fixtures have plain headers").into()))
         .collect();
-    let body: Value = serde_json::from_slice(&outgoing.body).expect("a request's body is JSON");
+    let body: Value = match outgoing.body.is_empty() {
+        true => Value::Null,
+        false => serde_json::from_slice(&outgoing.body)
+            .unwrap_or_else(|_| String::from_utf8_lossy(&outgoing.body).into_owned().into()),
+    };
     json!({"method": outgoing.method.as_str(), "url": outgoing.url, "headers": headers, "body": body})
 }
 
@@ -124,10 +176,12 @@ fn check_answer(case: &Case, target: &Arc<Target>) -> Vec<String> {
 /// What comes of the recorded reply, however its bytes arrive.
 fn ending(case: &Case, target: &Arc<Target>) -> Option<Ending> {
     let answers = || prepare(case, target).expect("it was prepared before").answers;
-    if let Some(reply) = case.json("reply.json") {
-        return Some(Ending::Whole(whole(&answers(), &read_reply(&reply))));
+    let streamed = ["reply.sse", "reply.ndjson"].iter().find_map(|file| case.bytes(file));
+    let replies = replies(case);
+    if !replies.is_empty() && streamed.is_none() {
+        return Some(Ending::Whole(whole(&answers(), &replies)));
     }
-    let bytes = case.bytes("reply.sse")?;
+    let bytes = streamed.or_else(|| world::aws_events(&case.json("reply.events.json")?))?;
     let cut = case.has("reply.cut");
     let at_once = stream(answers(), target, [bytes.as_slice()].into_iter(), cut);
     for (place, (head, tail)) in cuts(&bytes).enumerate() {
@@ -152,11 +206,20 @@ fn read_reply(reply: &Value) -> Reply {
     }
 }
 
-fn whole(answers: &Answers, reply: &Reply) -> Value {
-    if reply.status.as_u16() >= 400 {
-        return refusal(&answers.failure(reply));
+fn whole(answers: &Answers, replies: &[Reply]) -> Value {
+    if let Some(refused) = replies.iter().find(|reply| reply.status.as_u16() >= 400) {
+        return refusal(&answers.failure(refused));
     }
-    match answers.whole(reply) {
+    // What is asked again is answered by what comes next; the last word counts.
+    let mut left = replies;
+    while let [reply, rest @ ..] = left {
+        match answers.next(reply) {
+            Ok(Some(_)) => left = rest,
+            Ok(None) => break,
+            Err(failure) => return refusal(&failure),
+        }
+    }
+    match answers.all(left) {
         Ok(answered) => {
             let body: Value = serde_json::from_slice(&answered.body).expect("an answer is JSON");
             json!({"status": 200, "body": body})
@@ -168,7 +231,10 @@ fn whole(answers: &Answers, reply: &Reply) -> Value {
 /// Reads a stream as the gateway does: a failure before anything readable is an answer of its own, later it is told in
 /// the stream.
 fn stream<'b>(answers: Answers, target: &Target, pieces: impl Iterator<Item = &'b [u8]>, cut: bool) -> Ending {
-    let mut stream = answers.stream(LIMIT);
+    let mut stream = match answers.stream(LIMIT) {
+        Ok(stream) => stream,
+        Err(failure) => return Ending::Whole(refusal(&failure)),
+    };
     let mut out = Vec::new();
     let mut failed = None;
     for piece in pieces {

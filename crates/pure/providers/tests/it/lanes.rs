@@ -159,7 +159,7 @@ proptest! {
         let target = target();
         let ask = ask(&body, true);
 
-        let mut spliced = ask.draft(&target).unwrap().finish().unwrap().answers.stream(LIMIT);
+        let mut spliced = ask.draft(&target).unwrap().finish().unwrap().answers.stream(LIMIT).unwrap();
         let mut out = Vec::new();
         spliced.push(stream.as_bytes(), &mut out).unwrap();
 

@@ -66,9 +66,13 @@ fn operations(provider: &Provider) -> String {
     let all = [
         ("chat", provider.chat.is_some()),
         ("text completion", provider.completions.is_some()),
-        ("embeddings", provider.embeddings.is_some()),
+        ("embeddings", provider.embeddings.is_some() || provider.embed.is_some()),
+        ("rerank", provider.rerank.is_some()),
+        ("image generation", provider.draw.is_some()),
     ];
-    all.iter().filter(|(_, can)| *can).map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+    let own = all.iter().filter(|(_, can)| *can).map(|(name, _)| *name);
+    let also = provider.also.iter().map(|(operation, _)| operation.words());
+    own.chain(also).collect::<Vec<_>>().join(", ")
 }
 
 fn differences(quirks: &Quirks) -> Vec<String> {

@@ -35,7 +35,11 @@ fn every_row_is_whole() {
         assert_eq!(others, 0, "{name} is also another row's alias");
         let needs_key = provider.key == KeyNeed::Required;
         assert!(!needs_key || !provider.key_env.is_empty(), "{name} needs a key and reads no variable");
-        let speaks = provider.chat.is_some() || provider.completions.is_some() || provider.embeddings.is_some();
+        let speaks = provider.chat.is_some()
+            || provider.completions.is_some()
+            || provider.embeddings.is_some()
+            || provider.embed.is_some()
+            || provider.rerank.is_some();
         assert!(speaks, "{name} can do nothing");
     }
 }
@@ -98,7 +102,8 @@ fn every_row_sends_chat_to_its_address_with_its_key() {
         let path = provider.chat_path;
         assert!(!openai_shaped(provider) || outgoing.url.contains(path), "{name}: {}", outgoing.url);
         match provider.auth {
-            Auth::Bearer | Auth::AzureFoundry | Auth::Snowflake => {
+            // An API key of AWS's is a bearer token.
+            Auth::Bearer | Auth::AzureFoundry | Auth::Snowflake | Auth::Aws(_) => {
                 assert_eq!(header(&outgoing.headers, "authorization"), "Bearer sk-row", "{name}");
             }
             Auth::Header(key) => assert_eq!(header(&outgoing.headers, key), "sk-row", "{name}"),
@@ -122,6 +127,7 @@ fn a_row_that_needs_a_key_or_an_address_says_which_variable_would_do() {
                 assert_eq!(provider.key, KeyNeed::Optional, "{model}");
                 assert!(!provider.base_url.is_empty(), "{model}");
             }
+            Err(Unservable::Missing(words)) => assert!(words.contains("set "), "{model}: {words}"),
             Err(Unservable::NoAddress(name, env)) => {
                 assert_eq!((name, env), (provider.name, provider.base_env));
                 assert!(provider.base_url.is_empty() || provider.base_url.contains('{'), "{model}");

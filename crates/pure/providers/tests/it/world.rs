@@ -1,19 +1,23 @@
 //! Builds what a call needs out of JSON, as a configuration file and a client would say it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use aws_smithy_eventstream::frame::write_message_to;
+use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName};
 use serde_json::{Map, Value};
 use tollgate_providers::{
     Target,
+    auth::{self, Grant},
     codec::{AnswerContext, ClientDialect},
     dialects::openai,
     params::CallParams,
-    resolve::{self, Surroundings, TargetSettings, Unservable},
-    target::ParamPolicy,
+    resolve::{self, CloudSettings, Surroundings, TargetSettings, Unservable},
+    target::{Credential, ParamPolicy},
     translate::{Call, Draft, Operation, draft},
 };
-use tollgate_wire::{Failure, RawBody, Secret, facts::ModelFacts};
+use tollgate_wire::{Failure, RawBody, Secret, facts::ModelFacts, http::Outgoing};
 
 /// The second in which every fixture is answered.
 pub(crate) const NOW: u64 = 1_700_000_000;
@@ -38,6 +42,9 @@ impl Ask {
             Some("chat") => (Operation::Chat, &openai::CHAT_CLIENT),
             Some("completions") => (Operation::Completions, &openai::COMPLETIONS_CLIENT),
             Some("embeddings") => (Operation::Embeddings, &openai::CHAT_CLIENT),
+            Some("rerank") => (Operation::Rerank, &openai::CHAT_CLIENT),
+            Some("images") => (Operation::Images, &openai::CHAT_CLIENT),
+            Some("moderations") => (Operation::Moderations, &openai::CHAT_CLIENT),
             other => panic!("no such operation: {other:?}"),
         };
         let body = ask["body"].as_object().expect("`body` is an object");
@@ -85,7 +92,7 @@ pub(crate) fn headers(value: &Value) -> HeaderMap {
     let members = value.as_object().into_iter().flatten();
     members
         .map(|(name, value)| {
-            let value = HeaderValue::from_str(value.as_str().expect("a text")).expect("a header's value");
+            let value = http::HeaderValue::from_str(value.as_str().expect("a text")).expect("a header's value");
             (name.parse::<HeaderName>().expect("a header's name"), value)
         })
         .collect()
@@ -104,7 +111,14 @@ pub(crate) fn target(given: &Value) -> Result<Arc<Target>, Unservable> {
     resolve::resolve(settings(rest), &around).map(Arc::new)
 }
 
+/// How the settings of the clouds begin.
+const CLOUD: &[&str] = &["aws_", "vertex_", "watsonx_", "region_name", "sap_"];
+
 fn settings(mut rest: Map<String, Value>) -> TargetSettings {
+    let is_cloud = |name: &str| CLOUD.iter().any(|prefix| name.starts_with(prefix));
+    let cloud =
+        rest.iter().filter(|(name, _)| is_cloud(name)).map(|(name, value)| (name.clone(), value.clone())).collect();
+    rest.retain(|name, _| !is_cloud(name));
     let mut take = |name: &str| rest.remove(name).unwrap_or_default();
     let text = |value: Value| value.as_str().map(str::to_owned);
     let params = ParamPolicy {
@@ -125,6 +139,8 @@ fn settings(mut rest: Map<String, Value>) -> TargetSettings {
         api_base: text(take("api_base")),
         api_key: text(take("api_key")).map(Secret::new),
         token: text(take("azure_ad_token")).map(Secret::new),
+        entra: None,
+        cloud: CloudSettings(cloud),
         api_version: text(take("api_version")),
         organization: text(take("organization")),
         headers: headers(&take("extra_headers")),
@@ -161,4 +177,33 @@ fn facts(given: Option<Value>) -> ModelFacts {
         }
     }
     facts
+}
+
+/// Signs a request as the gateway does, with an account that is stated; others get a token that says so.
+pub(crate) fn sign(target: &Target, outgoing: &mut Outgoing) -> Result<(), Failure> {
+    let Credential::Account(account) = &target.credential else { return Ok(()) };
+    let grant = account.stated().unwrap_or_else(|| Grant::Token(Secret::new("token-of-the-account")));
+    auth::sign(outgoing, target, &grant, Duration::from_secs(NOW))
+}
+
+/// AWS's messages out of `[{"event"|"exception": name, "data": payload}]`.
+pub(crate) fn aws_events(events: &Value) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for event in events.as_array()? {
+        let header = |name: &'static str, value: &str| Header::new(name, HeaderValue::String(value.to_owned().into()));
+        let payload = match &event["data"] {
+            Value::String(text) => text.clone(),
+            data => data.to_string(),
+        };
+        let (kind, name, word) = match event["exception"].as_str() {
+            Some(name) => ("exception", ":exception-type", name),
+            None => ("event", ":event-type", event["event"].as_str().expect("an event has a name")),
+        };
+        let message = Message::new(Bytes::from(payload))
+            .add_header(header(":message-type", kind))
+            .add_header(header(name, word))
+            .add_header(header(":content-type", "application/json"));
+        write_message_to(&message, &mut bytes).expect("a message can be written");
+    }
+    Some(bytes)
 }

@@ -3,22 +3,7 @@
 
 use std::borrow::Cow;
 
-/// A frame grew over the framer's bound.
-#[derive(Debug, thiserror::Error)]
-#[error("an event of the stream is larger than {limit} bytes")]
-pub struct FrameTooLarge {
-    /// The bound, in bytes.
-    pub limit: usize,
-}
-
-/// One event.
-#[derive(Debug, PartialEq, Eq)]
-pub struct SseFrame<'a> {
-    /// The `event:` field, if there was one.
-    pub event: Option<Cow<'a, str>>,
-    /// The `data:` lines, joined by LF.
-    pub data: Cow<'a, [u8]>,
-}
+use super::{Frame, FramingError};
 
 /// Cuts a byte stream into events. Memory: at most one event and what is pushed at once.
 #[derive(Debug)]
@@ -40,7 +25,7 @@ impl SseFramer {
     ///
     /// # Errors
     /// When the event that is being received is over the bound.
-    pub fn push(&mut self, bytes: &[u8]) -> Result<(), FrameTooLarge> {
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), FramingError> {
         if self.start > 0 {
             self.buffer.drain(..self.start);
             self.searched -= self.start;
@@ -48,14 +33,14 @@ impl SseFramer {
         }
         // What is left here has no end yet: it is one event that still grows.
         if self.buffer.len() > self.limit {
-            return Err(FrameTooLarge { limit: self.limit });
+            return Err(FramingError::TooLarge { limit: self.limit });
         }
         self.buffer.extend_from_slice(bytes);
         Ok(())
     }
 
     /// The next whole event, if its end has arrived. Comments and empty events are passed over.
-    pub fn next_frame(&mut self) -> Option<SseFrame<'_>> {
+    pub fn next_frame(&mut self) -> Option<Frame<'_>> {
         loop {
             let (end, next) = self.find_end()?;
             let from = self.start;
@@ -72,7 +57,7 @@ impl SseFramer {
     }
 
     /// The stream ended: what is left as a last event, if it holds a whole line of data.
-    pub fn finish(&mut self) -> Option<SseFrame<'_>> {
+    pub fn finish(&mut self) -> Option<Frame<'_>> {
         let from = self.start;
         self.start = self.buffer.len();
         self.searched = self.start;
@@ -112,21 +97,21 @@ fn lines(event: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// An event of one line of data, as nearly all are.
-fn only_data(event: &[u8]) -> Option<SseFrame<'_>> {
+fn only_data(event: &[u8]) -> Option<Frame<'_>> {
     let line = event.strip_suffix(b"\n").unwrap_or(event);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let value = line.strip_prefix(b"data:")?;
     if memchr::memchr2(b'\n', b'\r', value).is_some() {
         return None;
     }
-    Some(SseFrame { event: None, data: Cow::Borrowed(value.strip_prefix(b" ").unwrap_or(value)) })
+    Some(Frame::of(Cow::Borrowed(value.strip_prefix(b" ").unwrap_or(value))))
 }
 
 fn has_content(event: &[u8]) -> bool {
     lines(event).any(|line| line.starts_with(b"data") || line.starts_with(b"event") || line.starts_with(b"{"))
 }
 
-fn read_event(event: &[u8]) -> Option<SseFrame<'_>> {
+fn read_event(event: &[u8]) -> Option<Frame<'_>> {
     let mut name = None;
     let mut data: Option<Cow<'_, [u8]>> = None;
     for line in lines(event) {
@@ -147,7 +132,7 @@ fn read_event(event: &[u8]) -> Option<SseFrame<'_>> {
     if name.is_none() && data.is_none() {
         return None;
     }
-    Some(SseFrame { event: name, data: data.unwrap_or_default() })
+    Some(Frame { event: name, data: data.unwrap_or_default(), is_exception: false })
 }
 
 fn join<'a>(data: &mut Option<Cow<'a, [u8]>>, line: &'a [u8]) {
@@ -168,9 +153,8 @@ mod tests {
     fn frames(chunks: &[&[u8]]) -> Vec<(Option<String>, String)> {
         let mut framer = SseFramer::new(1 << 20);
         let mut out = Vec::new();
-        let own = |frame: SseFrame<'_>| {
-            (frame.event.map(Cow::into_owned), String::from_utf8(frame.data.into_owned()).unwrap())
-        };
+        let own =
+            |frame: Frame<'_>| (frame.event.map(Cow::into_owned), String::from_utf8(frame.data.into_owned()).unwrap());
         for chunk in chunks {
             framer.push(chunk).unwrap();
             while let Some(frame) = framer.next_frame() {

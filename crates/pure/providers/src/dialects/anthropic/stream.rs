@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use tollgate_wire::{
-    Failure, FailureKind,
+    Failure,
     chat::{ChatChunk, ChatRequest, Delta},
-    framing::sse::SseFrame,
+    framing::Frame,
 };
 
 use super::{
@@ -220,23 +220,17 @@ fn specific(name: &str, value: &Value) -> Delta {
 }
 
 impl ChatDecoder for MessageReader {
-    fn feed(&mut self, frame: &SseFrame<'_>, out: &mut Vec<ChatChunk>) -> Result<(), Failure> {
+    fn feed(&mut self, frame: &Frame<'_>, out: &mut Vec<ChatChunk>) -> Result<(), Failure> {
         let data = frame.data.trim_ascii();
         if data.is_empty() {
             return Ok(());
         }
-        let event: Value = serde_json::from_slice(data).map_err(|error| {
-            self.target.failure(FailureKind::InvalidResponse, format!("an event is no JSON: {error}"))
-        })?;
+        let event = self.target.event(data)?;
         self.event(&event, out)
     }
 
     fn finish(&mut self, _out: &mut Vec<ChatChunk>) -> Result<(), Failure> {
-        if self.done {
-            return Ok(());
-        }
-        let message = if self.started { "the stream ended before the answer did" } else { "the stream held no answer" };
-        Err(self.target.failure(FailureKind::InvalidResponse, message))
+        if self.done { Ok(()) } else { Err(self.target.unfinished(self.started)) }
     }
 
     fn is_done(&self) -> bool {

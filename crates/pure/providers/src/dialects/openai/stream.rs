@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use tollgate_wire::{
     Failure, FailureKind, RawBody,
     chat::{ChatChunk, Delta, Finish},
-    framing::sse::SseFrame,
+    framing::Frame,
 };
 
 use super::{json_tool, normalise, splice::in_band, usage};
@@ -83,7 +83,7 @@ impl ChunkReader {
 }
 
 impl ChatDecoder for ChunkReader {
-    fn feed(&mut self, frame: &SseFrame<'_>, out: &mut Vec<ChatChunk>) -> Result<(), Failure> {
+    fn feed(&mut self, frame: &Frame<'_>, out: &mut Vec<ChatChunk>) -> Result<(), Failure> {
         let data = frame.data.trim_ascii();
         if data == b"[DONE]" {
             self.done = true;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 use tollgate_wire::{
-    Failure, FailureKind,
+    Failure,
     chat::{ChatChunk, Delta, Part},
-    framing::sse::SseFrame,
+    framing::Frame,
 };
 
 use super::response::{annotation, call_id, failed, finish, in_band, read_output, read_usage, seal, text};
@@ -186,24 +186,18 @@ fn number(event: &Value, name: &str) -> u64 {
 }
 
 impl ChatDecoder for EventReader {
-    fn feed(&mut self, frame: &SseFrame<'_>, out: &mut Vec<ChatChunk>) -> Result<(), Failure> {
+    fn feed(&mut self, frame: &Frame<'_>, out: &mut Vec<ChatChunk>) -> Result<(), Failure> {
         let data = frame.data.trim_ascii();
         // OpenAI ends these streams without a mark; some servers set the one that ends chat.
         if data.is_empty() || data == b"[DONE]" {
             return Ok(());
         }
-        let event: Value = serde_json::from_slice(data).map_err(|error| {
-            self.target.failure(FailureKind::InvalidResponse, format!("an event is no JSON: {error}"))
-        })?;
+        let event = self.target.event(data)?;
         self.event(&event, out)
     }
 
     fn finish(&mut self, _out: &mut Vec<ChatChunk>) -> Result<(), Failure> {
-        if self.done {
-            return Ok(());
-        }
-        let message = if self.started { "the stream ended before the answer did" } else { "the stream held no answer" };
-        Err(self.target.failure(FailureKind::InvalidResponse, message))
+        if self.done { Ok(()) } else { Err(self.target.unfinished(self.started)) }
     }
 
     fn is_done(&self) -> bool {
