@@ -9,35 +9,33 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use tollgate_config::ClientDisconnect;
-use tollgate_net::{Bounds, NetError, Response, Wait};
+use tollgate_net::{Bounds, Response};
 use tollgate_observe::Outcome;
 use tollgate_providers::{
-    auth,
     codec::{AnswerContext, Wanted},
     params::CallParams,
     provider::Auth,
-    target::Credential,
     translate::{Answers, Call, Draft, Prepared, draft},
 };
 use tollgate_router::{Event, Group, Plan, Step};
 use tollgate_wire::{
     Blame, Failure, FailureKind, RawBody,
-    http::{Outgoing, Reply, connection_options, is_credential, names_option},
+    http::{Reply, connection_options, is_credential, names_option},
 };
 
 use crate::{
     answer::{Answer, AnswerBody},
     deployment::{Place, Served},
     event_stream::{EventStream, Source},
+    exchange::{Polled, host},
     gateway::Gateway,
     headers::{self, AnswerFacts},
-    hops,
     inbound::Route,
     media,
     meter::Meter,
     mock,
     options::CallOptions,
-    restream::{is_document, retell},
+    restream::retell,
     snapshot::Snapshot,
 };
 
@@ -58,16 +56,10 @@ pub(crate) struct Ask {
 /// A failure, and the meter to go on with.
 pub(crate) type Missed = Box<(Failure, Meter)>;
 
-/// What came of a request whose answer was not there at once.
-enum Polled {
-    Stream(Response),
-    Replies(Vec<Reply>),
-}
-
 /// The attempt at hand.
-struct Attempt<'a> {
-    served: &'a Served,
-    place: Arc<Place>,
+pub(crate) struct Attempt<'a> {
+    pub(crate) served: &'a Served,
+    pub(crate) place: Arc<Place>,
     group: &'a str,
     retries: u32,
     max_retries: u64,
@@ -209,15 +201,6 @@ impl Ask {
         Ok(prepared)
     }
 
-    /// The last of a request: who we are, and what an account signs it with.
-    async fn seal(&self, outgoing: &mut Outgoing, place: &Place) -> Result<(), Failure> {
-        hops::mark(&self.gateway.instance, &self.headers, place, outgoing)?;
-        let Credential::Account(account) = &place.target.credential else { return Ok(()) };
-        let gateway = &self.gateway;
-        let grant = gateway.credentials.grant(account, &gateway.client, gateway.clock.as_ref()).await?;
-        auth::sign(outgoing, &place.target, &grant, gateway.clock.unix())
-    }
-
     /// What of the client's headers goes upstream (surface chapters 5.2, 5.3).
     fn params_for(&self, auth: Auth) -> CallParams {
         let mut params = self.options.params.clone();
@@ -297,7 +280,7 @@ impl Ask {
             Err(failure) => Err(failure),
         };
         let told = match sent {
-            Ok(Polled::Stream(response)) => return self.stream(response, answers, attempt, meter).await,
+            Ok(Polled::Stream(response)) => return self.stream(*response, answers, attempt, meter).await,
             Ok(Polled::Replies(replies)) => self.whole(&replies, answers, attempt, &mut meter),
             Err(failure) => Err(failure),
         };
@@ -307,85 +290,7 @@ impl Ask {
         })
     }
 
-    /// One request, and the head of its answer.
-    async fn exchange(
-        &self,
-        outgoing: &Outgoing,
-        attempt: &Attempt<'_>,
-        meter: &mut Meter,
-    ) -> Result<Response, Failure> {
-        let place = &attempt.place;
-        let sent = self.gateway.client.send(outgoing, &self.bounds(attempt.served)).await;
-        let response = sent.map_err(|error| {
-            if was_never_sent(&error) {
-                meter.unsent();
-            }
-            error.into_failure(place.target.provider.title, host(&place.address))
-        })?;
-        meter.heard(response.status.is_success());
-        Ok(response)
-    }
-
-    fn streams(&self, response: &Response) -> bool {
-        self.context.stream && response.status.is_success() && !is_document(&response.headers)
-    }
-
-    /// The whole answer, asked for again as long as the provider says that it is still being made.
-    async fn poll(
-        &self,
-        response: Response,
-        answers: &Answers,
-        attempt: &Attempt<'_>,
-        meter: &mut Meter,
-    ) -> Result<Polled, Failure> {
-        let until = self.gateway.clock.monotonic() + self.timeout(attempt.served);
-        let mut reply = self.reply(response, attempt).await?;
-        while reply.status.is_success()
-            && let Some(mut next) = answers.next(&reply)?
-        {
-            if self.gateway.clock.monotonic() + next.after >= until {
-                let words = "the prediction was not ready in time";
-                return Err(attempt.place.target.failure(FailureKind::Timeout, words));
-            }
-            tokio::time::sleep(next.after).await;
-            self.seal(&mut next.outgoing, &attempt.place).await?;
-            let response = self.exchange(&next.outgoing, attempt, meter).await?;
-            if self.streams(&response) {
-                return Ok(Polled::Stream(response));
-            }
-            reply = self.reply(response, attempt).await?;
-        }
-        Ok(Polled::Replies(vec![reply]))
-    }
-
-    /// The answers to several requests of one call, one after the other; the first refusal is the last.
-    async fn collect_all(
-        &self,
-        first: Response,
-        more: &[Outgoing],
-        attempt: &Attempt<'_>,
-        meter: &mut Meter,
-    ) -> Result<Vec<Reply>, Failure> {
-        let mut replies = vec![self.reply(first, attempt).await?];
-        for outgoing in more {
-            if replies.last().is_some_and(|reply| !reply.status.is_success()) {
-                break;
-            }
-            let response = self.exchange(outgoing, attempt, meter).await?;
-            replies.push(self.reply(response, attempt).await?);
-        }
-        Ok(replies)
-    }
-
-    async fn reply(&self, mut response: Response, attempt: &Attempt<'_>) -> Result<Reply, Failure> {
-        let place = &attempt.place;
-        let (status, headers) = (response.status, std::mem::take(&mut response.headers));
-        let collected = self.collect(response).await;
-        let body = collected.map_err(|error| error.into_failure(place.target.provider.title, host(&place.address)))?;
-        Ok(Reply { status, headers, body })
-    }
-
-    fn timeout(&self, served: &Served) -> Duration {
+    pub(crate) fn timeout(&self, served: &Served) -> Duration {
         let asked = if self.context.stream {
             self.options.stream_timeout.or(self.options.timeout)
         } else {
@@ -394,7 +299,7 @@ impl Ask {
         asked.unwrap_or(if self.context.stream { served.stream_timeout } else { served.timeout })
     }
 
-    fn bounds(&self, served: &Served) -> Bounds {
+    pub(crate) fn bounds(&self, served: &Served) -> Bounds {
         let timeout = self.timeout(served);
         Bounds {
             first_byte: timeout,
@@ -431,22 +336,6 @@ impl Ask {
         meter.first_byte();
         meter.finish(200, Outcome::Answered);
         Ok(answer)
-    }
-
-    /// The whole body. A stream has no bound of its own as a stream; as a document it has.
-    async fn collect(&self, mut response: Response) -> Result<Bytes, NetError> {
-        if !self.context.stream {
-            return response.collect().await;
-        }
-        let limit = self.snapshot.bounds.max_response_bytes;
-        let mut whole = Vec::new();
-        while let Some(data) = response.next().await {
-            whole.extend_from_slice(&data?);
-            if whole.len() > limit {
-                return Err(NetError::TooLarge { limit });
-            }
-        }
-        Ok(whole.into())
     }
 
     async fn stream(
@@ -525,24 +414,10 @@ impl Ask {
     }
 }
 
-/// Whether the provider cannot have seen anything of the request.
-fn was_never_sent(error: &NetError) -> bool {
-    match error {
-        NetError::Connect { .. } | NetError::Dns { .. } | NetError::Tls { .. } | NetError::Setting(_) => true,
-        NetError::Timeout { which, .. } => *which == Wait::Connect,
-        _ => false,
-    }
-}
-
 /// A mock's place: what the deployment would be, or nothing at all.
 fn mock_place(snapshot: &Snapshot, served: &Served) -> Arc<Place> {
     let client = crate::options::ClientSide::default();
     served.place_for(None, &client, &snapshot.catalog, &snapshot.environment).unwrap_or_else(|_| Place::nowhere(served))
-}
-
-fn host(address: &str) -> &str {
-    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
-    rest.split('/').next().unwrap_or(rest)
 }
 
 /// A provider's failure is a fact for whoever runs the gateway; a client's mistake is not. What a provider says of its

@@ -9,6 +9,7 @@ mod dispatch;
 mod documents;
 mod drain;
 mod event_stream;
+mod exchange;
 mod gateway;
 pub mod headers;
 mod health;

@@ -69,3 +69,11 @@ impl<Ask: Send + Sync, Told> Errand for Said<Ask, Told> {
 pub(crate) fn answered(body: &serde_json::Value, usage: Option<tollgate_wire::Usage>) -> Answered {
     Answered { body: Bytes::from(body.to_string()), usage }
 }
+
+/// The members of an object that was just written down.
+pub(crate) fn members(object: serde_json::Value) -> serde_json::Map<String, serde_json::Value> {
+    match object {
+        serde_json::Value::Object(members) => members,
+        _ => serde_json::Map::new(),
+    }
+}

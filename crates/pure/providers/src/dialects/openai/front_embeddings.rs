@@ -7,7 +7,11 @@ use tollgate_wire::{
     embeddings::{EmbeddingInput, EmbeddingRequest, EmbeddingResponse},
 };
 
-use crate::{codec::AnswerContext, errand::answered, translate::Answered};
+use crate::{
+    codec::AnswerContext,
+    errand::{answered, members},
+    translate::Answered,
+};
 
 /// The client's request.
 ///
@@ -62,16 +66,16 @@ pub fn write(told: &EmbeddingResponse, ask: &EmbeddingRequest, context: &AnswerC
             json!({"object": "embedding", "index": index, "embedding": vector})
         })
         .collect();
-    let mut body = json!({"object": "list", "data": data, "model": context.alias});
+    let mut body = members(json!({"object": "list", "data": data, "model": context.alias}));
     if let Some(usage) = told.usage {
         // Old clients read all three.
-        body["usage"] =
-            json!({"prompt_tokens": usage.input, "completion_tokens": usage.output, "total_tokens": usage.total()});
+        body.insert(
+            "usage".to_owned(),
+            json!({"prompt_tokens": usage.input, "completion_tokens": usage.output, "total_tokens": usage.total()}),
+        );
     }
-    if let Some(members) = body.as_object_mut() {
-        members.extend(told.extras.clone());
-    }
-    answered(&body, told.usage)
+    body.extend(told.extras.clone());
+    answered(&body.into(), told.usage)
 }
 
 /// Little-endian 32-bit floats, as `OpenAI` has them.

@@ -6,7 +6,11 @@ use tollgate_wire::{
     images::{ImageRequest, ImageResponse},
 };
 
-use crate::{codec::AnswerContext, errand::answered, translate::Answered};
+use crate::{
+    codec::AnswerContext,
+    errand::{answered, members},
+    translate::Answered,
+};
 
 /// The client's request.
 ///
@@ -31,13 +35,13 @@ pub fn write(told: &ImageResponse, _ask: &ImageRequest, context: &AnswerContext)
         .iter()
         .map(|image| json!({"b64_json": image.base64, "url": image.url, "revised_prompt": image.revised_prompt}))
         .collect();
-    let mut body = json!({"created": context.now, "data": data});
+    let mut body = members(json!({"created": context.now, "data": data}));
     if let Some(usage) = told.usage {
-        body["usage"] =
-            json!({"input_tokens": usage.input, "output_tokens": usage.output, "total_tokens": usage.total()});
+        body.insert(
+            "usage".to_owned(),
+            json!({"input_tokens": usage.input, "output_tokens": usage.output, "total_tokens": usage.total()}),
+        );
     }
-    if let Some(members) = body.as_object_mut() {
-        members.extend(told.extras.clone());
-    }
-    answered(&body, told.usage)
+    body.extend(told.extras.clone());
+    answered(&body.into(), told.usage)
 }

@@ -6,7 +6,11 @@ use tollgate_wire::{
     rerank::{RerankRequest, RerankResponse},
 };
 
-use crate::{codec::AnswerContext, errand::answered, translate::Answered};
+use crate::{
+    codec::AnswerContext,
+    errand::{answered, members},
+    translate::Answered,
+};
 
 /// The client's request.
 ///
@@ -37,12 +41,12 @@ pub fn write(told: &RerankResponse, _ask: &RerankRequest, context: &AnswerContex
         .results
         .iter()
         .map(|ranked| {
-            let mut result = json!({"index": ranked.index, "relevance_score": ranked.score});
+            let mut result = members(json!({"index": ranked.index, "relevance_score": ranked.score}));
             if let Some(document) = &ranked.document {
                 let document = if document.is_string() { json!({"text": document}) } else { document.clone() };
-                result["document"] = document;
+                result.insert("document".to_owned(), document);
             }
-            result
+            result.into()
         })
         .collect();
     let id = if told.id.is_empty() { context.id.clone() } else { told.id.clone() };

@@ -1,0 +1,143 @@
+//! Requests and their answers, one attempt's worth: sent, waited for, asked again as long as a provider says that its
+//! answer is still being made.
+
+use bytes::Bytes;
+use tollgate_net::{NetError, Response, Wait};
+use tollgate_providers::{auth, target::Credential, translate::Answers};
+use tollgate_wire::{
+    Failure, FailureKind,
+    http::{Outgoing, Reply},
+};
+
+use crate::{
+    deployment::Place,
+    dispatch::{Ask, Attempt},
+    hops,
+    meter::Meter,
+    restream::is_document,
+};
+
+/// What came of a request whose answer was not there at once.
+pub(crate) enum Polled {
+    Stream(Box<Response>),
+    Replies(Vec<Reply>),
+}
+
+impl Ask {
+    /// The last of a request: who we are, and what an account signs it with.
+    pub(crate) async fn seal(&self, outgoing: &mut Outgoing, place: &Place) -> Result<(), Failure> {
+        hops::mark(&self.gateway.instance, &self.headers, place, outgoing)?;
+        let Credential::Account(account) = &place.target.credential else { return Ok(()) };
+        let gateway = &self.gateway;
+        let grant = gateway.credentials.grant(account, &gateway.client, gateway.clock.as_ref()).await?;
+        auth::sign(outgoing, &place.target, &grant, gateway.clock.unix())
+    }
+
+    /// One request, and the head of its answer.
+    pub(crate) async fn exchange(
+        &self,
+        outgoing: &Outgoing,
+        attempt: &Attempt<'_>,
+        meter: &mut Meter,
+    ) -> Result<Response, Failure> {
+        let place = &attempt.place;
+        let sent = self.gateway.client.send(outgoing, &self.bounds(attempt.served)).await;
+        let response = sent.map_err(|error| {
+            if was_never_sent(&error) {
+                meter.unsent();
+            }
+            error.into_failure(place.target.provider.title, host(&place.address))
+        })?;
+        meter.heard(response.status.is_success());
+        Ok(response)
+    }
+
+    pub(crate) fn streams(&self, response: &Response) -> bool {
+        self.context.stream && response.status.is_success() && !is_document(&response.headers)
+    }
+
+    /// The whole answer, asked for again as long as the provider says that it is still being made.
+    pub(crate) async fn poll(
+        &self,
+        response: Response,
+        answers: &Answers,
+        attempt: &Attempt<'_>,
+        meter: &mut Meter,
+    ) -> Result<Polled, Failure> {
+        let until = self.gateway.clock.monotonic() + self.timeout(attempt.served);
+        let mut reply = self.reply(response, attempt).await?;
+        while reply.status.is_success()
+            && let Some(mut next) = answers.next(&reply)?
+        {
+            if self.gateway.clock.monotonic() + next.after >= until {
+                let words = "the prediction was not ready in time";
+                return Err(attempt.place.target.failure(FailureKind::Timeout, words));
+            }
+            tokio::time::sleep(next.after).await;
+            self.seal(&mut next.outgoing, &attempt.place).await?;
+            let response = self.exchange(&next.outgoing, attempt, meter).await?;
+            if self.streams(&response) {
+                return Ok(Polled::Stream(Box::new(response)));
+            }
+            reply = self.reply(response, attempt).await?;
+        }
+        Ok(Polled::Replies(vec![reply]))
+    }
+
+    /// The answers to several requests of one call, one after the other; the first refusal is the last.
+    pub(crate) async fn collect_all(
+        &self,
+        first: Response,
+        more: &[Outgoing],
+        attempt: &Attempt<'_>,
+        meter: &mut Meter,
+    ) -> Result<Vec<Reply>, Failure> {
+        let mut replies = vec![self.reply(first, attempt).await?];
+        for outgoing in more {
+            if replies.last().is_some_and(|reply| !reply.status.is_success()) {
+                break;
+            }
+            let response = self.exchange(outgoing, attempt, meter).await?;
+            replies.push(self.reply(response, attempt).await?);
+        }
+        Ok(replies)
+    }
+
+    async fn reply(&self, mut response: Response, attempt: &Attempt<'_>) -> Result<Reply, Failure> {
+        let place = &attempt.place;
+        let (status, headers) = (response.status, std::mem::take(&mut response.headers));
+        let collected = self.collect(response).await;
+        let body = collected.map_err(|error| error.into_failure(place.target.provider.title, host(&place.address)))?;
+        Ok(Reply { status, headers, body })
+    }
+
+    /// The whole body. A stream has no bound of its own as a stream; as a document it has.
+    async fn collect(&self, mut response: Response) -> Result<Bytes, NetError> {
+        if !self.context.stream {
+            return response.collect().await;
+        }
+        let limit = self.snapshot.bounds.max_response_bytes;
+        let mut whole = Vec::new();
+        while let Some(data) = response.next().await {
+            whole.extend_from_slice(&data?);
+            if whole.len() > limit {
+                return Err(NetError::TooLarge { limit });
+            }
+        }
+        Ok(whole.into())
+    }
+}
+
+/// Whether the provider cannot have seen anything of the request.
+fn was_never_sent(error: &NetError) -> bool {
+    match error {
+        NetError::Connect { .. } | NetError::Dns { .. } | NetError::Tls { .. } | NetError::Setting(_) => true,
+        NetError::Timeout { which, .. } => *which == Wait::Connect,
+        _ => false,
+    }
+}
+
+pub(crate) fn host(address: &str) -> &str {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or(rest)
+}
