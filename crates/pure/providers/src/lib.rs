@@ -1,6 +1,7 @@
 //! Who speaks what, and how it is said. Providers are data: one row per file in `table/`. Dialects are code: folders of
 //! pure functions in `dialects/`. Calls come in through [`translate::draft`]; nothing here waits or opens a socket.
 
+mod answer_stream;
 pub mod auth;
 pub mod codec;
 pub mod dialects;

@@ -90,21 +90,21 @@ fn as_base64(vector: &[Value]) -> String {
 mod tests {
     use super::*;
 
-    fn check(input: Value, expected: Option<usize>) {
+    fn check(input: &Value, expected: Option<usize>) {
         let body = RawBody::from_map(json!({"model": "m", "input": input}).as_object().unwrap());
         assert_eq!(read(&body).ok().map(|request| request.inputs.len()), expected);
     }
 
     #[test]
     fn an_input_is_text_or_token_ids_or_a_list_of_them() {
-        check(json!("a"), Some(1));
-        check(json!(["a", "b"]), Some(2));
-        check(json!([1, 2, 3]), Some(1));
-        check(json!([[1, 2], [3]]), Some(2));
-        check(json!([]), None);
-        check(json!([1, "a"]), None);
-        check(json!(7), None);
-        check(json!([-1]), None);
+        check(&json!("a"), Some(1));
+        check(&json!(["a", "b"]), Some(2));
+        check(&json!([1, 2, 3]), Some(1));
+        check(&json!([[1, 2], [3]]), Some(2));
+        check(&json!([]), None);
+        check(&json!([1, "a"]), None);
+        check(&json!(7), None);
+        check(&json!([-1]), None);
     }
 
     #[test]

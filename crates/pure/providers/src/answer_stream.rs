@@ -1,0 +1,155 @@
+//! Streamed answers between provider and client, in either lane.
+
+use std::sync::Arc;
+
+use tollgate_wire::{
+    Failure, FailureKind, Usage,
+    chat::{ChatChunk, Delta},
+    framing::Framer,
+};
+
+use crate::{
+    codec::{ChatDecoder, ChatEncoder},
+    dialects::openai::{SplicedStream, merge::Merger},
+    target::Target,
+};
+
+/// How far a stream is, for whoever meters it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The provider has said its last word.
+    pub done: bool,
+    /// Something that the client can read has been produced: from here on a failure is told in-band.
+    pub content: bool,
+    /// The provider's own count, the last it gave.
+    pub usage: Option<Usage>,
+    /// Bytes of answer received, for a count of our own when the provider gives none.
+    pub output_bytes: u64,
+}
+
+/// A streamed answer between provider and client.
+pub enum AnswerStream {
+    /// Same dialect on both sides.
+    Spliced(Box<SplicedStream>),
+    /// Through the hub.
+    Hub(Box<HubStream>),
+}
+
+impl AnswerStream {
+    /// How far the stream is.
+    #[must_use]
+    pub fn progress(&self) -> &Progress {
+        match self {
+            Self::Spliced(stream) => stream.progress(),
+            Self::Hub(stream) => &stream.progress,
+        }
+    }
+
+    /// Takes the provider's next bytes; whole events for the client are appended to `out`.
+    ///
+    /// # Errors
+    /// When the provider reports a failure in the stream, or cannot be understood.
+    pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
+        match self {
+            Self::Spliced(stream) => stream.push(bytes, out),
+            Self::Hub(stream) => stream.push(bytes, out),
+        }
+    }
+
+    /// The provider closed the stream without a cut.
+    ///
+    /// # Errors
+    /// When that was too early.
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
+        match self {
+            Self::Spliced(stream) => stream.finish(out),
+            Self::Hub(stream) => stream.finish(out),
+        }
+    }
+
+    /// Writes the end of a stream that went well; `cost` in dollars, if known.
+    pub fn close(&mut self, cost: Option<f64>, out: &mut Vec<u8>) {
+        match self {
+            Self::Spliced(stream) => stream.close(cost, out),
+            Self::Hub(stream) => stream.encoder.close(cost, out),
+        }
+    }
+
+    /// Writes a failure as the end.
+    pub fn fail(&mut self, failure: &Failure, out: &mut Vec<u8>) {
+        match self {
+            Self::Spliced(stream) => stream.fail(failure, out),
+            Self::Hub(stream) => stream.encoder.fail(failure, out),
+        }
+    }
+}
+
+/// A stream whose two sides speak different dialects.
+pub struct HubStream {
+    pub(crate) framer: Framer,
+    pub(crate) decoder: Box<dyn ChatDecoder>,
+    pub(crate) encoder: Box<dyn ChatEncoder>,
+    pub(crate) target: Arc<Target>,
+    pub(crate) progress: Progress,
+    pub(crate) chunks: Vec<ChatChunk>,
+    pub(crate) merger: Option<Merger>,
+}
+
+impl HubStream {
+    fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
+        let pushed = self.framer.push(bytes);
+        pushed.map_err(|error| self.target.failure(FailureKind::InvalidResponse, error.to_string()))?;
+        while !self.decoder.is_done() {
+            let frame = self.framer.next_frame();
+            let frame = frame.map_err(|error| self.target.failure(FailureKind::InvalidResponse, error.to_string()))?;
+            let Some(frame) = frame else { break };
+            let fed = self.decoder.feed(&frame, &mut self.chunks);
+            self.write(out);
+            fed?;
+        }
+        self.progress.done = self.decoder.is_done();
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
+        if !self.decoder.is_done()
+            && let Some(frame) = self.framer.finish()
+        {
+            self.decoder.feed(&frame, &mut self.chunks)?;
+        }
+        let finished = self.decoder.finish(&mut self.chunks);
+        self.write(out);
+        finished?;
+        self.progress.done = true;
+        Ok(())
+    }
+
+    fn write(&mut self, out: &mut Vec<u8>) {
+        let mut chunks = std::mem::take(&mut self.chunks);
+        if let Some(merger) = &mut self.merger {
+            chunks = chunks.into_iter().flat_map(|chunk| merger.hub(chunk)).collect();
+        }
+        for chunk in chunks.drain(..) {
+            match &chunk {
+                ChatChunk::Usage { usage, .. } => self.progress.usage = Some(*usage),
+                ChatChunk::Delta { delta, .. } => {
+                    self.progress.content = true;
+                    self.progress.output_bytes += said_bytes(delta) as u64;
+                }
+                ChatChunk::Finish { .. } => self.progress.content = true,
+                ChatChunk::Start { .. } => {}
+            }
+            self.encoder.encode(&chunk, out);
+        }
+        self.chunks = chunks;
+    }
+}
+
+fn said_bytes(delta: &Delta) -> usize {
+    match delta {
+        Delta::Text(text) | Delta::Thinking(text) | Delta::Refusal(text) => text.len(),
+        Delta::ToolStart { name, .. } => name.len(),
+        Delta::ToolArguments { fragment, .. } => fragment.len(),
+        Delta::Signature(_) | Delta::RedactedThinking(_) | Delta::Extras(_) => 0,
+    }
+}
