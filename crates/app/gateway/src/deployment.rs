@@ -345,3 +345,29 @@ fn target_settings(entry: &ModelEntry, globals: &Globals) -> TargetSettings {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_below_a_prefix_only_at_a_boundary() {
+        let check = |value: &str, prefix: &str, expected: bool| {
+            assert_eq!(is_below(value, prefix), expected, "{value} below {prefix}");
+        };
+        check("https://good.com", "https://good.com", true);
+        check("https://good.com/v1", "https://good.com", true);
+        check("https://good.com?a=b", "https://good.com", true);
+        check("https://good.com/v1/x", "https://good.com/v1/", true);
+        check("https://good.com.evil", "https://good.com", false);
+        check("https://good.com@evil", "https://good.com", false);
+        check("https://good.com:81", "https://good.com", false);
+        check("https://other.com", "https://good.com", false);
+    }
+
+    #[test]
+    fn a_shown_address_holds_neither_login_nor_query() {
+        assert_eq!(shown_address("https://user:pass@host.test/v1?key=secret"), "https://host.test/v1");
+        assert_eq!(shown_address("https://host.test"), "https://host.test");
+    }
+}
