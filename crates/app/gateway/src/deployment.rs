@@ -310,6 +310,12 @@ fn entra(params: &LitellmParams) -> Option<Arc<Account>> {
 /// What Entra's tokens are for where nobody says; `LiteLLM`'s default.
 const ENTRA_SCOPE: &str = "https://cognitiveservices.azure.com/.default";
 
+/// Where a deployment's calls go, as the configuration says it: what [`tollgate_providers::resolve`] makes a target of.
+#[must_use]
+pub fn settings_of(entry: &ModelEntry, config: &Config) -> TargetSettings {
+    target_settings(entry, &Globals::of(config))
+}
+
 fn target_settings(entry: &ModelEntry, globals: &Globals) -> TargetSettings {
     let params = &entry.params;
     let prefix = params.model.split('/').next().unwrap_or_default();

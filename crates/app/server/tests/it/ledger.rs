@@ -204,7 +204,8 @@ async fn a_refusal_of_the_provider_costs_nothing() {
 
 #[tokio::test]
 async fn an_answer_that_broke_off_is_counted_and_the_client_is_told() {
-    let whole = json!({"object": "chat.completion", "choices": [{"index": 0, "message": {"content": "a long answer"}}]});
+    let whole =
+        json!({"object": "chat.completion", "choices": [{"index": 0, "message": {"content": "a long answer"}}]});
     let (told, spent) = cost_of(Answer::json(200, whole).cut(Place::AfterBytes(20))).await;
     assert!(spent > 0, "the provider may charge for it");
     #[expect(clippy::cast_precision_loss, reason = "small amounts")]

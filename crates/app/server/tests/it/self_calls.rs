@@ -56,7 +56,8 @@ async fn a_client_cannot_have_a_call_refused_by_a_hop_it_makes_up() {
 
 #[tokio::test]
 async fn a_circle_is_found_behind_a_configured_user_agent_too() {
-    let config = at("http://127.0.0.1:{own}/v1").replace("api_key: k", "api_key: k, extra_headers: {user-agent: mine/1}");
+    let config =
+        at("http://127.0.0.1:{own}/v1").replace("api_key: k", "api_key: k, extra_headers: {user-agent: mine/1}");
     let world = World::start(&config).await;
     let reply = timeout(Duration::from_secs(5), world.chat(&hi("gpt"))).await.unwrap();
     refused(&reply, 508);
