@@ -12,6 +12,7 @@ mod money;
 mod names;
 mod price;
 mod table;
+pub mod tokens;
 
 pub use catalog::Catalog;
 pub use cost::{Breakdown, Cost, cost, cost_breakdown};
