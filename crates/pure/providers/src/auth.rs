@@ -51,6 +51,10 @@ pub struct AwsAccount {
 pub struct GoogleAccount {
     /// The text of a credentials file, or the path of one.
     pub credentials: Option<Secret>,
+    /// The path of the file that gcloud keeps, for where no credentials are given.
+    pub well_known: Option<String>,
+    /// Where the metadata server is, if not where Google has it.
+    pub metadata_host: Option<String>,
 }
 
 /// How an Entra token is found. Without a secret or password it is Azure's own chain: environment, workload and managed identity.
@@ -112,7 +116,12 @@ impl Account {
                 shown(&aws.web_identity_token),
                 aws.sts_endpoint.clone(),
             ],
-            Self::Google(google) => vec![Some("google".to_owned()), shown(&google.credentials)],
+            Self::Google(google) => vec![
+                Some("google".to_owned()),
+                shown(&google.credentials),
+                google.well_known.clone(),
+                google.metadata_host.clone(),
+            ],
             Self::Entra(entra) => vec![
                 Some("entra".to_owned()),
                 entra.tenant_id.clone(),

@@ -3,6 +3,8 @@
 pub mod anthropic;
 pub mod anthropic_complete;
 pub mod azure;
+pub mod gemini;
 pub mod openai;
 pub mod openai_responses;
 pub mod snowflake;
+pub mod vertex;

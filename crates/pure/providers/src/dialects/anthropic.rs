@@ -57,7 +57,7 @@ impl ProviderDialect for Messages {
             body.insert("stream".to_owned(), Value::Bool(true));
         }
         let mut headers = target.request_headers()?;
-        betas::add(&mut headers, &betas::needed(&body, target));
+        ask_for_features(&mut headers, &body, target);
         let body = RawBody::from_map(&body).to_bytes();
         Ok(Outgoing { method: Method::POST, url: url(target, target.provider.chat_path), headers, body })
     }
@@ -73,6 +73,11 @@ impl ProviderDialect for Messages {
     fn failure(&self, reply: &Reply, target: &Target) -> Failure {
         failure(reply, target)
     }
+}
+
+/// Asks by header for the features that a body needs.
+pub(crate) fn ask_for_features(headers: &mut http::HeaderMap, body: &serde_json::Map<String, Value>, target: &Target) {
+    betas::add(headers, &betas::needed(body, target));
 }
 
 /// The address for `path`. Bases are found in the wild with and without the version.
