@@ -3,6 +3,9 @@
 pub mod anthropic;
 pub mod anthropic_complete;
 pub mod azure;
+pub mod cohere;
 pub mod openai;
 pub mod openai_responses;
+pub mod rerank;
 pub mod snowflake;
+pub mod watsonx;

@@ -3,7 +3,7 @@
 use anyhow::bail;
 use tollgate_catalog::Catalog;
 use tollgate_config::{Config, Finding, Location, ModelEntry, Severity};
-use tollgate_providers::resolve::{Surroundings, TargetSettings, Unservable, resolve};
+use tollgate_providers::resolve::{CloudSettings, Surroundings, TargetSettings, Unservable, resolve};
 use tollgate_wire::facts::ModelFacts;
 
 use crate::environment::Environment;
@@ -74,6 +74,7 @@ fn settings(entry: &ModelEntry, config: &Config) -> TargetSettings {
             .or_else(|| of_provider.map(|(_, key)| key.clone()))
             .or_else(|| litellm.api_key.clone()),
         token: params.azure_ad_token.clone(),
+        cloud: CloudSettings(params.cloud.clone()),
         ..TargetSettings::default()
     }
 }
