@@ -17,6 +17,7 @@ const USAGE: Usage = Usage {
     reasoning: 0,
     audio_input: 0,
     audio_output: 0,
+    searches: 0,
     stated_cost_nanos: None,
 };
 

@@ -65,7 +65,7 @@ impl serde::Serialize for Cost {
 /// Where the cost of a call comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Breakdown {
-    /// Input that no cache had part in; text and audio.
+    /// Input that no cache had part in; text and audio, and searches.
     pub input: Cost,
     /// Input read from the provider's prompt cache.
     pub cache_read: Cost,
@@ -110,7 +110,7 @@ pub fn cost_breakdown(usage: &Usage, price: &Price) -> Breakdown {
     let said = rates.output.times(output);
 
     let parts = Breakdown {
-        input: sum(&[read, heard]),
+        input: sum(&[read, heard, price.per_search().times(usage.searches)]),
         cache_read: sum(&[cache_read]),
         cache_write: sum(&[written, written_1h]),
         output: sum(&[said, reasoned, spoken]),

@@ -1,6 +1,6 @@
-//! What a model costs per token: exact integers, with tiers by the length of the prompt.
+//! What a model costs per token, and per search where it ranks: exact integers, with tiers by the length of the prompt.
 //!
-//! Prices per second, character, image or query are facts of a [`Model`](crate::Model), but not part of a [`Price`].
+//! Prices per second, character or image are facts of a [`Model`](crate::Model), but not part of a [`Price`].
 
 use crate::decimal;
 use serde_json::{Map, Value};
@@ -114,6 +114,7 @@ pub struct Price {
     /// By rising bound, each bound once.
     tiers: Vec<Tier>,
     tiers_begin_at_bound: bool,
+    per_search: PicoPrice,
 }
 
 impl Price {
@@ -127,6 +128,7 @@ impl Price {
         for tier in listed.into_iter().flatten().filter_map(Value::as_object) {
             price.read_listed_tier(tier);
         }
+        price.per_search = map.get("input_cost_per_query").and_then(PicoPrice::from_usd).unwrap_or_default();
         for (key, value) in map {
             let (name, above) = tier_of(key);
             price.set(name, above, value);
@@ -141,10 +143,16 @@ impl Price {
         self
     }
 
-    /// Some price per token is stated, even if it is zero.
+    /// What one search costs (`input_cost_per_query`); nothing where it is not stated.
+    #[must_use]
+    pub const fn per_search(&self) -> PicoPrice {
+        self.per_search
+    }
+
+    /// Some price per token is stated, even if it is zero, or one per search.
     #[must_use]
     pub fn is_stated(&self) -> bool {
-        !self.tiers.is_empty() || self.base != Rates::default()
+        !self.tiers.is_empty() || self.base != Rates::default() || self.per_search != PicoPrice::default()
     }
 
     /// The rates of a call with so many prompt tokens, for all of its tokens.

@@ -39,6 +39,8 @@ pub(crate) const PRICE_NAMES: &[Names] = &[Names::List(&prices::PRICES), Names::
 pub(crate) const CLOUD_NAMES: &[Names] = &[
     Names::List(&params::CLOUD),
     Names::List(&params::CLOUD_SECRETS),
+    Names::List(&params::IBM),
+    Names::List(&params::IBM_SECRETS),
     Names::Prefix("aws_"),
     Names::Prefix("vertex_"),
 ];

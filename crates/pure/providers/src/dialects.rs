@@ -3,8 +3,11 @@
 pub mod anthropic;
 pub mod anthropic_complete;
 pub mod azure;
+pub mod cohere;
 pub mod gemini;
 pub mod openai;
 pub mod openai_responses;
+pub mod rerank;
 pub mod snowflake;
 pub mod vertex;
+pub mod watsonx;

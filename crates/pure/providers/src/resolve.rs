@@ -211,7 +211,7 @@ fn token_env(auth: Auth) -> &'static [&'static str] {
     match auth {
         Auth::Azure => &["AZURE_AD_TOKEN"],
         Auth::Anthropic => &["ANTHROPIC_AUTH_TOKEN"],
-        Auth::Bearer | Auth::Header(_) | Auth::AzureFoundry | Auth::Snowflake | Auth::Aws(_) => &[],
+        Auth::Bearer | Auth::Header(_) | Auth::AzureFoundry | Auth::Snowflake | Auth::Watsonx | Auth::Aws(_) => &[],
     }
 }
 

@@ -175,6 +175,7 @@ impl Target {
             (Credential::Key(key), Auth::Anthropic) if !anthropic::is_oauth(key) => {
                 (HeaderName::from_static("x-api-key"), key.expose().to_owned())
             }
+            (Credential::Key(key), Auth::Watsonx) => (header::AUTHORIZATION, format!("ZenApiKey {}", key.expose())),
             (Credential::Key(key) | Credential::Token(key), _) => {
                 (header::AUTHORIZATION, format!("Bearer {}", key.expose()))
             }

@@ -20,6 +20,8 @@ pub struct Usage {
     pub audio_input: u64,
     /// Part of `output` that was audio.
     pub audio_output: u64,
+    /// Searches, which rerankers are priced by; no tokens.
+    pub searches: u64,
     /// What the provider says the call cost, in nano-dollars, if it says so (`OpenRouter`).
     pub stated_cost_nanos: Option<i64>,
 }
@@ -34,6 +36,6 @@ impl Usage {
     /// Nothing was counted at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.input == 0 && self.output == 0
+        self.input == 0 && self.output == 0 && self.searches == 0
     }
 }

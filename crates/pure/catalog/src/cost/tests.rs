@@ -27,6 +27,14 @@ fn text_in_and_out_is_tokens_times_price() {
 }
 
 #[test]
+fn a_search_costs_what_a_query_does_beside_its_tokens() {
+    let price = price(json!({"input_cost_per_query": 0.002, "input_cost_per_token": 0, "output_cost_per_token": 0}));
+    let usage = Usage { input: 7, searches: 3, ..Usage::default() };
+    assert_eq!(cost(&usage, &price).to_string(), "0.006");
+    assert_eq!(cost(&usage, &claude()).to_string(), "0.000021");
+}
+
+#[test]
 fn cached_tokens_are_part_of_the_input_and_priced_apart() {
     let usage =
         Usage { input: 1000, cache_read: 600, cache_write: 200, cache_write_1h: 100, output: 10, ..Usage::default() };
@@ -145,12 +153,14 @@ fn any_usage() -> impl Strategy<Value = Usage> {
             reasoning,
             audio_input,
             audio_output,
+            searches: cache_read % 5,
             stated_cost_nanos: None,
         },
     )
 }
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
+    "input_cost_per_query",
     "input_cost_per_token",
     "output_cost_per_token",
     "cache_read_input_token_cost",

@@ -27,7 +27,7 @@ pub(crate) static PARAMS: Section = Section {
         used("headers", TextMap, "", "Headers for the provider call."),
         used("extra_headers", TextMap, "", "More of them; these win."),
         used("extra_body", Map, "", "Members added to the body of the provider call."),
-        later("region_name", Text, "", "Region, where the provider has them."),
+        used("region_name", Text, "", "Region, where the provider has them."),
         used("rpm", Whole, "", "Requests a minute: weight for picking; not a limit yet."),
         used("tpm", Whole, "", "Tokens a minute: weight for picking; not a limit yet."),
         later("itpm", Whole, "", "Input tokens a minute."),
@@ -87,15 +87,15 @@ pub(crate) static PARAMS: Section = Section {
         later("eos_token", Text, "", "Prompt template: end of sequence."),
         later("hf_model_name", Text, "", "Model whose template to use."),
         used("azure_ad_token", Secret, "", "Azure: a token in place of a key."),
-        later("tenant_id", Text, "", "Azure: tenant."),
-        later("client_id", Text, "", "Azure: client."),
-        later("client_secret", Secret, "", "Azure: secret of the client."),
-        later("azure_username", Text, "", "Azure: user."),
-        later("azure_password", Secret, "", "Azure: password."),
-        later("azure_scope", Text, "", "Azure: scope of the token."),
+        used("tenant_id", Text, "", "Azure: tenant."),
+        used("client_id", Text, "", "Azure: client."),
+        used("client_secret", Secret, "", "Azure: secret of the client."),
+        used("azure_username", Text, "", "Azure: user."),
+        used("azure_password", Secret, "", "Azure: password."),
+        used("azure_scope", Text, "", "Azure: scope of the token."),
         key("model_info", Any, State::Without, "Belongs beside `litellm_params`, not into it."),
     ],
-    groups: &[&PRICES, &PRICE_TABLES, &CLOUD_SECRETS, &CLOUD],
+    groups: &[&PRICES, &PRICE_TABLES, &CLOUD_SECRETS, &CLOUD, &IBM_SECRETS, &IBM],
     families: &[
         Family { prefix: "aws_", suffix: "", kind: Any, state: State::Later, about: "AWS." },
         Family { prefix: "vertex_", suffix: "", kind: Any, state: State::Later, about: "Google Vertex AI." },
@@ -135,7 +135,6 @@ pub(crate) static CLOUD_SECRETS: Group = Group {
         "aws_web_identity_token",
         "s3_access_key_id",
         "s3_secret_access_key",
-        "token",
     ],
     kind: Secret,
     state: State::Later,
@@ -164,11 +163,24 @@ pub(crate) static CLOUD: Group = Group {
         "s3_encryption_key_id",
         "s3_output_bucket_name",
         "s3_bucket_owner",
-        "watsonx_region_name",
-        "project_id",
-        "space_id",
     ],
     kind: Text,
     state: State::Later,
     about: "Cloud settings.",
+};
+
+/// Credentials of watsonx that are no API key.
+pub(crate) static IBM_SECRETS: Group = Group {
+    names: &["token", "zen_api_key"],
+    kind: Secret,
+    state: State::Used,
+    about: "watsonx: a token, or the key of an own installation.",
+};
+
+/// Settings of watsonx that are no secret.
+pub(crate) static IBM: Group = Group {
+    names: &["watsonx_region_name", "watsonx_project", "project_id", "space_id"],
+    kind: Text,
+    state: State::Used,
+    about: "watsonx: region, and whose calls they are.",
 };

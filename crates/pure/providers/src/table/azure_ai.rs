@@ -1,7 +1,7 @@
 //! Azure AI Foundry, and the endpoints of its single models.
 
 use crate::{
-    dialects::azure,
+    dialects::{azure, rerank},
     provider::{StreamUsage, Auth, OPENAI_COMPATIBLE, Provider, Quirks},
 };
 
@@ -14,5 +14,6 @@ pub static PROVIDER: Provider = Provider {
     auth: Auth::AzureFoundry,
     address: azure::foundry_url,
     quirks: Quirks { stream_usage: StreamUsage::Ask, says_stream_false: true, joins_texts: true, ..Quirks::NONE },
+    rerank: Some(&rerank::FOUNDRY),
     ..OPENAI_COMPATIBLE
 };

@@ -3,7 +3,7 @@
 use tollgate_wire::{Failure, FailureKind, RawBody};
 
 use crate::{
-    dialects::openai::messages,
+    dialects::{openai::messages, rerank},
     params::CallParams,
     provider::{MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
     target::Target,
@@ -24,6 +24,7 @@ pub static PROVIDER: Provider = Provider {
         notes: &["`tool_choice` can only be `auto` or `none`", "answers of tools are one text"],
         ..Quirks::NONE
     },
+    rerank: Some(&rerank::DEEPINFRA),
     ..OPENAI_COMPATIBLE
 };
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tollgate_wire::{Failure, RawBody};
 
 use crate::{
-    dialects::openai,
+    dialects::{openai, rerank},
     params::CallParams,
     provider::{Asked, MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
     target::Target,
@@ -29,6 +29,7 @@ pub static PROVIDER: Provider = Provider {
         ..Quirks::NONE
     },
     completions: Some(&openai::COMPLETIONS),
+    rerank: Some(&rerank::FIREWORKS),
     ..OPENAI_COMPATIBLE
 };
 

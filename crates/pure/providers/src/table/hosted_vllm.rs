@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use tollgate_wire::{Failure, RawBody};
 
 use crate::{
+    dialects::rerank,
     dialects::openai::{self, messages},
     params::CallParams,
     provider::{KeyNeed, OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
@@ -19,6 +20,7 @@ pub static PROVIDER: Provider = Provider {
     key: KeyNeed::Optional,
     quirks: QUIRKS,
     completions: Some(&openai::COMPLETIONS),
+    rerank: Some(&rerank::VLLM),
     ..OPENAI_COMPATIBLE
 };
 

@@ -1,6 +1,9 @@
 //! An Infinity server's embeddings.
 
-use crate::provider::{KeyNeed, OPENAI_COMPATIBLE, Provider, Quirks, Supported};
+use crate::{
+    dialects::rerank,
+    provider::{KeyNeed, OPENAI_COMPATIBLE, Provider, Quirks, Supported},
+};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -11,5 +14,6 @@ pub static PROVIDER: Provider = Provider {
     key: KeyNeed::Optional,
     chat: None,
     quirks: Quirks { supported: Supported::Only(&[]), vectors_take: Some(&["dimensions", "encoding_format"]), ..Quirks::NONE },
+    rerank: Some(&rerank::COMMON),
     ..OPENAI_COMPATIBLE
 };

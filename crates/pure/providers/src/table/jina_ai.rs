@@ -3,7 +3,7 @@
 use tollgate_wire::{Failure, RawBody};
 
 use crate::{
-    dialects::openai::messages,
+    dialects::{openai::messages, rerank},
     params::CallParams,
     provider::{OPENAI_COMPATIBLE, Provider, Quirks, Supported},
     target::Target,
@@ -18,6 +18,7 @@ pub static PROVIDER: Provider = Provider {
     key_env: &["JINA_AI_API_KEY", "JINA_API_KEY", "JINA_AI_TOKEN"],
     chat: None,
     quirks: Quirks { vectors_take: Some(&["dimensions"]), supported: Supported::Only(&[]), request: Some(as_list), notes: &["a single `input` becomes a list"], ..Quirks::NONE },
+    rerank: Some(&rerank::JINA),
     ..OPENAI_COMPATIBLE
 };
 

@@ -1,6 +1,9 @@
 //! Another gateway of `LiteLLM`'s kind; it knows better what its models take.
 
-use crate::provider::{StreamUsage, KeyNeed, OPENAI_COMPATIBLE, Provider, Quirks, Supported};
+use crate::{
+    dialects::rerank,
+    provider::{StreamUsage, KeyNeed, OPENAI_COMPATIBLE, Provider, Quirks, Supported},
+};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -10,5 +13,6 @@ pub static PROVIDER: Provider = Provider {
     key_env: &["LITELLM_PROXY_API_KEY"],
     key: KeyNeed::Optional,
     quirks: Quirks { stream_usage: StreamUsage::Ask, supported: Supported::All, keeps_cache_control: true, ..Quirks::NONE },
+    rerank: Some(&rerank::GATEWAY),
     ..OPENAI_COMPATIBLE
 };

@@ -1,6 +1,7 @@
 //! NVIDIA NIM.
 
 use crate::{
+    dialects::rerank,
     provider::{MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
     target::Target,
 };
@@ -18,6 +19,7 @@ pub static PROVIDER: Provider = Provider {
         stream_usage: StreamUsage::Never,
         ..Quirks::NONE
     },
+    rerank: Some(&rerank::NVIDIA),
     ..OPENAI_COMPATIBLE
 };
 

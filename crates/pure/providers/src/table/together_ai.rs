@@ -1,7 +1,7 @@
 //! Together AI.
 
 use crate::{
-    dialects::openai,
+    dialects::{openai, rerank},
     provider::{StreamUsage, OPENAI_COMPATIBLE, Provider, Quirks, Supported},
 };
 
@@ -14,5 +14,6 @@ pub static PROVIDER: Provider = Provider {
     key_env: &["TOGETHERAI_API_KEY", "TOGETHER_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHER_AI_TOKEN"],
     quirks: Quirks { stream_usage: StreamUsage::Ask, supported: Supported::ByModel(openai::tools_by_model), says_stream_false: true, ..Quirks::NONE },
     completions: Some(&openai::COMPLETIONS),
+    rerank: Some(&rerank::TOGETHER),
     ..OPENAI_COMPATIBLE
 };

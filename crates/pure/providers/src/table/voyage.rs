@@ -3,6 +3,7 @@
 use tollgate_wire::{Failure, RawBody};
 
 use crate::{
+    dialects::rerank,
     params::CallParams,
     provider::{OPENAI_COMPATIBLE, Provider, Quirks, Supported},
     target::Target,
@@ -23,6 +24,7 @@ pub static PROVIDER: Provider = Provider {
         notes: &["`encoding_format: float` is left out"],
         ..Quirks::NONE
     },
+    rerank: Some(&rerank::VOYAGE),
     ..OPENAI_COMPATIBLE
 };
 

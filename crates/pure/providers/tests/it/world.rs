@@ -112,7 +112,8 @@ pub(crate) fn target(given: &Value) -> Result<Arc<Target>, Unservable> {
 }
 
 /// How the settings of the clouds begin.
-const CLOUD: &[&str] = &["aws_", "vertex_", "watsonx_", "region_name", "sap_"];
+const CLOUD: &[&str] =
+    &["aws_", "vertex_", "watsonx_", "region_name", "sap_", "project_id", "space_id", "zen_api_key", "token"];
 
 fn settings(mut rest: Map<String, Value>) -> TargetSettings {
     let is_cloud = |name: &str| CLOUD.iter().any(|prefix| name.starts_with(prefix));

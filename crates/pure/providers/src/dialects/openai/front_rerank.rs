@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tollgate_wire::{
-    Failure, RawBody,
+    Failure, RawBody, Usage,
     rerank::{RerankRequest, RerankResponse},
 };
 
@@ -51,11 +51,15 @@ pub fn write(told: &RerankResponse, _ask: &RerankRequest, context: &AnswerContex
         .collect();
     let id = if told.id.is_empty() { context.id.clone() } else { told.id.clone() };
     let mut meta = told.meta.clone();
-    if let Some(units) = told.search_units {
-        meta.entry("billed_units").or_insert_with(|| json!({"search_units": units}));
+    if meta.is_empty() {
+        if let Some(units) = told.search_units {
+            meta.insert("billed_units".to_owned(), json!({"search_units": units}));
+        }
+        if let Some(usage) = told.usage {
+            meta.insert("tokens".to_owned(), json!({"input_tokens": usage.input, "output_tokens": usage.output}));
+        }
     }
-    if let Some(usage) = told.usage {
-        meta.entry("tokens").or_insert_with(|| json!({"input_tokens": usage.input, "output_tokens": usage.output}));
-    }
-    answered(&json!({"id": id, "results": results, "meta": meta}), told.usage)
+    // A call is one search where nobody says how many it came to.
+    let used = Usage { searches: told.search_units.unwrap_or(1), ..told.usage.unwrap_or_default() };
+    answered(&json!({"id": id, "results": results, "meta": meta}), Some(used))
 }

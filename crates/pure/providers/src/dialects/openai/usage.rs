@@ -55,6 +55,7 @@ pub fn read(raw: &[u8]) -> Option<Usage> {
         reasoning: output_details.reasoning_tokens.unwrap_or_default(),
         audio_input: input_details.audio_tokens.unwrap_or_default(),
         audio_output: output_details.audio_tokens.unwrap_or_default(),
+        searches: 0,
         stated_cost_nanos: wire.cost.as_ref().and_then(stated_nanos),
     })
 }
