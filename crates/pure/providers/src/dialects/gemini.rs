@@ -124,7 +124,10 @@ pub fn takes(name: &str, target: &Target) -> bool {
     match name {
         // Whoever serves a model under a name of his own must be able to make it think.
         "thinking" | "reasoning_effort" => !target.facts.known || target.facts.reasoning,
-        "presence_penalty" | "frequency_penalty" => takes_penalties(&target.model),
+        // The third generation has none, and does not miss them: `LiteLLM` leaves them out without a word.
+        "presence_penalty" | "frequency_penalty" => {
+            takes_penalties(&target.model) || generation(&target.model).is_some_and(|generation| generation >= 3)
+        }
         _ => TAKES.contains(&name),
     }
 }

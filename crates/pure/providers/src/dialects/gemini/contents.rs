@@ -137,7 +137,9 @@ impl<'m> Writer<'m> {
             Ok(Value::Object(members)) => Value::Object(members),
             _ => json!({ "content": text }),
         };
-        self.push(Side::Results, json!({"function_response": {"name": name, "response": response}}));
+        let mut answer = json!({"name": name, "response": response});
+        self.identify(&mut answer, bare);
+        self.push(Side::Results, json!({ "function_response": answer }));
         shown.into_iter().for_each(|part| self.push(Side::Results, part));
         Ok(())
     }
@@ -180,8 +182,16 @@ impl<'m> Writer<'m> {
             Err(_) if call.arguments.trim().is_empty() => json!({}),
             _ => json!({"arguments": call.arguments}),
         };
-        let part = json!({"function_call": {"name": call.name, "args": args}});
-        self.push(Side::Model, sealed(part, seal));
+        let mut named = json!({"name": call.name, "args": args});
+        self.identify(&mut named, id);
+        self.push(Side::Model, sealed(json!({ "function_call": named }), seal));
+    }
+
+    /// The third generation tells calls and results apart by ids; earlier ones refuse them.
+    fn identify(&self, call: &mut Value, id: &str) {
+        if let (true, false, Some(members)) = (thinks_by_level(self.model), id.is_empty(), call.as_object_mut()) {
+            members.insert("id".to_owned(), id.into());
+        }
     }
 
     fn push(&mut self, side: Side, part: Value) {

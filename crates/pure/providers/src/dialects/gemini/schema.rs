@@ -93,7 +93,10 @@ impl<'s> Writer<'s> {
         let written: Map<String, Value> =
             properties.iter().map(|(name, schema)| (name.clone(), self.write(schema, depth + 1))).collect();
         out.insert("type".to_owned(), "object".into());
-        out.insert("properties".to_owned(), written.into());
+        // Google refuses an empty list of properties.
+        if !written.is_empty() {
+            out.insert("properties".to_owned(), written.into());
+        }
     }
 
     /// A union with null is said by `nullable`.
