@@ -12,12 +12,12 @@ macro_rules! providers {
 
 providers! {
     abliteration, ai21_chat, aihubmix, aiml, aiohttp_openai, amazon_nova, anthropic, anthropic_text, anyscale,
-    apertis, azure, azure_ai, azure_text, baseten, cerebras, charity_engine, chutes, clarifai, cloudflare, codestral,
+    apertis, azure, azure_ai, azure_text, baseten, bedrock, cerebras, charity_engine, chutes, clarifai, cloudflare, codestral,
     cometapi, compactifai, crusoe, custom_openai, dashscope, databricks, deepinfra, deepseek, empower,
     featherless_ai, fireworks_ai, friendliai, galadriel, github, gmi, gradient_ai, groq, helicone, heroku,
     hosted_vllm, hyperbolic, inception, infinity, jina_ai, lambda_ai, lemonade, litellm_proxy, llamafile, llamagate,
     lm_studio, maritalk, meta_llama, minimax, mistral, modelscope, moonshot, morph, nano_gpt, nebius, novita, nscale,
-    nvidia_nim, openai, openai_like, openrouter, ovhcloud, perplexity, poe, publicai, sambanova, sarvam, scaleway,
+    nvidia_nim, openai, openai_like, openrouter, ovhcloud, perplexity, poe, publicai, sagemaker, sagemaker_chat, sambanova, sarvam, scaleway,
     snowflake, synthetic, text_completion_codestral, text_completion_openai, together_ai, v0, veniceai,
     vercel_ai_gateway, vllm, volcengine, voyage, wandb, xai, xiaomi_mimo, xinference, zai,
 }

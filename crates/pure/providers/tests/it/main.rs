@@ -9,4 +9,6 @@ mod reference;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]
+mod signatures;
+#[cfg(test)]
 mod world;

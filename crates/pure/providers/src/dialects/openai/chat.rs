@@ -118,7 +118,7 @@ fn with_role(mut message: Value) -> Value {
 }
 
 /// A hub request as `OpenAI`'s body, without the model.
-pub(super) fn write_request(request: &ChatRequest) -> Map<String, Value> {
+pub(crate) fn write_request(request: &ChatRequest) -> Map<String, Value> {
     let mut out = Map::new();
     out.insert("messages".to_owned(), request.messages.iter().flat_map(message::write).collect());
     let mut set = |name: &str, value: Option<Value>| {
