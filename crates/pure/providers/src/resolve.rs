@@ -250,7 +250,7 @@ fn with_env_headers(mut headers: HeaderMap, provider: &Provider, around: &Surrou
 
 /// The configuration's defaults without what is about the deployment, and without what only a request can want.
 fn only_parameters(mut defaults: Map<String, Value>) -> Map<String, Value> {
-    for name in ["base_model", "metadata", "stream", "stream_options"] {
+    for name in ["base_model", "metadata", "model_id", "sagemaker_base_url", "stream", "stream_options"] {
         defaults.shift_remove(name);
     }
     defaults

@@ -9,16 +9,16 @@ mod names;
 mod request;
 mod response;
 mod stream;
-mod structured;
-mod thinking;
+pub(crate) mod structured;
+pub(crate) mod thinking;
 mod tools;
 mod usage;
 
 use http::Method;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tollgate_wire::{
     Failure, RawBody,
-    chat::{ChatRequest, ChatResponse},
+    chat::{ChatRequest, ChatResponse, Tool},
     http::{Outgoing, Reply},
 };
 
@@ -33,6 +33,23 @@ use crate::{
     dialects::anthropic_complete,
     target::Target,
 };
+
+/// The features of Anthropic's that a body needs; clouds that serve Claude want them told in places of their own.
+#[must_use]
+pub fn needed_features(body: &Map<String, Value>, target: &Target) -> Vec<&'static str> {
+    betas::needed(body, target)
+}
+
+/// A tool in Anthropic's own words, or the Responses API's, as Anthropic takes it, and the features that it needs.
+///
+/// # Errors
+/// When it has neither a name nor a type.
+pub fn native_tools(raw: &Value, target: &Target) -> Result<(Vec<Value>, Vec<&'static str>), Failure> {
+    let request = ChatRequest { tools: vec![Tool::Native(raw.clone())], ..ChatRequest::default() };
+    let tools = tools::Offered::of(&request, &structured::Form::Free)?.tools;
+    let body = Map::from_iter([("tools".to_owned(), Value::Array(tools.clone()))]);
+    Ok((tools, betas::needed(&body, target)))
+}
 
 /// The dialect of `/v1/messages`.
 pub static MESSAGES: Messages = Messages;

@@ -103,7 +103,7 @@ fn add_params(request: &ChatRequest, body: &mut Map<String, Value>) {
 }
 
 /// The conversation as one prompt, which must begin with the human and end where the model goes on.
-fn prompt(messages: &[Message]) -> String {
+pub(super) fn prompt(messages: &[Message]) -> String {
     let mut prompt = String::new();
     for message in messages {
         let said = words(&message.parts);
@@ -128,7 +128,7 @@ fn prompt(messages: &[Message]) -> String {
     prompt
 }
 
-fn words(parts: &[Part]) -> String {
+pub(super) fn words(parts: &[Part]) -> String {
     let said = parts.iter().map(|part| match part {
         Part::Text { text, .. } | Part::Refusal(text) => text.clone(),
         Part::ToolResult { parts, .. } => words(parts),

@@ -26,6 +26,7 @@ mod writer;
 
 pub use chat::CHAT;
 pub(crate) use chat::write_request as request_members;
+pub(crate) use chat::write_request;
 pub use completions::COMPLETIONS;
 pub use document::answer as document;
 pub use failure::{failure, kind_of};

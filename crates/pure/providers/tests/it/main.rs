@@ -11,4 +11,6 @@ mod reference;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]
+mod signatures;
+#[cfg(test)]
 mod world;

@@ -7,13 +7,13 @@ use tollgate_wire::chat::{ChatRequest, ResponseFormat};
 use crate::target::Target;
 
 /// The tool whose arguments are the answer.
-pub(super) const TOOL: &str = "json_tool_call";
+pub(crate) const TOOL: &str = "json_tool_call";
 /// Where an answer stands that is no object, as a tool's arguments must be one.
 const WRAPPER: &str = "values";
 
 /// How the form of an answer is asked for.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// Not at all.
     Free,
     /// By a parameter with this schema.
@@ -27,7 +27,7 @@ pub(super) enum Form {
 }
 
 impl Form {
-    pub(super) fn of(request: &ChatRequest, target: &Target) -> Self {
+    pub(crate) fn of(request: &ChatRequest, target: &Target) -> Self {
         match &request.response_format {
             // JSON of any shape cannot be forced: a tool without a schema is called with nothing in it.
             None | Some(ResponseFormat::Text | ResponseFormat::JsonObject) => Self::Free,
@@ -41,17 +41,17 @@ impl Form {
     }
 
     /// Whether a call of this tool is the answer.
-    pub(super) fn is_answer(&self, tool: &str) -> bool {
+    pub(crate) fn is_answer(&self, tool: &str) -> bool {
         matches!(self, Self::Tool { .. }) && tool == TOOL
     }
 
     /// Whether the answer must be taken out of the tool's arguments, so that they cannot be passed on piece by piece.
-    pub(super) fn is_wrapped(&self) -> bool {
+    pub(crate) fn is_wrapped(&self) -> bool {
         matches!(self, Self::Tool { wrapped: true, .. })
     }
 
     /// The answer out of the tool's arguments.
-    pub(super) fn unwrap(&self, arguments: &Value) -> String {
+    pub(crate) fn unwrap(&self, arguments: &Value) -> String {
         // Models add the wrapper of their own accord where the schema leaves room for it.
         let (Self::Tool { schema, wrapped }, Some(inner)) = (self, arguments.get(WRAPPER)) else {
             return arguments.to_string();

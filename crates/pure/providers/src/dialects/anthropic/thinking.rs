@@ -10,17 +10,17 @@ const DEFAULT_MAX_TOKENS: u64 = 4096;
 
 /// What a request says about thinking.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Thinking {
+pub(crate) struct Thinking {
     /// The `thinking` parameter.
-    pub(super) parameter: Option<Value>,
+    pub(crate) parameter: Option<Value>,
     /// `output_config.effort`.
-    pub(super) effort: Option<&'static str>,
+    pub(crate) effort: Option<&'static str>,
 }
 
 impl Thinking {
     /// # Errors
     /// When the effort is no word that is known.
-    pub(super) fn of(request: &ChatRequest, target: &Target) -> Result<Self, Failure> {
+    pub(crate) fn of(request: &ChatRequest, target: &Target) -> Result<Self, Failure> {
         if let Some(parameter) = request.extra("thinking") {
             return Ok(Self { parameter: Some(parameter.clone()), effort: None });
         }
@@ -43,13 +43,13 @@ impl Thinking {
     }
 
     /// The model will think, or may.
-    pub(super) fn is_on(&self) -> bool {
+    pub(crate) fn is_on(&self) -> bool {
         let kind = self.parameter.as_ref().and_then(|parameter| parameter.get("type")).and_then(Value::as_str);
         kind.is_some_and(|kind| kind != "disabled")
     }
 
     /// The longest answer, which Anthropic wants to be told. Thoughts count as answer.
-    pub(super) fn max_tokens(&self, request: &ChatRequest, target: &Target) -> u64 {
+    pub(crate) fn max_tokens(&self, request: &ChatRequest, target: &Target) -> u64 {
         let budget = self.parameter.as_ref().and_then(|parameter| parameter.get("budget_tokens"));
         request
             .max_output_tokens

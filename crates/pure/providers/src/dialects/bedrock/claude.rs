@@ -1,0 +1,95 @@
+//! Claude through `InvokeModel`: Anthropic's messages in an envelope of Bedrock's.
+
+use serde_json::Value;
+use tollgate_wire::{
+    Failure,
+    chat::{ChatChunk, ChatRequest, ChatResponse},
+    framing::{Frame, Framing},
+    http::{Outgoing, Reply},
+};
+
+use super::{blocks, invoke};
+use crate::{
+    codec::{ChatDecoder, ProviderDialect, Wanted, Words},
+    dialects::{
+        anthropic::{self, BETA_HEADER, MessageReader},
+        aws,
+    },
+    target::Target,
+};
+
+/// What Bedrock calls the version of Anthropic's words.
+const VERSION: &str = "bedrock-2023-05-31";
+
+/// The dialect.
+pub(super) static CLAUDE: Claude = Claude;
+
+/// See [`CLAUDE`].
+#[derive(Debug)]
+pub(super) struct Claude;
+
+impl ProviderDialect for Claude {
+    fn words(&self) -> Words {
+        Words::Foreign
+    }
+
+    fn wants(&self, request: &ChatRequest, _target: &Target) -> Vec<Wanted> {
+        // Bedrock's Claude takes bytes only.
+        request.messages.iter().flat_map(|message| blocks::wanted(&message.parts)).collect()
+    }
+
+    fn request(&self, request: &ChatRequest, target: &Target) -> Result<Outgoing, Failure> {
+        let mut body = anthropic::request_body(request, target)?;
+        body.insert("anthropic_version".to_owned(), VERSION.into());
+        let configured = target.headers.get(BETA_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let configured = configured.split(',').map(str::trim).filter(|feature| !feature.is_empty());
+        let mut features: Vec<Value> = configured.map(Value::from).collect();
+        for feature in anthropic::needed_features(&body, target) {
+            if !features.iter().any(|known| known == feature) {
+                features.push(feature.into());
+            }
+        }
+        if !features.is_empty() {
+            body.entry("anthropic_beta").or_insert_with(|| features.into());
+        }
+        invoke::outgoing(request, target, &body)
+    }
+
+    fn response(&self, reply: &Reply, request: &ChatRequest, target: &Target) -> Result<ChatResponse, Failure> {
+        anthropic::read_answer(&reply.body, request, target)
+    }
+
+    fn framing(&self, _target: &Target) -> Framing {
+        Framing::AwsEvents
+    }
+
+    fn decoder(&self, request: &ChatRequest, target: &Target) -> Box<dyn ChatDecoder> {
+        Box::new(ClaudeReader { inner: MessageReader::new(request, target), target: target.clone() })
+    }
+
+    fn failure(&self, reply: &Reply, target: &Target) -> Failure {
+        aws::failure(reply, target)
+    }
+}
+
+struct ClaudeReader {
+    inner: MessageReader,
+    target: Target,
+}
+
+impl ChatDecoder for ClaudeReader {
+    fn feed(&mut self, frame: &Frame<'_>, out: &mut Vec<ChatChunk>) -> Result<(), Failure> {
+        match invoke::chunk(frame, &self.target)? {
+            Some(event) => self.inner.event(&event, out),
+            None => Ok(()),
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<ChatChunk>) -> Result<(), Failure> {
+        self.inner.finish(out)
+    }
+
+    fn is_done(&self) -> bool {
+        self.inner.is_done()
+    }
+}

@@ -1,0 +1,93 @@
+//! What a model's name says about it, and names of tools.
+
+use std::borrow::Cow;
+
+use tollgate_wire::chat::{ChatRequest, Tool};
+
+use crate::target::Target;
+
+/// Regions of inference profiles before a model's id.
+const PROFILES: &[&str] = &["us.", "eu.", "apac.", "global.", "us-gov.", "jp.", "au.", "ca.", "in."];
+/// Longest name of a tool.
+const LONGEST_TOOL_NAME: usize = 64;
+/// What tools are called by, as Converse takes it, with the client's own name.
+type Pair = (String, String);
+
+/// The model's id without the region of an inference profile.
+pub(super) fn base(target: &Target) -> &str {
+    let id = target.model.as_str();
+    PROFILES.iter().find_map(|profile| id.strip_prefix(profile)).unwrap_or(id)
+}
+
+/// Whose model it is: `anthropic`, `meta`, …; of an ARN what the model string says.
+pub(super) fn vendor(target: &Target) -> &str {
+    target.fact("family").unwrap_or_else(|| base(target).split('.').next().unwrap_or_default())
+}
+
+/// Claude, whoever named it.
+pub(super) fn is_claude(target: &Target) -> bool {
+    vendor(target) == "anthropic" || target.model.contains("claude")
+}
+
+/// Amazon's Nova.
+pub(super) fn is_nova(target: &Target) -> bool {
+    target.model.contains("nova") || target.fact("family") == Some("amazon")
+}
+
+/// Families that call tools, for models that the catalog says nothing about.
+pub(super) fn calls_tools(target: &Target) -> bool {
+    is_claude(target) || is_nova(target) || base(target).starts_with("mistral.mistral-large")
+}
+
+/// Claude from 4.5 on, which keeps prompts for an hour if told to.
+pub(super) fn keeps_longer(target: &Target) -> bool {
+    is_claude(target) && ["-4-5", "-4-6", "-4-7", "-4-8", "-5-"].iter().any(|version| target.model.contains(version))
+}
+
+/// A tool's name as Converse takes it: letters, digits and `_`, a letter first.
+pub(super) fn tool(name: &str) -> Cow<'_, str> {
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let begins = name.chars().next().is_none_or(|letter| letter.is_ascii_alphabetic());
+    if begins && name.chars().all(fits) && name.len() <= LONGEST_TOOL_NAME {
+        return Cow::Borrowed(name);
+    }
+    let plain = name.chars().map(|letter| if fits(letter) { letter } else { '_' });
+    let first = if begins { None } else { Some('a') };
+    Cow::Owned(first.into_iter().chain(plain).take(LONGEST_TOOL_NAME).collect())
+}
+
+/// The client's names of tools whose names had to change.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Renamed(Vec<Pair>);
+
+impl Renamed {
+    pub(super) fn of(request: &ChatRequest) -> Self {
+        let changed = request.tools.iter().filter_map(|offered| {
+            let Tool::Function { name, .. } = offered else { return None };
+            match tool(name) {
+                Cow::Borrowed(_) => None,
+                Cow::Owned(wire) => Some((wire, name.clone())),
+            }
+        });
+        Self(changed.collect())
+    }
+
+    /// The client's name for the tool that the model calls `wire`.
+    pub(super) fn back(&self, wire: &str) -> String {
+        let found = self.0.iter().find(|(changed, _)| changed == wire);
+        found.map_or_else(|| wire.to_owned(), |(_, name)| name.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tools_name_is_letters_digits_and_underscores() {
+        assert_eq!(tool("get_weather"), "get_weather");
+        assert_eq!(tool("files.read-all"), "files_read_all");
+        assert_eq!(tool("7zip"), "a7zip");
+        assert_eq!(tool(&"x".repeat(70)).len(), LONGEST_TOOL_NAME);
+    }
+}
