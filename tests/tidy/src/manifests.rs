@@ -71,11 +71,13 @@ const BELOW_THE_COMMAND: &[&str] = &[
 ];
 
 /// Outside libraries and the crates that own them.
-const OWNERS: [(&str, &[&str]); 14] = [
+const OWNERS: [(&str, &[&str]); 16] = [
     ("anyhow", &["app/cli"]),
     ("axum", &["app/server"]),
     ("clap", &["app/cli"]),
     ("hyper-rustls", &["io/net"]),
+    ("minijinja", &["pure/providers"]),
+    ("minijinja-contrib", &["pure/providers"]),
     ("redis", &["io/kv"]),
     ("reqwest", &["io/net"]),
     ("rustls", &["io/net"]),

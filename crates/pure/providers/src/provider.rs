@@ -83,6 +83,8 @@ pub enum Auth {
     Bearer,
     /// `<name>: <key>`.
     Header(&'static str),
+    /// `Authorization: <scheme> <key>`.
+    Scheme(&'static str),
     /// `api-key` for keys, Bearer for Entra tokens.
     Azure,
     /// `api-key` at Azure's own hosts, Bearer at those of single models.

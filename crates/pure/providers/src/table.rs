@@ -15,10 +15,10 @@ providers! {
     apertis, azure, azure_ai, azure_text, baseten, cerebras, charity_engine, chutes, clarifai, cloudflare, codestral,
     cometapi, compactifai, crusoe, custom_openai, dashscope, databricks, deepinfra, deepseek, empower,
     featherless_ai, fireworks_ai, friendliai, galadriel, github, gmi, gradient_ai, groq, helicone, heroku,
-    hosted_vllm, hyperbolic, inception, infinity, jina_ai, lambda_ai, lemonade, litellm_proxy, llamafile, llamagate,
+    hosted_vllm, huggingface, hyperbolic, inception, infinity, jina_ai, lambda_ai, lemonade, litellm_proxy, llamafile, llamagate,
     lm_studio, maritalk, meta_llama, minimax, mistral, modelscope, moonshot, morph, nano_gpt, nebius, novita, nscale,
-    nvidia_nim, openai, openai_like, openrouter, ovhcloud, perplexity, poe, publicai, sambanova, sarvam, scaleway,
-    snowflake, synthetic, text_completion_codestral, text_completion_openai, together_ai, v0, veniceai,
+    nvidia_nim, ollama, ollama_chat, openai, openai_like, openrouter, ovhcloud, perplexity, petals, poe, publicai, replicate, sambanova, sarvam, scaleway,
+    snowflake, synthetic, text_completion_codestral, text_completion_openai, together_ai, triton, v0, veniceai,
     vercel_ai_gateway, vllm, volcengine, voyage, wandb, xai, xiaomi_mimo, xinference, zai,
 }
 

@@ -106,6 +106,9 @@ fn every_row_sends_chat_to_its_address_with_its_key() {
             Auth::Bearer | Auth::AzureFoundry | Auth::Snowflake | Auth::Aws(_) => {
                 assert_eq!(header(&outgoing.headers, "authorization"), "Bearer sk-row", "{name}");
             }
+            Auth::Scheme(scheme) => {
+                assert_eq!(header(&outgoing.headers, "authorization"), format!("{scheme} sk-row"), "{name}");
+            }
             Auth::Header(key) => assert_eq!(header(&outgoing.headers, key), "sk-row", "{name}"),
             Auth::Azure => assert_eq!(header(&outgoing.headers, "api-key"), "sk-row", "{name}"),
             Auth::Anthropic => assert_eq!(header(&outgoing.headers, "x-api-key"), "sk-row", "{name}"),
