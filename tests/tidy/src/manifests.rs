@@ -29,7 +29,7 @@ fn may_import(place: &str) -> Option<Vec<&'static str>> {
 }
 
 /// Outside libraries and the crates that own them.
-const OWNERS: [(&str, &[&str]); 17] = [
+const OWNERS: [(&str, &[&str]); 19] = [
     ("anyhow", &["app/cli"]),
     ("aws-config", &["io/net"]),
     ("aws-sigv4", &["pure/providers"]),
@@ -37,6 +37,8 @@ const OWNERS: [(&str, &[&str]); 17] = [
     ("axum", &["app/server"]),
     ("clap", &["app/cli"]),
     ("hyper-rustls", &["io/net"]),
+    ("minijinja", &["pure/providers"]),
+    ("minijinja-contrib", &["pure/providers"]),
     ("redis", &["io/kv"]),
     ("reqwest", &["io/net"]),
     ("rustls", &["io/net"]),

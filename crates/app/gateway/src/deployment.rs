@@ -9,6 +9,7 @@ use tollgate_config::{ClientDisconnect, ClientsideParam, Config, LitellmParams, 
 use tollgate_providers::{
     Target,
     auth::{Account, EntraAccount},
+    dialects::prompt::{OwnTemplate, PromptTemplate},
     resolve::{CloudSettings, Surroundings, TargetSettings, Unservable, provider_of, resolve},
     target::{Credential, ParamPolicy},
 };
@@ -110,6 +111,7 @@ impl Place {
             params: ParamPolicy::default(),
             facts: ModelFacts::default(),
             place: std::collections::BTreeMap::default(),
+            template: None,
         };
         let model = served.model.as_str().into();
         Arc::new(Self { target: Arc::new(target), price: Price::default(), address: String::new(), model })
@@ -316,6 +318,19 @@ pub fn settings_of(entry: &ModelEntry, config: &Config) -> TargetSettings {
     target_settings(entry, &Globals::of(config))
 }
 
+/// How the model's prompts are made.
+fn template(params: &LitellmParams) -> PromptTemplate {
+    let text = |setting: &Option<String>| setting.clone().unwrap_or_default();
+    let own = OwnTemplate {
+        initial: text(&params.initial_prompt_value),
+        last: text(&params.final_prompt_value),
+        bos: text(&params.bos_token),
+        eos: text(&params.eos_token),
+        roles: params.roles.clone(),
+    };
+    PromptTemplate::of(&params.model, params.hf_model_name.as_deref(), own)
+}
+
 fn target_settings(entry: &ModelEntry, globals: &Globals) -> TargetSettings {
     let params = &entry.params;
     let prefix = params.model.split('/').next().unwrap_or_default();
@@ -349,6 +364,7 @@ fn target_settings(entry: &ModelEntry, globals: &Globals) -> TargetSettings {
             add_function_to_prompt: globals.add_function_to_prompt,
             merge_reasoning: params.merge_reasoning_content_in_choices,
         },
+        template: Some(Arc::new(template(params))),
     }
 }
 

@@ -56,7 +56,8 @@ impl Ask {
         self.context.stream && response.status.is_success() && !is_document(&response.headers)
     }
 
-    /// The whole answer, asked for again as long as the provider says that it is still being made.
+    /// The whole answer, asked for in older words where the server knows no others, and again as long as the provider
+    /// says that it is still being made.
     pub(crate) async fn poll(
         &self,
         response: Response,
@@ -66,6 +67,16 @@ impl Ask {
     ) -> Result<Polled, Failure> {
         let until = self.gateway.clock.monotonic() + self.timeout(attempt.served);
         let mut reply = self.reply(response, attempt).await?;
+        if !reply.status.is_success()
+            && let Some(mut otherwise) = answers.otherwise(&reply)?
+        {
+            self.seal(&mut otherwise, &attempt.place).await?;
+            let response = self.exchange(&otherwise, attempt, meter).await?;
+            if self.streams(&response) {
+                return Ok(Polled::Stream(Box::new(response)));
+            }
+            reply = self.reply(response, attempt).await?;
+        }
         while reply.status.is_success()
             && let Some(mut next) = answers.next(&reply)?
         {

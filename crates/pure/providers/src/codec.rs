@@ -81,6 +81,15 @@ pub trait ProviderDialect: Sync + std::fmt::Debug {
         Ok(None)
     }
 
+    /// The same request in older words, where this refusal shows that the server does not know the newer ones. Asked
+    /// once for each attempt.
+    ///
+    /// # Errors
+    /// When the request cannot be said in them.
+    fn otherwise(&self, _reply: &Reply, _request: &ChatRequest, _target: &Target) -> Result<Option<Outgoing>, Failure> {
+        Ok(None)
+    }
+
     /// How a streamed answer is cut into the events that the decoder reads.
     fn framing(&self, _target: &Target) -> Framing {
         Framing::Sse

@@ -2,16 +2,25 @@
 
 mod aws;
 
+pub(crate) mod text_answer;
+
+pub mod ai21_complete;
 pub mod anthropic;
 pub mod anthropic_complete;
 pub mod azure;
 pub mod bedrock;
 pub mod cohere;
 pub mod gemini;
+pub mod huggingface;
+pub mod ollama;
 pub mod openai;
 pub mod openai_responses;
+pub mod petals;
+pub mod prompt;
+pub mod replicate;
 pub mod rerank;
 pub mod sagemaker;
 pub mod snowflake;
+pub mod triton;
 pub mod vertex;
 pub mod watsonx;

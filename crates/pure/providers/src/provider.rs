@@ -83,6 +83,8 @@ pub enum Auth {
     Bearer,
     /// `<name>: <key>`.
     Header(&'static str),
+    /// `Authorization: <scheme> <key>`.
+    Scheme(&'static str),
     /// `api-key` for keys, Bearer for Entra tokens.
     Azure,
     /// `api-key` at Azure's own hosts, Bearer at those of single models.
@@ -91,8 +93,6 @@ pub enum Auth {
     Snowflake,
     /// `x-api-key` for keys, Bearer with the OAuth beta header for OAuth tokens.
     Anthropic,
-    /// `ZenApiKey <key>` for keys of own installations, Bearer for tokens.
-    Watsonx,
     /// A signature of AWS's under this service's name, made of keys that an account is turned into; Bearer for API keys.
     Aws(&'static str),
 }

@@ -8,7 +8,7 @@ use tollgate_wire::{Secret, facts::ModelFacts};
 
 use crate::{
     auth::Account,
-    dialects::openai,
+    dialects::{openai, prompt::PromptTemplate},
     locate::{Located, Site},
     provider::{Auth, KeyNeed, Provider},
     table,
@@ -45,6 +45,8 @@ pub struct TargetSettings {
     pub extra_body: Map<String, Value>,
     /// How parameters are treated that the target does not take.
     pub params: ParamPolicy,
+    /// How conversations become prompts.
+    pub template: Option<Arc<PromptTemplate>>,
 }
 
 /// Settings that may hold secrets: `Debug` shows their names only.
@@ -203,6 +205,7 @@ pub fn resolve(settings: TargetSettings, around: &Surroundings<'_>) -> Result<Ta
         extra_body: settings.extra_body,
         params: settings.params,
         place,
+        template: settings.template,
     })
 }
 
@@ -211,7 +214,7 @@ fn token_env(auth: Auth) -> &'static [&'static str] {
     match auth {
         Auth::Azure => &["AZURE_AD_TOKEN"],
         Auth::Anthropic => &["ANTHROPIC_AUTH_TOKEN"],
-        Auth::Bearer | Auth::Header(_) | Auth::AzureFoundry | Auth::Snowflake | Auth::Watsonx | Auth::Aws(_) => &[],
+        Auth::Bearer | Auth::Header(_) | Auth::Scheme(_) | Auth::AzureFoundry | Auth::Snowflake | Auth::Aws(_) => &[],
     }
 }
 

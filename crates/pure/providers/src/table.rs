@@ -15,12 +15,12 @@ providers! {
     apertis, azure, azure_ai, azure_text, baseten, bedrock, cerebras, charity_engine, chutes, clarifai, cloudflare,
     codestral, cohere, cometapi, compactifai, crusoe, custom_openai, dashscope, databricks, deepinfra, deepseek,
     empower, featherless_ai, fireworks_ai, friendliai, galadriel, gemini, github, gmi, gradient_ai, groq, helicone,
-    heroku, hosted_vllm, hyperbolic, inception, infinity, jina_ai, lambda_ai, lemonade, litellm_proxy, llamafile,
-    llamagate, lm_studio, maritalk, meta_llama, minimax, mistral, modelscope, moonshot, morph, nano_gpt, nebius,
-    novita, nscale, nvidia_nim, openai, openai_like, openrouter, ovhcloud, perplexity, poe, publicai, sagemaker,
-    sagemaker_chat, sambanova, sarvam, scaleway, snowflake, synthetic, text_completion_codestral,
-    text_completion_openai, together_ai, v0, veniceai, vercel_ai_gateway, vertex_ai, vllm, volcengine, voyage, wandb,
-    watsonx, watsonx_text, xai, xiaomi_mimo, xinference, zai,
+    heroku, hosted_vllm, huggingface, hyperbolic, inception, infinity, jina_ai, lambda_ai, lemonade, litellm_proxy,
+    llamafile, llamagate, lm_studio, maritalk, meta_llama, minimax, mistral, modelscope, moonshot, morph, nano_gpt,
+    nebius, novita, nscale, nvidia_nim, ollama, ollama_chat, openai, openai_like, openrouter, ovhcloud, perplexity,
+    petals, poe, publicai, replicate, sagemaker, sagemaker_chat, sambanova, sarvam, scaleway, snowflake, synthetic,
+    text_completion_codestral, text_completion_openai, together_ai, triton, v0, veniceai, vercel_ai_gateway,
+    vertex_ai, vllm, volcengine, voyage, wandb, watsonx, watsonx_text, xai, xiaomi_mimo, xinference, zai,
 }
 
 /// The provider of this name, or of this other name.

@@ -9,7 +9,7 @@ use tollgate_wire::{Failure, FailureKind, Secret, facts::ModelFacts};
 use crate::{
     auth::Account,
     codec::ProviderDialect,
-    dialects::{anthropic, azure},
+    dialects::{anthropic, azure, prompt::PromptTemplate},
     provider::{Auth, Provider},
 };
 
@@ -86,6 +86,8 @@ pub struct Target {
     pub facts: ModelFacts,
     /// What the row worked out beside the address: `region`, `project`, ….
     pub place: BTreeMap<&'static str, String>,
+    /// How conversations become prompts, where the configuration says something about it.
+    pub template: Option<Arc<PromptTemplate>>,
 }
 
 impl Target {
@@ -175,7 +177,9 @@ impl Target {
             (Credential::Key(key), Auth::Anthropic) if !anthropic::is_oauth(key) => {
                 (HeaderName::from_static("x-api-key"), key.expose().to_owned())
             }
-            (Credential::Key(key), Auth::Watsonx) => (header::AUTHORIZATION, format!("ZenApiKey {}", key.expose())),
+            (Credential::Key(key), Auth::Scheme(scheme)) => {
+                (header::AUTHORIZATION, format!("{scheme} {}", key.expose()))
+            }
             (Credential::Key(key) | Credential::Token(key), _) => {
                 (header::AUTHORIZATION, format!("Bearer {}", key.expose()))
             }

@@ -352,6 +352,17 @@ impl Answers {
         }
     }
 
+    /// The same call in the provider's older words, where this refusal shows that it knows no others.
+    ///
+    /// # Errors
+    /// When it cannot be said in them.
+    pub fn otherwise(&self, reply: &Reply) -> Result<Option<Outgoing>, Failure> {
+        match &self.reader {
+            Reader::Hub { request, dialect, .. } => dialect.otherwise(reply, request, &self.target),
+            Reader::Splice(..) | Reader::Errand(_) => Ok(None),
+        }
+    }
+
     /// The answers to all of [`Prepared::outgoing`] and [`Prepared::more`], for the client.
     ///
     /// # Errors

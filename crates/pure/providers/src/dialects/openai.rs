@@ -25,7 +25,6 @@ mod usage;
 mod writer;
 
 pub use chat::CHAT;
-pub(crate) use chat::write_request as request_members;
 pub(crate) use chat::write_request;
 pub use completions::COMPLETIONS;
 pub use document::answer as document;

@@ -11,7 +11,7 @@ pub static PROVIDER: Provider = Provider {
     title: "Watsonx",
     base_env: &["WATSONX_API_BASE", "WATSONX_URL", "WX_URL", "WML_URL"],
     key_env: watsonx::KEY_ENV,
-    auth: Auth::Watsonx,
+    auth: Auth::Scheme("ZenApiKey"),
     chat: Some(&watsonx::CHAT),
     embeddings: None,
     embed: Some(&watsonx::VECTORS),

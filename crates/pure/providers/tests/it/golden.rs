@@ -130,7 +130,8 @@ fn stale(case: &Case, files: &[&str]) -> Vec<String> {
 /// What goes out: one request, or `{"requests": […]}` where there are several; what is asked again as `then`.
 fn all_outgoing(case: &Case, target: &Arc<Target>, prepared: &Prepared) -> Value {
     let mut first = outgoing(&prepared.outgoing);
-    let then: Vec<Value> = polls(case, target, &prepared.answers);
+    let mut then: Vec<Value> = older(case, &prepared.answers);
+    then.extend(polls(case, target, &prepared.answers));
     if !then.is_empty() {
         first["then"] = then.into();
     }
@@ -139,6 +140,13 @@ fn all_outgoing(case: &Case, target: &Arc<Target>, prepared: &Prepared) -> Value
     }
     let all: Vec<Value> = std::iter::once(first).chain(prepared.more.iter().map(outgoing)).collect();
     json!({"requests": all})
+}
+
+/// What is asked in older words after the first reply.
+fn older(case: &Case, answers: &Answers) -> Vec<Value> {
+    let refused = replies(case).into_iter().find(|reply| reply.status.as_u16() >= 400);
+    let otherwise = refused.and_then(|reply| answers.otherwise(&reply).expect("it can be said"));
+    otherwise.iter().map(outgoing).collect()
 }
 
 /// What is asked again after each of the recorded replies.
@@ -231,6 +239,14 @@ fn read_reply(reply: &Value) -> Reply {
 }
 
 fn whole(answers: &Answers, replies: &[Reply]) -> Value {
+    let replies = match replies {
+        [refused, rest @ ..]
+            if refused.status.as_u16() >= 400 && answers.otherwise(refused).is_ok_and(|o| o.is_some()) =>
+        {
+            rest
+        }
+        all => all,
+    };
     if let Some(refused) = replies.iter().find(|reply| reply.status.as_u16() >= 400) {
         return refusal(&answers.failure(refused));
     }

@@ -104,8 +104,11 @@ fn every_row_sends_chat_to_its_address_with_its_key() {
         assert!(!openai_shaped(provider) || outgoing.url.contains(path), "{name}: {}", outgoing.url);
         match provider.auth {
             // An API key of AWS's is a bearer token.
-            Auth::Bearer | Auth::AzureFoundry | Auth::Snowflake | Auth::Watsonx | Auth::Aws(_) => {
+            Auth::Bearer | Auth::AzureFoundry | Auth::Snowflake | Auth::Aws(_) => {
                 assert_eq!(header(&outgoing.headers, "authorization"), "Bearer sk-row", "{name}");
+            }
+            Auth::Scheme(scheme) => {
+                assert_eq!(header(&outgoing.headers, "authorization"), format!("{scheme} sk-row"), "{name}");
             }
             Auth::Header(key) => assert_eq!(header(&outgoing.headers, key), "sk-row", "{name}"),
             Auth::Azure => assert_eq!(header(&outgoing.headers, "api-key"), "sk-row", "{name}"),

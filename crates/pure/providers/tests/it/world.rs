@@ -11,7 +11,10 @@ use tollgate_providers::{
     Target,
     auth::{self, Grant},
     codec::{AnswerContext, ClientDialect},
-    dialects::openai,
+    dialects::{
+        openai,
+        prompt::{OwnTemplate, PromptTemplate},
+    },
     params::CallParams,
     resolve::{self, CloudSettings, Surroundings, TargetSettings, Unservable},
     target::{Credential, ParamPolicy},
@@ -122,6 +125,16 @@ fn settings(mut rest: Map<String, Value>) -> TargetSettings {
     rest.retain(|name, _| !is_cloud(name));
     let mut take = |name: &str| rest.remove(name).unwrap_or_default();
     let text = |value: Value| value.as_str().map(str::to_owned);
+    let model = text(take("model")).expect("a target names its model");
+    let plain = |value: Value| value.as_str().unwrap_or_default().to_owned();
+    let own = OwnTemplate {
+        initial: plain(take("initial_prompt_value")),
+        last: plain(take("final_prompt_value")),
+        bos: plain(take("bos_token")),
+        eos: plain(take("eos_token")),
+        roles: take("roles").as_object().cloned().unwrap_or_default(),
+    };
+    let template = PromptTemplate::of(&model, take("hf_model_name").as_str(), own);
     let params = ParamPolicy {
         drop_params: take("drop_params") == true,
         additional_drop_params: texts(&take("additional_drop_params")),
@@ -135,7 +148,7 @@ fn settings(mut rest: Map<String, Value>) -> TargetSettings {
         _ => Map::new(),
     };
     TargetSettings {
-        model: text(take("model")).expect("a target names its model"),
+        model,
         custom_llm_provider: text(take("custom_llm_provider")),
         api_base: text(take("api_base")),
         api_key: text(take("api_key")).map(Secret::new),
@@ -147,6 +160,7 @@ fn settings(mut rest: Map<String, Value>) -> TargetSettings {
         headers: headers(&take("extra_headers")),
         extra_body,
         params,
+        template: Some(Arc::new(template)),
         defaults: rest,
     }
 }

@@ -31,7 +31,7 @@ impl ProviderDialect for Chat {
     }
 
     fn request(&self, request: &ChatRequest, target: &Target) -> Result<Outgoing, Failure> {
-        let mut body = openai::request_members(request);
+        let mut body = openai::write_request(request);
         body.insert("model".to_owned(), model(target).into());
         body.insert("stream".to_owned(), request.stream.into());
         for (theirs, ours) in NAMES {

@@ -1,0 +1,210 @@
+//! `/api/chat`: turns, tools, thoughts.
+
+use http::Method;
+use serde_json::{Map, Value, json};
+use tollgate_wire::{
+    Failure, FailureKind,
+    chat::{ChatChunk, ChatRequest, ChatResponse, Delta, Finish, Message, Part, Role, Tool, ToolCall, ToolChoice},
+    framing::{Frame, Framing},
+    http::{Outgoing, Reply},
+};
+
+use super::{call_id, finish, no_extras, pictures, pictures_elsewhere, read, shared, usage};
+use crate::{
+    codec::{ChatDecoder, ProviderDialect, Wanted, Words},
+    dialects::{
+        openai, prompt,
+        text_answer::{self, Telling},
+    },
+    target::Target,
+};
+
+/// The dialect of `/api/chat`.
+pub static CHAT: Chat = Chat;
+
+/// Path below the address.
+const PATH: &str = "/api/chat";
+
+/// See [`CHAT`].
+#[derive(Debug)]
+pub struct Chat;
+
+impl ProviderDialect for Chat {
+    fn words(&self) -> Words {
+        Words::Foreign
+    }
+
+    fn wants(&self, request: &ChatRequest, _target: &Target) -> Vec<Wanted> {
+        pictures_elsewhere(request)
+    }
+
+    fn request(&self, request: &ChatRequest, target: &Target) -> Result<Outgoing, Failure> {
+        let mut body = shared(request, target);
+        body.insert("model".to_owned(), target.model.as_str().into());
+        let messages: Result<Vec<Value>, Failure> = request.messages.iter().map(write).collect();
+        body.insert("messages".to_owned(), messages?.into());
+        if !request.tools.is_empty() && request.tool_choice != Some(ToolChoice::None) {
+            body.insert("tools".to_owned(), request.tools.iter().map(tool).collect());
+        }
+        let body = Value::Object(body).to_string().into();
+        Ok(Outgoing { method: Method::POST, url: target.url(PATH), headers: target.request_headers()?, body })
+    }
+
+    fn response(&self, reply: &Reply, _request: &ChatRequest, target: &Target) -> Result<ChatResponse, Failure> {
+        let told = read(&reply.body, target)?;
+        let Some(message) = told.get("message") else {
+            return Err(target.failure(FailureKind::InvalidResponse, "the answer has no message"));
+        };
+        let text = |name: &str| message.get(name).and_then(Value::as_str);
+        let mut parts = Vec::new();
+        if let Some(thoughts) = text("thinking").filter(|text| !text.is_empty()) {
+            parts.push(Part::Thinking { text: thoughts.to_owned(), signature: None });
+        }
+        if let Some(words) = text("content") {
+            parts.push(Part::text(words));
+        }
+        let (mut finish, native) = finish(&told);
+        for call in calls(&told) {
+            finish = Finish::ToolCalls;
+            parts.push(Part::ToolCall(call));
+        }
+        let choices = vec![text_answer::choice(0, parts, finish, native)];
+        Ok(ChatResponse { choices, usage: usage(&told), ..ChatResponse::default() })
+    }
+
+    fn framing(&self, _target: &Target) -> Framing {
+        Framing::Lines
+    }
+
+    fn decoder(&self, _request: &ChatRequest, target: &Target) -> Box<dyn ChatDecoder> {
+        Box::new(Reader { target: target.clone(), telling: Telling::default(), called: 0 })
+    }
+
+    fn failure(&self, reply: &Reply, target: &Target) -> Failure {
+        openai::failure(reply, target)
+    }
+}
+
+fn write(message: &Message) -> Result<Value, Failure> {
+    let role = match message.role {
+        Role::System => "system",
+        Role::User => "user",
+        Role::Assistant => "assistant",
+        Role::Tool => "tool",
+    };
+    let mut out = Map::new();
+    out.insert("role".to_owned(), role.into());
+    out.insert("content".to_owned(), prompt::said(&message.parts).into());
+    let images = pictures(message)?;
+    if !images.is_empty() {
+        out.insert("images".to_owned(), json!(images));
+    }
+    let mut calls = Vec::new();
+    for part in &message.parts {
+        match part {
+            Part::Thinking { text, .. } => {
+                out.insert("thinking".to_owned(), text.as_str().into());
+            }
+            Part::ToolCall(call) => calls.push(json!({"function": {"name": call.name, "arguments": arguments(call)?}})),
+            Part::ToolResult { call_id, .. } => {
+                out.insert("tool_call_id".to_owned(), call_id.as_str().into());
+            }
+            _ => {}
+        }
+    }
+    if let (Role::Tool, Some(name)) = (message.role, &message.name) {
+        out.insert("tool_name".to_owned(), name.as_str().into());
+    }
+    if !calls.is_empty() {
+        out.insert("tool_calls".to_owned(), calls.into());
+    }
+    Ok(out.into())
+}
+
+/// Arguments are an object here.
+fn arguments(call: &ToolCall) -> Result<Value, Failure> {
+    if call.arguments.trim().is_empty() {
+        return Ok(json!({}));
+    }
+    serde_json::from_str(&call.arguments).map_err(|error| {
+        let words = format!("the arguments of the call of '{}' are no JSON: {error}", call.name);
+        Failure::invalid(words).with_param("messages")
+    })
+}
+
+fn tool(tool: &Tool) -> Value {
+    match tool {
+        Tool::Function { name, description, parameters, .. } => {
+            let mut function = Map::from_iter([("name".to_owned(), name.as_str().into())]);
+            if let Some(description) = description {
+                function.insert("description".to_owned(), description.as_str().into());
+            }
+            if let Some(parameters) = parameters {
+                function.insert("parameters".to_owned(), parameters.clone());
+            }
+            json!({"type": "function", "function": function})
+        }
+        Tool::Native(raw) => raw.clone(),
+    }
+}
+
+/// The calls in an answer, or in one of its pieces.
+fn calls(told: &Value) -> Vec<ToolCall> {
+    let calls = told.get("message").and_then(|message| message.get("tool_calls")?.as_array());
+    let read = |(index, call): (usize, &Value)| {
+        let function = call.get("function")?;
+        let id = call.get("id").and_then(Value::as_str).map_or_else(|| call_id(told, index), str::to_owned);
+        let name = function.get("name").and_then(Value::as_str)?.to_owned();
+        let arguments = match function.get("arguments") {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Null) | None => "{}".to_owned(),
+            Some(object) => object.to_string(),
+        };
+        Some(ToolCall { id, name, arguments, ..ToolCall::default() })
+    };
+    calls.into_iter().flatten().enumerate().filter_map(read).collect()
+}
+
+/// Reads a stream of pieces; a call comes whole.
+struct Reader {
+    target: Target,
+    telling: Telling,
+    called: u64,
+}
+
+impl ChatDecoder for Reader {
+    fn feed(&mut self, frame: &Frame<'_>, out: &mut Vec<ChatChunk>) -> Result<(), Failure> {
+        let told = read(&frame.data, &self.target)?;
+        let message = told.get("message").unwrap_or(&Value::Null);
+        let text = |name: &str| message.get(name).and_then(Value::as_str).unwrap_or_default();
+        if !text("thinking").is_empty() {
+            self.telling.say(Delta::Thinking(text("thinking").to_owned()), out);
+        }
+        self.telling.words(text("content"), out);
+        for call in calls(&told) {
+            let index = self.called;
+            self.called += 1;
+            self.telling.say(Delta::ToolStart { index, id: call.id, name: call.name }, out);
+            self.telling.say(Delta::ToolArguments { index, fragment: call.arguments }, out);
+        }
+        if told.get("done").and_then(Value::as_bool) == Some(true) {
+            let (mut finish, native) = finish(&told);
+            if self.called > 0 {
+                finish = Finish::ToolCalls;
+            }
+            self.telling.end(finish, native, out);
+            if let Some(usage) = usage(&told) {
+                out.push(ChatChunk::Usage { usage, extras: no_extras() });
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, _out: &mut Vec<ChatChunk>) -> Result<(), Failure> {
+        self.telling.close(&self.target)
+    }
+
+    fn is_done(&self) -> bool {
+        self.telling.is_over()
+    }
+}
