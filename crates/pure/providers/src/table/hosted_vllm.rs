@@ -19,6 +19,7 @@ pub static PROVIDER: Provider = Provider {
     key: KeyNeed::Optional,
     quirks: QUIRKS,
     completions: Some(&openai::COMPLETIONS),
+    responses: Some(crate::dialects::openai_responses::PATH),
     ..OPENAI_COMPATIBLE
 };
 

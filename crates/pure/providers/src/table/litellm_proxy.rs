@@ -10,5 +10,6 @@ pub static PROVIDER: Provider = Provider {
     key_env: &["LITELLM_PROXY_API_KEY"],
     key: KeyNeed::Optional,
     quirks: Quirks { stream_usage: StreamUsage::Ask, supported: Supported::All, keeps_cache_control: true, ..Quirks::NONE },
+    responses: Some(crate::dialects::openai_responses::PATH),
     ..OPENAI_COMPATIBLE
 };
