@@ -35,6 +35,7 @@ use crate::{
     meter::Meter,
     mock,
     options::CallOptions,
+    responses::ResponsesAsk,
     restream::retell,
     snapshot::Snapshot,
 };
@@ -46,6 +47,8 @@ pub(crate) struct Ask {
     pub(crate) route: Route,
     pub(crate) body: RawBody,
     pub(crate) options: CallOptions,
+    /// Of calls of the Responses API.
+    pub(crate) responses: Option<ResponsesAsk>,
     pub(crate) context: AnswerContext,
     /// The client's headers, for what is passed on.
     pub(crate) headers: HeaderMap,
@@ -185,12 +188,13 @@ impl Ask {
     async fn prepare(&self, attempt: &Attempt<'_>) -> Result<Prepared, Failure> {
         let target = &attempt.place.target;
         let params = self.params_for(target.provider.auth);
+        let context = self.context_for(attempt.served);
         let call = Call {
             operation: self.route.operation(),
             client: self.route.client(),
             body: &self.body,
             params: &params,
-            context: &self.context,
+            context: &context,
         };
         let mut draft = draft(&call, target)?;
         self.supply(&mut draft).await?;
@@ -389,8 +393,8 @@ impl Ask {
     }
 
     fn mocked(&self, mock: &serde_json::Value, attempt: &Attempt<'_>, mut meter: Meter) -> Result<Answer, Missed> {
-        if !matches!(self.route, Route::ChatCompletions | Route::Completions) {
-            let words = "`mock_response` answers chat and text completion, nothing else";
+        if !matches!(self.route, Route::ChatCompletions | Route::Completions | Route::Responses) {
+            let words = "`mock_response` answers chat, text completion and responses, nothing else";
             return Err(Box::new((Failure::invalid(words).with_param("mock_response"), meter)));
         }
         let words = match mock::words(mock) {
@@ -398,12 +402,12 @@ impl Ask {
             Err(failure) => return Err(Box::new((failure, meter))),
         };
         meter.open(attempt.served, &attempt.place, 0);
-        let client = self.route.client();
+        let (client, context) = (self.route.client(), self.context_for(attempt.served));
         let (mut answer, usage) = if self.context.stream {
-            let (events, usage) = mock::streamed(&words, client, &self.context);
+            let (events, usage) = mock::streamed(&words, client, &context);
             (Answer::events(AnswerBody::Whole(Bytes::from(events))), usage)
         } else {
-            let (body, usage) = mock::whole(&words, client, &self.context);
+            let (body, usage) = mock::whole(&words, client, &context);
             (Answer::json(StatusCode::OK, body), usage)
         };
         let cost = meter.answered(Some(usage), 0);

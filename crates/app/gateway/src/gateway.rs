@@ -13,7 +13,8 @@ use tollgate_net::Client;
 use tollgate_wire::clock::{Clock, Random};
 
 use crate::{
-    credentials::Credentials, documents::Documents, health::Health, ledger::Ledger, snapshot::Snapshot,
+    credentials::Credentials, documents::Documents, health::Health, kept::KeptAnswers, ledger::Ledger,
+    sealed::SealKey, snapshot::Snapshot,
     workers::Workers,
 };
 
@@ -41,9 +42,12 @@ pub struct Gateway {
     pub(crate) workers: Workers,
     pub(crate) credentials: Credentials,
     pub(crate) documents: Documents,
+    pub(crate) kept: KeptAnswers,
     /// Of this process: tells our own requests when they come back to us.
     pub(crate) instance: String,
     snapshot: ArcSwap<Snapshot>,
+    /// Seals ids where no secret of the configuration does: they open in this process only.
+    seal: SealKey,
     draining: AtomicBool,
     closed: Closed,
 }
@@ -79,6 +83,8 @@ impl Gateway {
     /// A gateway of these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
+        let mut secret = [0; 32];
+        parts.random.fill(&mut secret);
         let instance = format!("{:016x}", parts.random.u64());
         Arc::new(Self {
             client: parts.client,
@@ -89,7 +95,9 @@ impl Gateway {
             workers: parts.workers,
             credentials: Credentials::default(),
             documents: Documents::default(),
+            kept: KeptAnswers::default(),
             instance,
+            seal: SealKey::of(&secret),
             snapshot: ArcSwap::from_pointee(parts.snapshot),
             draining: AtomicBool::new(false),
             closed: Closed::default(),
@@ -138,6 +146,11 @@ impl Gateway {
     #[must_use]
     pub fn totals(&self) -> crate::Totals {
         self.ledger.totals()
+    }
+
+    /// What ids are sealed with.
+    pub(crate) fn seal_key<'s>(&'s self, snapshot: &'s Snapshot) -> &'s SealKey {
+        snapshot.seal.as_ref().unwrap_or(&self.seal)
     }
 
     pub(crate) fn now_unix(&self) -> u64 {

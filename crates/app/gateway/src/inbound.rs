@@ -4,7 +4,10 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tollgate_providers::{
     codec::ClientDialect,
-    dialects::openai::{CHAT_CLIENT, COMPLETIONS_CLIENT},
+    dialects::{
+        openai::{CHAT_CLIENT, COMPLETIONS_CLIENT},
+        openai_responses::RESPONSES_CLIENT,
+    },
     translate::Operation,
 };
 
@@ -23,12 +26,14 @@ pub enum Route {
     Moderations,
     /// `/images/generations`.
     Images,
+    /// `/responses`.
+    Responses,
 }
 
 impl Route {
     /// All of them, a path that ends with another's before that.
     pub const ALL: &'static [Self] =
-        &[Self::ChatCompletions, Self::Completions, Self::Embeddings, Self::Rerank, Self::Moderations, Self::Images];
+        &[Self::ChatCompletions, Self::Completions, Self::Embeddings, Self::Rerank, Self::Moderations, Self::Images, Self::Responses];
 
     /// The path, as error messages name it.
     #[must_use]
@@ -40,6 +45,7 @@ impl Route {
             Self::Rerank => "/rerank",
             Self::Moderations => "/moderations",
             Self::Images => "/images/generations",
+            Self::Responses => "/responses",
         }
     }
 
@@ -49,7 +55,7 @@ impl Route {
         match self {
             Self::ChatCompletions => "messages",
             Self::Completions => "prompt",
-            Self::Embeddings | Self::Moderations => "input",
+            Self::Embeddings | Self::Moderations | Self::Responses => "input",
             Self::Rerank => "query",
             Self::Images => "prompt",
         }
@@ -57,7 +63,7 @@ impl Route {
 
     pub(crate) const fn operation(self) -> Operation {
         match self {
-            Self::ChatCompletions => Operation::Chat,
+            Self::ChatCompletions | Self::Responses => Operation::Chat,
             Self::Completions => Operation::Completions,
             Self::Embeddings => Operation::Embeddings,
             Self::Rerank => Operation::Rerank,
@@ -69,6 +75,7 @@ impl Route {
     pub(crate) fn client(self) -> &'static dyn ClientDialect {
         match self {
             Self::Completions => &COMPLETIONS_CLIENT,
+            Self::Responses => &RESPONSES_CLIENT,
             Self::ChatCompletions | Self::Embeddings | Self::Rerank | Self::Moderations | Self::Images => &CHAT_CLIENT,
         }
     }

@@ -22,7 +22,7 @@ use crate::{
     inbound::{Inbound, Route},
     late,
     meter::Meter,
-    options,
+    options, responses,
     snapshot::Snapshot,
 };
 
@@ -68,7 +68,12 @@ impl Gateway {
         admit(caller, RouteClass::Call)?;
         let Inbound { route, path_model, headers, body } = inbound;
         let mut body = parse(&body)?;
+        // Here it is the provider's, which keeps it beside the answer.
+        let metadata = body.get("metadata").filter(|_| route == Route::Responses).cloned();
         let options = options::take(&mut body, &headers)?;
+        if let Some(metadata) = metadata {
+            body.set_raw("metadata", metadata);
+        }
         if let Some(id) = &options.call_id {
             meter.set_call_id(id.clone());
         }
@@ -82,13 +87,19 @@ impl Gateway {
         let include_usage = stream && wants_usage(snapshot, &body)?;
         meter.asked_for(&asked, stream);
         let id = meter.call_id().to_owned();
-        let context = AnswerContext { alias: asked, now: self.now_unix(), id, include_usage, stream };
+        let (responses, told) = match route {
+            Route::Responses => responses::begin(self, snapshot, caller, &mut body).map(|(ask, told)| (Some(ask), told))?,
+            _ => Default::default(),
+        };
+        let now = self.now_unix();
+        let context = AnswerContext { alias: asked, now, id, include_usage, stream, responses: told };
         Ok(Ask {
             gateway: Arc::clone(self),
             snapshot: Arc::clone(snapshot),
             route,
             body,
             options,
+            responses,
             context,
             headers,
             fetched: std::sync::Mutex::default(),
@@ -99,12 +110,16 @@ impl Gateway {
 /// Finds the group and asks it.
 async fn answer(mut ask: Ask, meter: Meter) -> Answer {
     let snapshot = Arc::clone(&ask.snapshot);
-    let group = match group_for(&snapshot, ask.route, &ask.context.alias) {
+    let mut group = match group_for(&snapshot, ask.route, &ask.context.alias) {
         Ok(group) => group,
         Err(failure) => return refuse(&failure, meter),
     };
     if ask.context.alias.is_empty() {
         group.name.clone_into(&mut ask.context.alias);
+    }
+    let pinned = ask.pinned(&group);
+    if let Some(pinned) = &pinned {
+        group.members = std::slice::from_ref(pinned);
     }
     match ask.dispatch(&group, meter).await {
         Ok(answer) => answer,
@@ -116,7 +131,7 @@ async fn answer(mut ask: Ask, meter: Meter) -> Answer {
     }
 }
 
-fn refuse(failure: &Failure, mut meter: Meter) -> Answer {
+pub(crate) fn refuse(failure: &Failure, mut meter: Meter) -> Answer {
     let mut answer = Answer::failure(failure);
     headers::common(&mut answer.headers, meter.call_id());
     if let Ok(cost) = meter.spent().to_string().parse() {
@@ -165,6 +180,8 @@ fn may_mock(snapshot: &Snapshot, caller: Caller) -> bool {
 /// What every provider would refuse is refused here, in `OpenAI`'s words.
 fn check_members(route: Route, body: &RawBody) -> Result<(), Failure> {
     let required = route.required();
+    // A template of the provider's may hold the input.
+    let required = if route == Route::Responses && body.has("prompt") { "prompt" } else { required };
     let Some(raw) = body.get(required).filter(|raw| raw.as_ref() != b"null") else {
         let words = format!("{}: Missing required parameter: '{required}'.", route.path());
         return Err(Failure::invalid(words).with_param(required));

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, header::CONTENT_TYPE};
 use serde_json::{Map, Value, json};
 use tollgate_catalog::Cost;
-use tollgate_providers::translate::Answers;
+use tollgate_providers::{dialects::openai_responses::splice::retold, translate::Answers};
 use tollgate_wire::{Failure, FailureKind, http::Reply};
 
 use crate::meter::Meter;
@@ -40,9 +40,9 @@ pub(crate) fn retell(
     }
     let answered = answers.whole(reply)?;
     let cost = meter.answered(answered.usage, answered.body.len());
-    let retold = Retold { include_usage, cost: cost.map(Cost::usd_f64) }.events(&answered.body);
+    let events = Retold { include_usage, cost: cost.map(Cost::usd_f64) }.events(&answered.body);
     let words = "the answer to a streamed call is neither a stream nor a completion";
-    retold.map(|events| (events, cost)).ok_or_else(|| Failure::new(FailureKind::InvalidResponse, words))
+    events.map(|events| (events, cost)).ok_or_else(|| Failure::new(FailureKind::InvalidResponse, words))
 }
 
 /// What the document is to become.
@@ -57,6 +57,9 @@ impl Retold {
     /// The events of an answer in `OpenAI`'s shape, chat or text; none if it is no such answer.
     fn events(&self, body: &[u8]) -> Option<Bytes> {
         let Ok(Value::Object(mut document)) = serde_json::from_slice(body) else { return None };
+        if document.get("object").is_some_and(|object| object == "response") {
+            return Some(retold(&document, self.cost).into());
+        }
         let Some(Value::Array(choices)) = document.shift_remove("choices") else { return None };
         let usage = document.shift_remove("usage");
         let is_chat = document.get("object").and_then(Value::as_str) == Some("chat.completion");

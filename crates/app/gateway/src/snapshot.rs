@@ -8,7 +8,11 @@ use tollgate_config::{ClientDisconnect, Config};
 use tollgate_policy::KeyDigest;
 use tollgate_router::{Deployment, Fleet, FleetBuilder};
 
-use crate::deployment::{Globals, Served};
+use crate::{
+    deployment::{Globals, Served},
+    kept::KeptBounds,
+    sealed::SealKey,
+};
 
 /// Environment variables as they were at the start, with those of `.env` and of the configuration.
 pub type Environment = HashMap<String, String>;
@@ -37,6 +41,12 @@ pub(crate) mod defaults {
     pub(crate) const NUM_RETRIES: u64 = 2;
     /// Whole calls whose client has left, read to their end at once.
     pub(crate) const MAX_DRAINING_CALLS: usize = 1000;
+    /// Answers of the Responses API that are kept in memory.
+    pub(crate) const KEPT_RESPONSES: usize = 10_000;
+    /// Bytes of them, with what they answered.
+    pub(crate) const KEPT_RESPONSES_BYTES: usize = 128 << 20;
+    /// How long they are kept.
+    pub(crate) const KEPT_RESPONSES_TTL: Duration = Duration::from_secs(3600);
 }
 
 /// One state of the configuration.
@@ -44,6 +54,8 @@ pub struct Snapshot {
     pub(crate) fleet: Fleet,
     pub(crate) served: Vec<Arc<Served>>,
     pub(crate) master: Option<KeyDigest>,
+    /// What ids are sealed with, where the configuration has a secret: the salt key, or the master key.
+    pub(crate) seal: Option<SealKey>,
     pub(crate) key_header: Option<HeaderName>,
     pub(crate) catalog: Catalog,
     pub(crate) environment: Arc<Environment>,
@@ -66,6 +78,7 @@ pub(crate) struct SnapshotBounds {
     pub(crate) max_event_bytes: usize,
     pub(crate) retries: u64,
     pub(crate) max_draining: usize,
+    pub(crate) kept: KeptBounds,
 }
 
 impl Snapshot {
@@ -86,7 +99,9 @@ impl Snapshot {
             .map(|key| key.expose().to_owned())
             .or_else(|| environment.get("LITELLM_MASTER_KEY").cloned())
             .filter(|key| !key.is_empty());
+        let salt = environment.get("LITELLM_SALT_KEY").filter(|salt| !salt.is_empty()).or(master.as_ref());
         Self {
+            seal: salt.map(|salt| SealKey::of(salt.as_bytes())),
             fleet: fleet(config, &served, settings.answers_everything),
             served,
             master: master.map(|key| KeyDigest::of(&key)),
@@ -159,5 +174,10 @@ fn bounds(config: &Config) -> SnapshotBounds {
         max_event_bytes: general.stream_buffer_bytes.map_or(defaults::MAX_EVENT_BYTES, bytes),
         retries: config.router.num_retries.or(config.litellm.num_retries).unwrap_or(defaults::NUM_RETRIES),
         max_draining: general.max_draining_calls.map_or(defaults::MAX_DRAINING_CALLS, bytes),
+        kept: KeptBounds {
+            most: general.kept_responses.map_or(defaults::KEPT_RESPONSES, bytes),
+            bytes: general.kept_responses_bytes.map_or(defaults::KEPT_RESPONSES_BYTES, bytes),
+            ttl: general.kept_responses_ttl.unwrap_or(defaults::KEPT_RESPONSES_TTL),
+        },
     }
 }

@@ -84,6 +84,13 @@ const OPERATIONS: &[(&str, &str, &str, &str, Option<&str>)] = &[
     ("/moderations", "post", "moderations", "The same, without /v1", Some("Moderation")),
     ("/v1/images/generations", "post", "images", "Pictures out of words", Some("Image")),
     ("/images/generations", "post", "images", "The same, without /v1", Some("Image")),
+    ("/v1/responses", "post", "responses", "An answer of the Responses API, whole or streamed", Some("Response")),
+    ("/responses", "post", "responses", "The same, without /v1", Some("Response")),
+    ("/openai/v1/responses", "post", "responses", "The same, as Azure's clients ask", Some("Response")),
+    ("/v1/responses/{id}", "get", "responses", "An answer that was made", None),
+    ("/v1/responses/{id}", "delete", "responses", "Deletes it", None),
+    ("/v1/responses/{id}/input_items", "get", "responses", "What it answered", None),
+    ("/v1/responses/{id}/cancel", "post", "responses", "Stops one that is made in the background", None),
     ("/v1/models", "get", "models", "The models that may be asked for", None),
     ("/models", "get", "models", "The same, without /v1", None),
     ("/v1/models/{id}", "get", "models", "One model", None),
@@ -117,6 +124,10 @@ fn components() -> Value {
             }},
             "Completion": {"type": "object", "required": ["prompt"], "additionalProperties": true, "properties": {
                 "model": text, "prompt": {}, "stream": flag, "max_tokens": {"type": "integer"},
+            }},
+            "Response": {"type": "object", "required": ["input"], "additionalProperties": true, "properties": {
+                "model": text, "input": {}, "instructions": text, "stream": flag, "max_output_tokens": {"type": "integer"},
+                "tools": {"type": "array", "items": {"type": "object"}}, "previous_response_id": text,
             }},
             "Rerank": {"type": "object", "required": ["query", "documents"], "additionalProperties": true, "properties": {
                 "model": text, "query": text, "documents": {"type": "array"}, "top_n": {"type": "integer"},

@@ -3,6 +3,7 @@
 mod calls;
 mod health;
 mod info;
+mod responses;
 
 use std::sync::Arc;
 
@@ -49,6 +50,7 @@ fn routes(app: App) -> Router {
         .route("/v1/moderations", post(calls::moderations))
         .route("/images/generations", post(calls::images))
         .route("/v1/images/generations", post(calls::images))
+        .merge(responses::routes())
         .route("/models", get(info::models))
         .route("/v1/models", get(info::models))
         .route("/models/{*id}", get(info::model))

@@ -10,7 +10,10 @@ use tollgate_wire::{
 
 use crate::{
     codec::{ChatDecoder, ChatEncoder},
-    dialects::openai::{SplicedStream, merge::Merger},
+    dialects::{
+        openai::{SplicedStream, merge::Merger},
+        openai_responses::splice::NativeStream,
+    },
     target::Target,
 };
 
@@ -33,6 +36,8 @@ pub enum AnswerStream {
     Spliced(Box<SplicedStream>),
     /// Through the hub.
     Hub(Box<HubStream>),
+    /// The Responses API on both sides.
+    Responses(Box<NativeStream>),
 }
 
 impl AnswerStream {
@@ -42,6 +47,7 @@ impl AnswerStream {
         match self {
             Self::Spliced(stream) => stream.progress(),
             Self::Hub(stream) => &stream.progress,
+            Self::Responses(stream) => stream.progress(),
         }
     }
 
@@ -53,6 +59,7 @@ impl AnswerStream {
         match self {
             Self::Spliced(stream) => stream.push(bytes, out),
             Self::Hub(stream) => stream.push(bytes, out),
+            Self::Responses(stream) => stream.push(bytes, out),
         }
     }
 
@@ -64,6 +71,7 @@ impl AnswerStream {
         match self {
             Self::Spliced(stream) => stream.finish(out),
             Self::Hub(stream) => stream.finish(out),
+            Self::Responses(stream) => stream.finish(out),
         }
     }
 
@@ -72,6 +80,7 @@ impl AnswerStream {
         match self {
             Self::Spliced(stream) => stream.close(cost, out),
             Self::Hub(stream) => stream.encoder.close(cost, out),
+            Self::Responses(stream) => stream.close(cost, out),
         }
     }
 
@@ -80,6 +89,7 @@ impl AnswerStream {
         match self {
             Self::Spliced(stream) => stream.fail(failure, out),
             Self::Hub(stream) => stream.encoder.fail(failure, out),
+            Self::Responses(stream) => stream.fail(failure, out),
         }
     }
 }

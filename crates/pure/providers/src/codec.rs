@@ -12,6 +12,8 @@ use tollgate_wire::{
 
 use crate::target::Target;
 
+pub use crate::dialects::openai_responses::context::{Desk, ResponsesContext};
+
 /// The dialects. Equal words on both sides mean that bodies are spliced instead of translated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Words {
@@ -151,6 +153,8 @@ pub struct AnswerContext {
     pub include_usage: bool,
     /// The client streams.
     pub stream: bool,
+    /// What answers of the Responses API carry beside.
+    pub responses: ResponsesContext,
 }
 
 /// How clients speak to us.

@@ -55,6 +55,8 @@ pub struct Provider {
     pub draw: Option<&'static dyn Codec<ImageRequest, ImageResponse>>,
     /// Further operations in `OpenAI`'s words, with their paths below the base URL.
     pub also: &'static [(Operation, &'static str)],
+    /// Path of the Responses API below the base URL, where clients of it are passed on to the provider's own.
+    pub responses: Option<&'static str>,
     /// How a deployment's address, account and model name are worked out where a base URL and a key do not say it.
     pub locate: Option<Locate>,
     /// Path of chat below the base URL.
@@ -244,6 +246,7 @@ pub const OPENAI_COMPATIBLE: Provider = Provider {
     rerank: None,
     draw: None,
     also: &[],
+    responses: None,
     locate: None,
     chat_path: "/chat/completions",
     completions_path: "/completions",

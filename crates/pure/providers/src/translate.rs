@@ -13,9 +13,12 @@ use tollgate_wire::{
 
 use crate::{
     codec::{AnswerContext, ClientDialect, Next, ProviderDialect, Wanted, Words},
-    dialects::openai::{
-        self, SplicedStream,
-        merge::{self, Merger},
+    dialects::{
+        openai::{
+            self, SplicedStream,
+            merge::{self, Merger},
+        },
+        openai_responses::{front, splice},
     },
     errand::{Errand, Said},
     params::{self, CallParams},
@@ -110,6 +113,8 @@ enum Lane {
         dialect: &'static dyn ProviderDialect,
     },
     Errand(Arc<dyn Errand>),
+    /// The Responses API on both sides: body and path.
+    Responses(RawBody, &'static str),
 }
 
 /// What a spliced answer is.
@@ -130,6 +135,7 @@ enum Shape {
 /// When the body is no request of its dialect, a parameter is not supported, or the target cannot do the operation.
 pub fn draft(call: &Call<'_>, target: &Arc<Target>) -> Result<Draft, Failure> {
     let lane = match call.operation {
+        Operation::Chat if call.client.words() == Words::OpenAiResponses => responses_lane(call, target)?,
         Operation::Chat | Operation::Completions => chat_lane(call, target)?,
         Operation::Embeddings if target.provider.embed.is_some() => errand_lane(call, target)?,
         Operation::Embeddings => vectors_lane(call, target)?,
@@ -180,6 +186,17 @@ fn vectors_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
     })
 }
 
+/// A client of the Responses API: passed on to a provider's own, or told in chat's words.
+fn responses_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
+    if let Some(path) = splice::path(target) {
+        return Ok(Lane::Responses(params::with_defaults(call.body.clone(), target, call.params), path));
+    }
+    let Some(dialect) = target.chat_dialect() else { return Err(cannot(target, "chat")) };
+    let body = front::settle(call.body.clone(), target, call.params)?;
+    let request = Box::new(call.client.read(&body)?);
+    Ok(Lane::Hub { request, client: call.client, dialect })
+}
+
 fn chat_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
     let provider = target.provider;
     let dialect = match call.operation {
@@ -212,7 +229,7 @@ impl Draft {
     #[must_use]
     pub fn wants(&self) -> Vec<Wanted> {
         match &self.lane {
-            Lane::Splice { .. } | Lane::Errand(_) => Vec::new(),
+            Lane::Splice { .. } | Lane::Errand(_) | Lane::Responses(..) => Vec::new(),
             Lane::Hub { request, dialect, .. } => dialect.wants(request, &self.target),
         }
     }
@@ -244,6 +261,7 @@ impl Draft {
                 let (outgoing, asked) = openai::finish_request(body, path, &target, &params)?;
                 (outgoing, Reader::Splice(shape, asked))
             }
+            Lane::Responses(body, path) => (splice::request(body, path, &target, &params)?, Reader::Responses),
             Lane::Errand(errand) => {
                 let mut requests = errand.requests(&for_call(&target, &params))?.into_iter();
                 let Some(mut outgoing) = requests.next() else {
@@ -319,6 +337,7 @@ enum Reader {
     Splice(Shape, Asked),
     Hub { request: Box<ChatRequest>, client: &'static dyn ClientDialect, dialect: &'static dyn ProviderDialect },
     Errand(Arc<dyn Errand>),
+    Responses,
 }
 
 /// A whole answer for the client.
@@ -335,7 +354,7 @@ impl Answers {
     #[must_use]
     pub fn failure(&self, reply: &Reply) -> Failure {
         match &self.reader {
-            Reader::Splice(..) => openai::failure(reply, &self.target),
+            Reader::Splice(..) | Reader::Responses => openai::failure(reply, &self.target),
             Reader::Hub { dialect, .. } => dialect.failure(reply, &self.target),
             Reader::Errand(errand) => errand.failure(reply, &self.target),
         }
@@ -348,7 +367,7 @@ impl Answers {
     pub fn next(&self, reply: &Reply) -> Result<Option<Next>, Failure> {
         match &self.reader {
             Reader::Hub { request, dialect, .. } => dialect.next(reply, request, &self.target),
-            Reader::Splice(..) | Reader::Errand(_) => Ok(None),
+            Reader::Splice(..) | Reader::Errand(_) | Reader::Responses => Ok(None),
         }
     }
 
@@ -400,6 +419,10 @@ impl Answers {
                 }
                 Ok(Answered { body: client.write(&response, &self.context).into(), usage: response.usage })
             }
+            Reader::Responses => {
+                let (body, usage) = splice::answer(reply, &self.target, &self.context)?;
+                Ok(Answered { body, usage })
+            }
             Reader::Errand(errand) => errand.answer(std::slice::from_ref(reply), &self.target, &self.context),
         }
     }
@@ -413,6 +436,9 @@ impl Answers {
             Reader::Splice(shape, asked) => {
                 let text = shape == Shape::Text;
                 AnswerStream::Spliced(Box::new(SplicedStream::new(self.target, self.context, limit, text, asked)))
+            }
+            Reader::Responses => {
+                AnswerStream::Responses(Box::new(splice::NativeStream::new(self.target, self.context, limit)))
             }
             Reader::Errand(_) => return Err(Failure::invalid("this operation cannot be streamed").with_param("stream")),
             Reader::Hub { request, client, dialect } => AnswerStream::Hub(Box::new(HubStream {

@@ -46,6 +46,9 @@ pub struct GeneralSettings {
     pub pool_max_idle_per_host: Option<u64>,
     pub pool_max_age: Option<Duration>,
     pub max_draining_calls: Option<u64>,
+    pub kept_responses: Option<u64>,
+    pub kept_responses_bytes: Option<u64>,
+    pub kept_responses_ttl: Option<Duration>,
 }
 
 impl GeneralSettings {
@@ -92,5 +95,8 @@ impl GeneralSettings {
         self.pool_max_idle_per_host = fields.whole("pool_max_idle_per_host");
         self.pool_max_age = fields.duration("pool_max_age");
         self.max_draining_calls = fields.whole("max_draining_calls");
+        self.kept_responses = fields.whole("kept_responses");
+        self.kept_responses_bytes = fields.whole("kept_responses_bytes");
+        self.kept_responses_ttl = fields.duration("kept_responses_ttl");
     }
 }

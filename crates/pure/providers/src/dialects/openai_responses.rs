@@ -1,11 +1,21 @@
-//! `OpenAI`'s Responses API, as we speak it to providers for clients of another dialect. A conversation is a list of items:
-//! messages, calls, their results, thoughts. [`items`] writes them, [`response`] reads those of an answer, [`stream`] the
-//! events by which they grow.
+//! `OpenAI`'s Responses API. A conversation is a list of items: messages, calls, their results, thoughts. To providers, for
+//! clients of another dialect, [`items`] writes them, [`response`] reads those of an answer, [`stream`] the events by which
+//! they grow. For clients of it, [`front`] and its neighbours do the reverse; [`splice`] passes through what both sides
+//! speak.
 
+pub mod context;
+pub mod front;
+mod front_answer;
+pub mod front_items;
+mod front_stream;
+mod front_tools;
 pub mod items;
 pub mod request;
 pub mod response;
+pub mod splice;
 pub mod stream;
+
+pub use front::RESPONSES_CLIENT;
 
 use tollgate_wire::{
     Failure, RawBody,

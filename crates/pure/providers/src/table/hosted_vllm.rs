@@ -21,6 +21,7 @@ pub static PROVIDER: Provider = Provider {
     quirks: QUIRKS,
     completions: Some(&openai::COMPLETIONS),
     rerank: Some(&rerank::VLLM),
+    responses: Some(crate::dialects::openai_responses::PATH),
     ..OPENAI_COMPATIBLE
 };
 

@@ -14,5 +14,6 @@ pub static PROVIDER: Provider = Provider {
     key: KeyNeed::Optional,
     quirks: Quirks { stream_usage: StreamUsage::Ask, supported: Supported::All, keeps_cache_control: true, ..Quirks::NONE },
     rerank: Some(&rerank::GATEWAY),
+    responses: Some(crate::dialects::openai_responses::PATH),
     ..OPENAI_COMPATIBLE
 };

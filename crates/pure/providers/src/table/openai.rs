@@ -24,6 +24,7 @@ pub static PROVIDER: Provider = Provider {
         ],
         ..Quirks::NONE
     },
+    responses: Some(crate::dialects::openai_responses::PATH),
     ..OPENAI_COMPATIBLE
 };
 

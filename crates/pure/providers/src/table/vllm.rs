@@ -11,5 +11,6 @@ pub static PROVIDER: Provider = Provider {
     key_env: &["VLLM_API_KEY"],
     key: KeyNeed::Optional,
     quirks: super::hosted_vllm::QUIRKS,
+    responses: Some(crate::dialects::openai_responses::PATH),
     ..OPENAI_COMPATIBLE
 };

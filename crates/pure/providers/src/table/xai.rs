@@ -30,6 +30,7 @@ pub static PROVIDER: Provider = Provider {
         notes: &["`strict` is taken out of tools, `name` out of messages but the user's", "an empty reason to stop becomes `tool_calls` or `stop`", "thoughts are counted as output"],
         ..Quirks::NONE
     },
+    responses: Some(crate::dialects::openai_responses::PATH),
     ..OPENAI_COMPATIBLE
 };
 

@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 use tollgate_providers::{
     Target,
     auth::{self, Grant},
-    codec::{AnswerContext, ClientDialect},
+    codec::{AnswerContext, ClientDialect, ResponsesContext},
     dialects::{
-        openai,
+        openai, openai_responses,
         prompt::{OwnTemplate, PromptTemplate},
     },
     params::CallParams,
@@ -44,6 +44,7 @@ impl Ask {
         let (operation, client): (_, &'static dyn ClientDialect) = match ask["operation"].as_str() {
             Some("chat") => (Operation::Chat, &openai::CHAT_CLIENT),
             Some("completions") => (Operation::Completions, &openai::COMPLETIONS_CLIENT),
+            Some("responses") => (Operation::Chat, &openai_responses::RESPONSES_CLIENT),
             Some("embeddings") => (Operation::Embeddings, &openai::CHAT_CLIENT),
             Some("rerank") => (Operation::Rerank, &openai::CHAT_CLIENT),
             Some("images") => (Operation::Images, &openai::CHAT_CLIENT),
@@ -57,6 +58,7 @@ impl Ask {
             id: ID.to_owned(),
             include_usage: ask["body"]["stream_options"]["include_usage"] == true,
             stream: ask["body"]["stream"] == true,
+            responses: ResponsesContext::of(body),
         };
         Self { operation, client, body: RawBody::from_map(body), params: params(&ask["params"]), context }
     }

@@ -1,0 +1,134 @@
+//! Ids that clients get for what lives elsewhere: sealed with AES-GCM, so that they say to any of our instances where the
+//! thing is and whose, to nobody else anything, and nothing has to be stored (decision 30).
+
+use aws_lc_rs::{
+    aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    hkdf::{HKDF_SHA256, KeyType, Salt},
+    hmac,
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+/// What the ids of responses begin with, and what binds the seal to them.
+const PREFIX: &str = "resp_";
+/// Longest id that is looked at, bytes; ours have some 200.
+const LONGEST: usize = 4096;
+
+/// The key of the ids.
+#[derive(Clone)]
+pub(crate) struct SealKey {
+    seal: [u8; 32],
+    nonces: [u8; 32],
+}
+
+/// Where an answer is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// Whose it is.
+    pub(crate) owner: String,
+    /// The deployment that made it.
+    pub(crate) deployment: String,
+    /// The provider's id for it, or ours.
+    pub(crate) answer: String,
+    /// We hold it in memory ourselves.
+    pub(crate) ours: bool,
+}
+
+struct Length;
+
+impl KeyType for Length {
+    fn len(&self) -> usize {
+        32
+    }
+}
+
+impl SealKey {
+    /// The key that belongs to a secret of the configuration, or to random bytes.
+    pub(crate) fn of(secret: &[u8]) -> Self {
+        let extracted = Salt::new(HKDF_SHA256, b"tollgate").extract(secret);
+        let expanded = |purpose: &[u8]| {
+            let mut bytes = [0; 32];
+            // 32 bytes are never too long for HKDF-SHA-256.
+            if let Ok(material) = extracted.expand(&[purpose], Length) {
+                let _ = material.fill(&mut bytes);
+            }
+            bytes
+        };
+        Self { seal: expanded(b"ids of answers"), nonces: expanded(b"nonces of ids of answers") }
+    }
+
+    fn key(&self) -> Option<LessSafeKey> {
+        UnboundKey::new(&AES_256_GCM, &self.seal).ok().map(LessSafeKey::new)
+    }
+
+    /// The id for an answer: the same whenever it is asked for, as the nonce is made of what is sealed.
+    pub(crate) fn seal(&self, origin: &Origin) -> Option<String> {
+        let Origin { owner, deployment, answer, ours } = origin;
+        let mut text = serde_json::to_vec(&(ours, owner, deployment, answer)).ok()?;
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &self.nonces), &text);
+        let nonce = Nonce::try_assume_unique_for_key(tag.as_ref().get(..NONCE_LEN)?).ok()?;
+        let mut sealed = nonce.as_ref().to_vec();
+        self.key()?.seal_in_place_append_tag(nonce, Aad::from(PREFIX), &mut text).ok()?;
+        sealed.append(&mut text);
+        Some(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(sealed)))
+    }
+
+    /// Where the answer of this id is; `None` where the id is none of ours.
+    pub(crate) fn open(&self, id: &str) -> Option<Origin> {
+        let encoded = id.strip_prefix(PREFIX).filter(|_| id.len() <= LONGEST)?;
+        let sealed = URL_SAFE_NO_PAD.decode(encoded).ok()?;
+        let (nonce, text) = sealed.split_at_checked(NONCE_LEN)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let mut text = text.to_vec();
+        let opened = self.key()?.open_in_place(nonce, Aad::from(PREFIX), &mut text).ok()?;
+        let (ours, owner, deployment, answer) = serde_json::from_slice(opened).ok()?;
+        Some(Origin { owner, deployment, answer, ours })
+    }
+}
+
+impl std::fmt::Debug for SealKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SealKey")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin() -> Origin {
+        Origin {
+            owner: "admin".to_owned(),
+            deployment: "d1".to_owned(),
+            answer: "resp_68ab".to_owned(),
+            ours: false,
+        }
+    }
+
+    #[test]
+    fn an_id_opens_with_its_key_alone_and_says_nothing_by_itself() {
+        let id = SealKey::of(b"salt").seal(&origin()).unwrap();
+        assert_eq!(SealKey::of(b"salt").open(&id), Some(origin()));
+        assert_eq!(SealKey::of(b"another").open(&id), None);
+        let decoded = String::from_utf8_lossy(&URL_SAFE_NO_PAD.decode(&id["resp_".len()..]).unwrap()).into_owned();
+        assert!(!decoded.contains("68ab") && !decoded.contains("admin"));
+    }
+
+    #[test]
+    fn an_answer_has_one_id_and_another_answer_another() {
+        let key = SealKey::of(b"salt");
+        assert_eq!(key.seal(&origin()), key.seal(&origin()));
+        assert_ne!(key.seal(&origin()), key.seal(&Origin { owner: "other".to_owned(), ..origin() }));
+    }
+
+    #[test]
+    fn what_was_changed_or_is_no_id_does_not_open() {
+        let key = SealKey::of(b"salt");
+        let id = key.seal(&origin()).unwrap();
+        let mut changed = id.clone().into_bytes();
+        let last = changed.len() / 2;
+        changed[last] = if changed[last] == b'A' { b'B' } else { b'A' };
+        for wrong in [String::from_utf8(changed).unwrap(), "resp_".to_owned(), "resp_68ab".to_owned(), id.replace("resp_", "")] {
+            assert_eq!(key.open(&wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! The same-words lane of the Responses API: a client of it before a provider of it. Bodies and events are passed on with
+//! their members that nobody knows; only the model's name and the ids of answers are the client's.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Method;
+use serde_json::{Map, Value, json};
+use tollgate_wire::{
+    Failure, FailureKind, RawBody, Usage,
+    framing::sse::SseFramer,
+    http::{Outgoing, Reply},
+    raw_body::quoted,
+};
+
+use super::{
+    PATH, front_answer, front_stream,
+    response::{failed, in_band, read_usage, text},
+};
+use crate::{
+    codec::{AnswerContext, Words},
+    dialects::openai,
+    params::CallParams,
+    target::Target,
+    translate::Progress,
+};
+
+/// The path of the provider's own Responses API, if this target has one.
+#[must_use]
+pub fn path(target: &Target) -> Option<&'static str> {
+    let speaks = target.chat_dialect().is_some_and(|dialect| dialect.words() == Words::OpenAiResponses);
+    target.provider.responses.or(speaks.then_some(PATH))
+}
+
+/// The request for a target, its defaults in.
+///
+/// # Errors
+/// When the credential cannot stand in a header.
+pub fn request(mut body: RawBody, path: &str, target: &Target, call: &CallParams) -> Result<Outgoing, Failure> {
+    if call.drop_params.unwrap_or(target.params.drop_params) {
+        openai::reasoning_rules(&mut body, target, call)?;
+    }
+    body.set_str("model", &target.model);
+    let mut headers = target.request_headers()?;
+    if let Some(organization) = target.organization.as_ref().and_then(|text| text.parse().ok()) {
+        headers.insert("openai-organization", organization);
+    }
+    for (name, value) in &call.extra_headers {
+        headers.insert(name, value.clone());
+    }
+    let url = (target.provider.address)(target, path);
+    Ok(Outgoing { method: Method::POST, url, headers, body: body.to_bytes() })
+}
+
+/// A whole answer, and what it used.
+///
+/// # Errors
+/// `InvalidResponse` when a 200 does not carry a response, the provider's own error where it failed.
+pub fn answer(reply: &Reply, target: &Target, context: &AnswerContext) -> Result<(Bytes, Option<Usage>), Failure> {
+    let invalid = || target.failure(FailureKind::InvalidResponse, "the answer is no response object");
+    let mut body = RawBody::parse(&reply.body).map_err(|_| invalid())?;
+    let head = json!({"status": body.typed::<Value>("status"), "error": body.typed::<Value>("error")});
+    // A response that somebody cancelled is an answer.
+    if text(&head, "status") != "cancelled"
+        && let Some(failure) = failed(&head, target)
+    {
+        return Err(failure);
+    }
+    if !body.has("output") {
+        return Err(invalid());
+    }
+    let usage = body.typed::<Value>("usage").and_then(|usage| read_usage(&usage));
+    body.set_str("model", &context.alias);
+    name(&mut body, context);
+    Ok((body.to_bytes(), usage))
+}
+
+/// Gives a response the client's ids: its own, and that of the one before it.
+fn name(response: &mut RawBody, context: &AnswerContext) {
+    if let Some(id) = response.typed::<String>("id") {
+        response.set_str("id", &context.responses.id(&id, &context.id));
+    }
+    if response.has("previous_response_id") {
+        response.set("previous_response_id", context.responses.asked("previous_response_id"));
+    }
+}
+
+/// A streamed answer on its way through.
+pub struct NativeStream {
+    framer: SseFramer,
+    target: Arc<Target>,
+    context: AnswerContext,
+    /// The client's name for the model, as JSON.
+    model: Bytes,
+    /// The response as the last event told it, for a failure that we must tell ourselves.
+    response: Option<RawBody>,
+    sequence: u64,
+    /// The provider's last word, held back for what the call cost.
+    last: Option<(String, RawBody)>,
+    /// How the provider said that it failed, told to the client already.
+    failed: Option<Failure>,
+    told: bool,
+    progress: Progress,
+}
+
+impl NativeStream {
+    /// A stream of this target's; events over `limit` bytes are refused.
+    #[must_use]
+    pub fn new(target: Arc<Target>, context: AnswerContext, limit: usize) -> Self {
+        let model = quoted(&context.alias);
+        Self {
+            framer: SseFramer::new(limit),
+            target,
+            context,
+            model,
+            response: None,
+            sequence: 0,
+            last: None,
+            failed: None,
+            told: false,
+            progress: Progress::default(),
+        }
+    }
+
+    /// How far the stream is.
+    #[must_use]
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Takes the provider's next bytes.
+    ///
+    /// # Errors
+    /// When the provider reports a failure, or cannot be understood.
+    pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
+        let pushed = self.framer.push(bytes);
+        pushed.map_err(|error| self.target.failure(FailureKind::InvalidResponse, error.to_string()))?;
+        while !self.progress.done {
+            if let Some(failure) = self.failed.take() {
+                return Err(failure);
+            }
+            let Some(data) = self.framer.next_frame().map(|frame| Bytes::copy_from_slice(&frame.data)) else { break };
+            self.event(&data, out)?;
+            if self.failed.is_some() {
+                // Its event goes out first: it is an answer, too.
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The provider closed the stream without a cut.
+    ///
+    /// # Errors
+    /// When that was too early.
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
+        while !self.progress.done && self.failed.is_none() {
+            let Some(data) = self.framer.next_frame().map(|frame| Bytes::copy_from_slice(&frame.data)) else { break };
+            self.event(&data, out)?;
+        }
+        if !self.progress.done
+            && self.failed.is_none()
+            && let Some(data) = self.framer.finish().map(|frame| Bytes::copy_from_slice(&frame.data))
+        {
+            self.event(&data, out)?;
+        }
+        match self.failed.take() {
+            Some(failure) => Err(failure),
+            None if self.progress.done => Ok(()),
+            None => Err(self.target.unfinished(self.response.is_some())),
+        }
+    }
+
+    fn event(&mut self, data: &Bytes, out: &mut Vec<u8>) -> Result<(), Failure> {
+        let trimmed = data.trim_ascii();
+        if trimmed.is_empty() || trimmed == b"[DONE]" {
+            return Ok(());
+        }
+        let Ok(mut event) = RawBody::parse(data) else {
+            return Err(self.target.failure(FailureKind::InvalidResponse, "an event of the stream is no JSON object"));
+        };
+        let kind = event.typed::<String>("type").unwrap_or_default();
+        self.sequence = event.typed::<u64>("sequence_number").map_or(self.sequence, |at| at.saturating_add(1));
+        if kind == "error" || (kind.is_empty() && event.has("error")) {
+            let whole = Value::Object(event.to_map());
+            if self.progress.content {
+                self.told = true;
+                write(&kind, &event, out);
+            }
+            return Err(in_band(whole.get("error").filter(|error| error.is_object()).unwrap_or(&whole), &self.target));
+        }
+        self.take_response(&mut event);
+        event.set_raw("model", self.model.clone());
+        match kind.as_str() {
+            "response.created" | "response.in_progress" | "response.queued" => {}
+            "response.completed" | "response.incomplete" => {
+                self.progress.content = true;
+                self.progress.done = true;
+                self.last = Some((kind, event));
+                return Ok(());
+            }
+            "response.failed" => {
+                let response = event.typed::<Value>("response").unwrap_or_default();
+                event.remove("model");
+                self.progress.content = true;
+                self.told = true;
+                self.failed = Some(failed(&response, &self.target).unwrap_or_else(|| in_band(&response, &self.target)));
+            }
+            _ => {
+                self.progress.content = true;
+                self.progress.output_bytes += event.typed::<String>("delta").map_or(0, |delta| delta.len() as u64);
+            }
+        }
+        write(&kind, &event, out);
+        Ok(())
+    }
+
+    /// Looks at the response within an event, and gives it the client's ids. Its model stays the provider's word for what
+    /// answers: the client's stands beside it.
+    fn take_response(&mut self, event: &mut RawBody) {
+        let Some(mut response) = event.get("response").and_then(|raw| RawBody::parse(raw).ok()) else { return };
+        if let Some(usage) = response.typed::<Value>("usage").and_then(|usage| read_usage(&usage)) {
+            self.progress.usage = Some(usage);
+        }
+        name(&mut response, &self.context);
+        event.set_raw("response", response.to_bytes());
+        self.response = Some(response);
+    }
+
+    /// Writes the end: the provider's last word, with what the call cost.
+    pub fn close(&mut self, cost: Option<f64>, out: &mut Vec<u8>) {
+        let Some((kind, mut event)) = self.last.take() else { return };
+        let response = event.get("response").and_then(|raw| RawBody::parse(raw).ok());
+        if let (Some(cost), Some(mut response)) = (cost, response)
+            && let Some(Value::Object(mut usage)) = response.typed::<Value>("usage")
+        {
+            usage.insert("cost".to_owned(), cost.into());
+            response.set("usage", &Value::Object(usage));
+            event.set_raw("response", response.to_bytes());
+        }
+        write(&kind, &event, out);
+    }
+
+    /// Writes a failure as the end, unless the provider has told it itself.
+    pub fn fail(&mut self, failure: &Failure, out: &mut Vec<u8>) {
+        if self.told {
+            return;
+        }
+        let Some(response) = &self.response else {
+            front_stream::write_error(failure, self.sequence, out);
+            return;
+        };
+        let mut response = response.to_map();
+        front_answer::fail(&mut response, failure);
+        let event = json!({"type": "response.failed", "response": response, "sequence_number": self.sequence});
+        front_stream::write_event("response.failed", &event, out);
+    }
+}
+
+fn write(kind: &str, event: &RawBody, out: &mut Vec<u8>) {
+    // A name with a line break would end its line.
+    if !kind.is_empty() && !kind.contains(['\n', '\r']) {
+        out.extend_from_slice(format!("event: {kind}\n").as_bytes());
+    }
+    out.extend_from_slice(b"data: ");
+    event.write_to(out);
+    out.extend_from_slice(b"\n\n");
+}
+
+/// A whole response as the events of a stream, for servers that answer a streamed call with one document.
+#[must_use]
+pub fn retold(response: &Map<String, Value>, cost: Option<f64>) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut sequence = 0u64;
+    let mut say = |kind: &str, mut event: Value| {
+        if let Some(members) = event.as_object_mut() {
+            members.insert("type".to_owned(), kind.into());
+            members.insert("sequence_number".to_owned(), sequence.into());
+        }
+        sequence += 1;
+        front_stream::write_event(kind, &event, &mut out);
+    };
+    let mut begun = response.clone();
+    begun.insert("status".to_owned(), "in_progress".into());
+    begun.insert("output".to_owned(), json!([]));
+    begun.insert("usage".to_owned(), Value::Null);
+    begun.insert("incomplete_details".to_owned(), Value::Null);
+    say("response.created", json!({ "response": begun }));
+    let items = response.get("output").and_then(Value::as_array).into_iter().flatten();
+    for (place, item) in items.enumerate() {
+        say("response.output_item.added", json!({"output_index": place, "item": item}));
+        for (at, part) in item.get("content").and_then(Value::as_array).into_iter().flatten().enumerate() {
+            let said = text(part, "text");
+            if text(part, "type") == "output_text" && !said.is_empty() {
+                let place_of = json!({"item_id": item.get("id"), "output_index": place, "content_index": at,
+                    "delta": said, "logprobs": []});
+                say("response.output_text.delta", place_of);
+            }
+        }
+        say("response.output_item.done", json!({"output_index": place, "item": item}));
+    }
+    let mut whole = response.clone();
+    if let (Some(cost), Some(Value::Object(usage))) = (cost, whole.get_mut("usage")) {
+        usage.insert("cost".to_owned(), cost.into());
+    }
+    let incomplete = response.get("status").is_some_and(|status| status == "incomplete");
+    say(if incomplete { "response.incomplete" } else { "response.completed" }, json!({ "response": whole }));
+    out
+}
