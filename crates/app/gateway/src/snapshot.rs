@@ -8,7 +8,10 @@ use tollgate_config::{ClientDisconnect, Config};
 use tollgate_policy::KeyDigest;
 use tollgate_router::{Deployment, Fleet, FleetBuilder};
 
-use crate::deployment::{Globals, Served};
+use crate::{
+    deployment::{Globals, Served},
+    media::MediaRules,
+};
 
 /// Environment variables as they were at the start, with those of `.env` and of the configuration.
 pub type Environment = HashMap<String, String>;
@@ -55,7 +58,7 @@ pub struct Snapshot {
     pub(crate) always_stream_usage: bool,
     pub(crate) forward_client_headers: bool,
     pub(crate) disconnect: Option<ClientDisconnect>,
-    pub(crate) media_hosts: Vec<String>,
+    pub(crate) media: MediaRules,
     has_default_model: bool,
 }
 
@@ -101,11 +104,7 @@ impl Snapshot {
             always_stream_usage: general.always_include_stream_usage,
             forward_client_headers: general.forward_client_headers_to_llm_api,
             disconnect: general.client_disconnect,
-            media_hosts: [&config.litellm.user_url_allowed_hosts, &general.user_url_allowed_hosts]
-                .into_iter()
-                .flatten()
-                .cloned()
-                .collect(),
+            media: media(config),
             has_default_model: general.default_model.is_some(),
         }
     }
@@ -159,5 +158,21 @@ fn bounds(config: &Config) -> SnapshotBounds {
         max_event_bytes: general.stream_buffer_bytes.map_or(defaults::MAX_EVENT_BYTES, bytes),
         retries: config.router.num_retries.or(config.litellm.num_retries).unwrap_or(defaults::NUM_RETRIES),
         max_draining: general.max_draining_calls.map_or(defaults::MAX_DRAINING_CALLS, bytes),
+    }
+}
+
+fn media(config: &Config) -> MediaRules {
+    let (general, default) = (&config.general, MediaRules::DEFAULT);
+    let bound = |set: Option<u64>, default| set.map_or(default, |set| usize::try_from(set).unwrap_or(usize::MAX));
+    MediaRules {
+        trusted: [&config.litellm.user_url_allowed_hosts, &general.user_url_allowed_hosts]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect(),
+        most: bound(general.max_media_pieces, default.most),
+        max_bytes: bound(general.max_media_bytes, default.max_bytes),
+        max_together: bound(general.max_media_bytes_together, default.max_together),
+        patience: general.media_timeout.unwrap_or(default.patience),
     }
 }

@@ -412,6 +412,7 @@ impl Answers {
                 target: self.target,
                 progress: Progress::default(),
                 chunks: Vec::new(),
+                said: String::new(),
             })),
         })
     }

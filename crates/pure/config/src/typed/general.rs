@@ -46,6 +46,12 @@ pub struct GeneralSettings {
     pub pool_max_idle_per_host: Option<u64>,
     pub pool_max_age: Option<Duration>,
     pub max_draining_calls: Option<u64>,
+    pub max_media_pieces: Option<u64>,
+    pub max_media_bytes: Option<u64>,
+    pub max_media_bytes_together: Option<u64>,
+    pub media_timeout: Option<Duration>,
+    pub max_socket_message_bytes: Option<u64>,
+    pub socket_idle_timeout: Option<Duration>,
 }
 
 impl GeneralSettings {
@@ -92,5 +98,11 @@ impl GeneralSettings {
         self.pool_max_idle_per_host = fields.whole("pool_max_idle_per_host");
         self.pool_max_age = fields.duration("pool_max_age");
         self.max_draining_calls = fields.whole("max_draining_calls");
+        self.max_media_pieces = fields.whole("max_media_pieces");
+        self.max_media_bytes = fields.whole("max_media_bytes");
+        self.max_media_bytes_together = fields.whole("max_media_bytes_together");
+        self.media_timeout = fields.duration("media_timeout");
+        self.max_socket_message_bytes = fields.whole("max_socket_message_bytes");
+        self.socket_idle_timeout = fields.duration("socket_idle_timeout");
     }
 }
