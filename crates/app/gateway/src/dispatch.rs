@@ -25,6 +25,7 @@ use tollgate_wire::{
 
 use crate::{
     answer::{Answer, AnswerBody},
+    counting::Prompt,
     deployment::{Place, Served},
     event_stream::{EventStream, Source},
     exchange::{Polled, host},
@@ -239,9 +240,9 @@ impl Ask {
                 Wanted::Document(url) => documents.push(url),
             }
         }
-        if wanted.len() > media::MOST {
-            let words =
-                format!("the messages name {} pictures or files to fetch; {} are allowed", wanted.len(), media::MOST);
+        let most = self.snapshot.media.most;
+        if wanted.len() > most {
+            let words = format!("the messages name {} pictures or files to fetch; {most} are allowed", wanted.len());
             return Err(Failure::invalid(words).with_param("messages"));
         }
         for url in wanted {
@@ -260,14 +261,13 @@ impl Ask {
         let known = |url: &str| {
             let fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
             let found = fetched.iter().find(|(known, _)| known == url).map(|(_, media)| Arc::clone(media));
-            (found, fetched.iter().map(|(_, media)| media.base64.len()).sum::<usize>())
+            (found, fetched.iter().map(|(_, media)| media.bytes()).sum::<usize>())
         };
         let (found, held) = known(url);
         if let Some(media) = found {
             return Ok(media);
         }
-        let room = media::MOST_BYTES.saturating_sub(held);
-        let media = Arc::new(media::fetch(&self.gateway.client, url, &self.snapshot.media_hosts, room).await?);
+        let media = Arc::new(media::fetch(&self.gateway.client, url, &self.snapshot.media, held).await?);
         let mut fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
         fetched.push((url.to_owned(), Arc::clone(&media)));
         Ok(media)
@@ -275,8 +275,8 @@ impl Ask {
 
     async fn send(&self, prepared: Prepared, attempt: &Attempt<'_>, mut meter: Meter) -> Result<Answer, Missed> {
         let Prepared { outgoing, more, answers } = prepared;
-        let bytes = std::iter::once(&outgoing).chain(&more).map(|one| one.body.len()).sum();
-        meter.open(attempt.served, &attempt.place, bytes);
+        let prompt = Prompt::of(std::iter::once(&outgoing).chain(&more).map(|one| &one.body));
+        meter.open(attempt.served, &attempt.place, prompt);
         let sent = match self.exchange(&outgoing, attempt, &mut meter).await {
             Ok(response) if self.streams(&response) => return self.stream(response, answers, attempt, meter).await,
             Ok(response) if more.is_empty() => self.poll(response, &answers, attempt, &mut meter).await,
@@ -285,7 +285,7 @@ impl Ask {
         };
         let told = match sent {
             Ok(Polled::Stream(response)) => return self.stream(*response, answers, attempt, meter).await,
-            Ok(Polled::Replies(replies)) => self.whole(&replies, answers, attempt, &mut meter),
+            Ok(Polled::Replies(replies)) => self.whole(&replies, answers, attempt, &mut meter).await,
             Err(failure) => Err(failure),
         };
         told.map_err(|mut failure| {
@@ -313,7 +313,7 @@ impl Ask {
         }
     }
 
-    fn whole(
+    async fn whole(
         &self,
         replies: &[Reply],
         answers: Answers,
@@ -329,11 +329,12 @@ impl Ask {
         }
         let (mut answer, cost) = if self.context.stream {
             let bounds = &self.snapshot.bounds;
-            let (events, cost) = retell(answers, reply, self.context.include_usage, bounds.max_event_bytes, meter)?;
+            let (events, cost) =
+                retell(answers, reply, self.context.include_usage, bounds.max_event_bytes, meter).await?;
             (Answer::events(AnswerBody::Whole(events)), cost)
         } else {
             let answered = answers.all(replies)?;
-            let cost = meter.answered(answered.usage, answered.body.len());
+            let cost = meter.answered(answered.usage, &answered.body).await;
             (Answer::json(StatusCode::OK, answered.body), cost)
         };
         self.head(&mut answer, attempt, meter, &reply.headers, cost);
@@ -401,7 +402,7 @@ impl Ask {
             Ok(words) => words,
             Err(failure) => return Err(Box::new((failure, meter))),
         };
-        meter.open(attempt.served, &attempt.place, 0);
+        meter.open(attempt.served, &attempt.place, Prompt::of(std::iter::empty()));
         let (client, context) = (self.route.client(), self.context_for(attempt.served));
         let (mut answer, usage) = if self.context.stream {
             let (events, usage) = mock::streamed(&words, client, &context);
@@ -410,7 +411,7 @@ impl Ask {
             let (body, usage) = mock::whole(&words, client, &context);
             (Answer::json(StatusCode::OK, body), usage)
         };
-        let cost = meter.answered(Some(usage), 0);
+        let cost = meter.settle_stated(usage);
         self.head(&mut answer, attempt, &meter, &HeaderMap::new(), cost);
         meter.first_byte();
         meter.finish(200, Outcome::Answered);

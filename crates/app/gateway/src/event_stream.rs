@@ -13,7 +13,7 @@ use http_body::Frame;
 use tollgate_net::Response;
 use tollgate_observe::Outcome;
 use tollgate_providers::translate::AnswerStream;
-use tollgate_wire::{Failure, FailureKind};
+use tollgate_wire::{Failure, FailureKind, Usage};
 
 use crate::{gateway::Closed, meter::Meter};
 
@@ -32,6 +32,8 @@ pub struct EventStream {
     /// What the client has not been given yet.
     out: Vec<u8>,
     quiet: Option<Pin<Box<tokio::time::Sleep>>>,
+    /// Our own count, where the provider's is missing at the end.
+    counting: Option<Pin<Box<dyn Future<Output = Usage> + Send>>>,
     /// The task that `quiet` and `closed` wake.
     armed: Option<std::task::Waker>,
     closing: Closed,
@@ -70,7 +72,17 @@ impl EventStream {
     pub(crate) fn new(source: Source, translation: AnswerStream, meter: Meter, closed: Closed) -> Self {
         let closing = closed.clone();
         let closed = Box::pin(closed.wait());
-        Self { source: Some(source), translation, meter, out: Vec::new(), quiet: None, armed: None, closing, closed }
+        Self {
+            source: Some(source),
+            translation,
+            meter,
+            out: Vec::new(),
+            quiet: None,
+            counting: None,
+            armed: None,
+            closing,
+            closed,
+        }
     }
 
     /// Reads until there is content, so that a failure before it can still become another attempt or a real status.
@@ -103,7 +115,7 @@ impl EventStream {
                 }
             };
             // First what was read, then what is wrong with it: a failure may come with usage.
-            self.meter.progress(*self.translation.progress());
+            self.watch();
             read?;
         }
         Poll::Ready(Ok(()))
@@ -112,12 +124,13 @@ impl EventStream {
     /// One step: reads what is there, and says whether the stream is over.
     fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<bool> {
         if self.translation.progress().done {
-            self.end(context);
+            std::task::ready!(self.poll_end(context));
             return Poll::Ready(true);
         }
         let Some(source) = &mut self.source else {
             // Closed in order without a last word.
             let finished = self.translation.finish(&mut self.out);
+            self.watch();
             return Poll::Ready(self.outcome(finished));
         };
         let read = match std::task::ready!(source.poll(context)) {
@@ -128,8 +141,13 @@ impl EventStream {
                 Ok(())
             }
         };
-        self.meter.progress(*self.translation.progress());
+        self.watch();
         Poll::Ready(self.outcome(read))
+    }
+
+    fn watch(&mut self) {
+        self.meter.progress(*self.translation.progress(), self.translation.said());
+        self.translation.forget_said();
     }
 
     fn outcome(&mut self, read: Result<(), Failure>) -> bool {
@@ -142,7 +160,24 @@ impl EventStream {
     }
 
     /// The provider has said its last word: money first, then the client's last bytes.
-    fn end(&mut self, context: &mut Context<'_>) {
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.release(context);
+        let cost = match self.meter.stated(self.translation.progress().usage) {
+            Some(usage) => self.meter.settle_stated(usage),
+            None => {
+                let meter = &mut self.meter;
+                let counting = self.counting.get_or_insert_with(|| Box::pin(meter.count(None)));
+                let usage = std::task::ready!(counting.as_mut().poll(context));
+                self.meter.settle_counted(usage)
+            }
+        };
+        self.translation.close(cost.map(tollgate_catalog::Cost::usd_f64), &mut self.out);
+        self.meter.finish(200, Outcome::Answered);
+        Poll::Ready(())
+    }
+
+    /// Lets go of the provider's connection.
+    fn release(&mut self, context: &mut Context<'_>) {
         // Its connection is worth keeping: the end of its body is here, or will be in a moment.
         while let Some(source) = &mut self.source {
             match source.poll(context) {
@@ -155,11 +190,6 @@ impl EventStream {
                 }
             }
         }
-        let progress = *self.translation.progress();
-        let bytes = usize::try_from(progress.output_bytes).unwrap_or(usize::MAX);
-        let cost = self.meter.answered(progress.usage, bytes);
-        self.translation.close(cost.map(tollgate_catalog::Cost::usd_f64), &mut self.out);
-        self.meter.finish(200, Outcome::Answered);
     }
 
     fn is_over(&self) -> bool {

@@ -61,6 +61,11 @@ impl Route {
         }
     }
 
+    /// Whether its answers are words of a model, which count as output.
+    pub(crate) const fn speaks(self) -> bool {
+        !matches!(self, Self::Embeddings | Self::Rerank | Self::Moderations | Self::Images)
+    }
+
     pub(crate) const fn operation(self) -> Operation {
         match self {
             Self::ChatCompletions | Self::Responses => Operation::Chat,

@@ -3,6 +3,7 @@
 
 mod answer;
 mod caller;
+mod counting;
 mod credentials;
 mod deployment;
 mod dispatch;
@@ -15,6 +16,7 @@ pub mod headers;
 mod health;
 mod hops;
 mod inbound;
+mod inquiries;
 mod journey;
 mod kept;
 mod late;

@@ -1,21 +1,44 @@
 //! Pictures and files on the web that a provider wants to have in the message: fetched within bounds, and never from
 //! inside our own network (SSRF), whatever the name in the URL resolves to.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use base64::Engine as _;
-use http::{HeaderMap, HeaderValue, Method, Uri, header};
-use tollgate_net::{Bounds, Client};
+use http::{HeaderMap, Method, Uri, header};
+use tollgate_net::{Bounds, Client, Response};
 use tollgate_wire::{Failure, http::Outgoing};
 
-/// Largest picture or file, bytes: Anthropic's bound for a PDF.
-const MAX_BYTES: usize = 32 << 20;
-/// How long all of a fetch may take.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// Most pictures and files that are fetched for one request: OpenAI's and Anthropic's smaller bounds.
-pub(crate) const MOST: usize = 20;
-/// Most bytes that they may have together, in base64: what a request may hold itself.
-pub(crate) const MOST_BYTES: usize = 64 << 20;
+/// Redirects that are followed, each to an address that is checked like the first.
+const MOST_REDIRECTS: usize = 3;
+
+/// What may be fetched for a request.
+#[derive(Clone, Debug)]
+pub(crate) struct MediaRules {
+    /// `host` or `host:port` that may be inside (`user_url_allowed_hosts`).
+    pub(crate) trusted: Vec<String>,
+    /// Most pieces.
+    pub(crate) most: usize,
+    /// Largest piece, bytes.
+    pub(crate) max_bytes: usize,
+    /// Most bytes that all may have together.
+    pub(crate) max_together: usize,
+    /// How long all of a fetch may take, redirects included.
+    pub(crate) patience: Duration,
+}
+
+impl MediaRules {
+    /// `OpenAI`'s and Anthropic's smaller bounds: pieces of a request, bytes of a PDF, bytes of a request.
+    pub(crate) const DEFAULT: Self = Self {
+        trusted: Vec::new(),
+        most: 20,
+        max_bytes: 32 << 20,
+        max_together: 64 << 20,
+        patience: Duration::from_secs(20),
+    };
+}
 
 /// What was fetched.
 #[derive(Debug)]
@@ -24,45 +47,83 @@ pub(crate) struct Media {
     pub(crate) base64: String,
 }
 
-/// Fetches `url`. `trusted` are `host` or `host:port` that may be inside (`user_url_allowed_hosts`). `room` is how
-/// many bytes of base64 the request still has room for.
+impl Media {
+    /// How many bytes it was.
+    pub(crate) fn bytes(&self) -> usize {
+        self.base64.len() / 4 * 3
+    }
+}
+
+/// Fetches `url`; `held` bytes have been fetched for the same request before.
 ///
 /// # Errors
 /// 400 that says what is wrong with the URL or with what stands there.
-pub(crate) async fn fetch(client: &Client, url: &str, trusted: &[String], room: usize) -> Result<Media, Failure> {
-    let wrong = |what: &str| Failure::invalid(format!("the URL in the message {what}")).with_param("messages");
-    let uri: Uri = url.parse().map_err(|_| wrong("is no URL"))?;
-    let (Some("http"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+pub(crate) async fn fetch(client: &Client, url: &str, rules: &MediaRules, held: usize) -> Result<Media, Failure> {
+    let within = tokio::time::timeout(rules.patience, follow(client, url, rules, held)).await;
+    within.unwrap_or_else(|_| Err(wrong(&format!("cannot be fetched within {} s", rules.patience.as_secs_f64()))))
+}
+
+fn wrong(what: &str) -> Failure {
+    Failure::invalid(format!("the URL in the message {what}")).with_param("messages")
+}
+
+async fn follow(client: &Client, url: &str, rules: &MediaRules, held: usize) -> Result<Media, Failure> {
+    let mut uri: Uri = url.parse().map_err(|_| wrong("is no URL"))?;
+    for _ in 0..=MOST_REDIRECTS {
+        let addresses = checked(&uri, &rules.trusted).await?;
+        let response = ask(client, &uri, &addresses, rules, held).await?;
+        if !response.status.is_redirection() {
+            return read(response, &uri).await;
+        }
+        let location = response.headers.get(header::LOCATION).and_then(|location| location.to_str().ok());
+        uri = location.and_then(|location| led_to(&uri, location)).ok_or_else(|| wrong("leads nowhere"))?;
+    }
+    Err(wrong(&format!("is redirected more than {MOST_REDIRECTS} times")))
+}
+
+/// Where the URL points, if we may go there. All addresses of its name must be allowed.
+async fn checked(uri: &Uri, trusted: &[String]) -> Result<Vec<SocketAddr>, Failure> {
+    let (Some(scheme @ ("http" | "https")), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
         return Err(wrong("must begin with http:// or https://"));
     };
     if authority.as_str().contains('@') {
         return Err(wrong("must not hold a user name"));
     }
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    let port = authority.port_u16().unwrap_or(80);
+    let port = authority.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
+    let unresolved = || wrong("names a host that does not resolve");
+    let found = tokio::net::lookup_host((host, port)).await.map_err(|_| unresolved())?;
+    let addresses: Vec<SocketAddr> = found.collect();
+    if addresses.is_empty() {
+        return Err(unresolved());
+    }
     let is_trusted = trusted.iter().any(|name| name == authority.as_str() || name == host);
-    let address = resolve(host, port).await.ok_or_else(|| wrong("names a host that does not resolve"))?;
-    if !is_trusted && !address.iter().all(|address| is_public(*address)) {
+    if !is_trusted && !addresses.iter().all(|address| is_public(address.ip())) {
         return Err(wrong("points into a private network"));
     }
-    let Some(address) = address.first() else { return Err(wrong("names a host that does not resolve")) };
-    // The address that was checked is the one that is asked: the name must not resolve to another meanwhile.
-    let literal = if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
-    let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-    let mut headers = HeaderMap::new();
-    headers.insert(header::HOST, HeaderValue::from_str(authority.as_str()).map_err(|_| wrong("is no URL"))?);
-    let outgoing = Outgoing {
-        method: Method::GET,
-        url: format!("http://{literal}:{port}{path}"),
-        headers,
-        body: bytes::Bytes::new(),
-    };
-    let max_body = MAX_BYTES.min(room / 4 * 3);
-    let bounds = Bounds { first_byte: PATIENCE, idle: PATIENCE, total: Some(PATIENCE), max_body };
-    let response =
-        client.send(&outgoing, &bounds).await.map_err(|error| wrong(&format!("cannot be fetched: {error}")))?;
+    Ok(addresses)
+}
+
+/// The address that was checked is the one that is asked: the name might resolve to another by now.
+async fn ask(
+    client: &Client,
+    uri: &Uri,
+    addresses: &[SocketAddr],
+    rules: &MediaRules,
+    held: usize,
+) -> Result<Response, Failure> {
+    let outgoing =
+        Outgoing { method: Method::GET, url: uri.to_string(), headers: HeaderMap::new(), body: bytes::Bytes::new() };
+    let patience = rules.patience;
+    let max_body = rules.max_bytes.min(rules.max_together.saturating_sub(held));
+    let bounds = Bounds { first_byte: patience, idle: patience, total: Some(patience), max_body };
+    let sent = client.send_to(&outgoing, addresses, &bounds).await;
+    sent.map_err(|error| wrong(&format!("cannot be fetched: {error}")))
+}
+
+async fn read(response: Response, uri: &Uri) -> Result<Media, Failure> {
     if !response.status.is_success() {
-        return Err(wrong(&format!("answers {}; redirects are not followed", response.status)));
+        return Err(wrong(&format!("answers {}", response.status)));
     }
     let media_type = media_type(&response.headers, uri.path());
     let body = response.collect().await.map_err(|error| wrong(&format!("cannot be fetched: {error}")))?;
@@ -72,10 +133,19 @@ pub(crate) async fn fetch(client: &Client, url: &str, trusted: &[String], room: 
     Ok(Media { media_type, base64: base64::engine::general_purpose::STANDARD.encode(&body) })
 }
 
-async fn resolve(host: &str, port: u16) -> Option<Vec<IpAddr>> {
-    let found = tokio::net::lookup_host((host, port)).await.ok()?;
-    let addresses: Vec<IpAddr> = found.map(|address| address.ip()).collect();
-    (!addresses.is_empty()).then_some(addresses)
+/// The address that a redirect names: whole, or as a path on the same host.
+fn led_to(from: &Uri, location: &str) -> Option<Uri> {
+    let location = location.split('#').next()?;
+    if location.contains("://") {
+        return location.parse().ok();
+    }
+    let (scheme, authority) = (from.scheme_str()?, from.authority()?);
+    if let Some(elsewhere) = location.strip_prefix("//") {
+        return format!("{scheme}://{elsewhere}").parse().ok();
+    }
+    let folder = from.path().rsplit_once('/').map_or("", |(folder, _)| folder);
+    let path = if location.starts_with('/') { location.to_owned() } else { format!("{folder}/{location}") };
+    format!("{scheme}://{authority}{path}").parse().ok()
 }
 
 /// Addresses of the open internet. Everything else — loopback, private, link-local (cloud metadata), shared, multicast,
@@ -145,6 +215,19 @@ fn by_content(body: &[u8]) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_redirect_leads_to_a_host_or_a_path() {
+        let check = |location: &str, expected: Option<&str>| {
+            let from: Uri = "https://a.test/b/c.png?d".parse().unwrap();
+            assert_eq!(led_to(&from, location).map(|uri| uri.to_string()).as_deref(), expected, "{location}");
+        };
+        check("http://e.test/f#g", Some("http://e.test/f"));
+        check("//e.test/f", Some("https://e.test/f"));
+        check("/f?x=1", Some("https://a.test/f?x=1"));
+        check("f.png", Some("https://a.test/b/f.png"));
+        check("http://", None);
+    }
 
     #[test]
     fn only_the_open_internet_is_public() {

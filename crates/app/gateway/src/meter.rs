@@ -3,26 +3,28 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tollgate_catalog::{Cost, cost};
+use bytes::Bytes;
+use tollgate_catalog::{
+    Cost, cost,
+    tokens::{Encoding, Tokenizer},
+};
 use tollgate_observe::{AttemptRecord, CallRecord, Certainty, Outcome, log_call};
 use tollgate_providers::translate::Progress;
 use tollgate_wire::{Failure, FailureKind, Usage};
 
 use crate::{
+    counting::{Prompt, Said, Words},
     deployment::{Place, Served},
     gateway::Gateway,
     inbound::Route,
     ledger::{Reservation, Settlement},
 };
 
-/// Bytes of text per token where the provider gives no count: what English and code come to for today's tokenizers.
-/// Errs to the high side for both; the catalog's tokenizer takes its place when it comes.
-const BYTES_PER_TOKEN: u64 = 4;
-
 /// The meter of one call.
 pub(crate) struct Meter {
     gateway: Arc<Gateway>,
     started: Duration,
+    route: Route,
     record: CallRecord,
     open: Option<OpenAttempt>,
     finished: bool,
@@ -33,7 +35,10 @@ struct OpenAttempt {
     deployment: Arc<str>,
     place: Arc<Place>,
     started: Duration,
-    input_bytes: u64,
+    /// What is counted if the provider does not; gone while it is being counted.
+    words: Option<Words>,
+    /// What holds if counting comes to nothing.
+    guess: Usage,
     /// The head of the provider's answer is here.
     heard: bool,
     /// The provider refused, or was never asked: it charges nothing.
@@ -46,6 +51,7 @@ impl Meter {
         Self {
             started: gateway.clock.monotonic(),
             gateway: Arc::clone(gateway),
+            route,
             record: CallRecord {
                 call_id: gateway.uuid_v4().to_string(),
                 route: route.path(),
@@ -96,13 +102,16 @@ impl Meter {
     }
 
     /// An attempt goes out: the first money point.
-    pub(crate) fn open(&mut self, served: &Served, place: &Arc<Place>, input_bytes: usize) {
+    pub(crate) fn open(&mut self, served: &Served, place: &Arc<Place>, prompt: Prompt) {
+        let encoding = Encoding::of(&place.target.model);
+        let words = Words { encoding, prompt, said: Said::default(), answer: None, wordless: 0 };
         self.open = Some(OpenAttempt {
             reservation: self.gateway.ledger.open(self.gateway.uuid_v7()),
             deployment: Arc::clone(&served.id),
             place: Arc::clone(place),
             started: self.gateway.clock.monotonic(),
-            input_bytes: input_bytes as u64,
+            guess: words.guess(),
+            words: Some(words),
             heard: false,
             refused: false,
             progress: Progress::default(),
@@ -124,10 +133,13 @@ impl Meter {
         }
     }
 
-    /// How far the stream is.
-    pub(crate) fn progress(&mut self, progress: Progress) {
-        if let Some(open) = &mut self.open {
-            open.progress = progress;
+    /// How far the stream is, and what it said since the last time.
+    pub(crate) fn progress(&mut self, progress: Progress, said: &str) {
+        let Some(open) = &mut self.open else { return };
+        open.progress = progress;
+        if let Some(words) = &mut open.words {
+            words.said.push(said);
+            words.wordless = progress.output_bytes.saturating_sub(words.said.bytes());
         }
     }
 
@@ -138,14 +150,49 @@ impl Meter {
         }
     }
 
-    /// The attempt has its answer: the second money point, before the last byte reaches the client. Gives its cost.
-    pub(crate) fn answered(&mut self, usage: Option<Usage>, output_bytes: usize) -> Option<Cost> {
+    /// The attempt has its answer: the second money point, before the last byte reaches the client. Counts if the provider
+    /// has not. Gives its cost.
+    pub(crate) async fn answered(&mut self, usage: Option<Usage>, answer: &Bytes) -> Option<Cost> {
+        match self.stated(usage) {
+            Some(usage) => self.settle_stated(usage),
+            None => {
+                let usage = self.count(Some(answer)).await;
+                self.settle_counted(usage)
+            }
+        }
+    }
+
+    /// The provider's count, if it is one: some send zeros for what they do not count.
+    pub(crate) fn stated(&self, usage: Option<Usage>) -> Option<Usage> {
+        usage.filter(|usage| !self.route.speaks() || !usage.is_empty() || usage.stated_cost_nanos.is_some())
+    }
+
+    /// Counts what was asked and answered, on another thread. The attempt stays open meanwhile.
+    pub(crate) fn count(&mut self, answer: Option<&Bytes>) -> impl Future<Output = Usage> + Send + 'static {
+        let speaks = self.route.speaks();
+        let workers = self.gateway.workers.clone();
+        let words = self.open.as_mut().and_then(|open| {
+            let mut words = open.words.take()?;
+            words.answer = answer.filter(|_| speaks).cloned();
+            open.guess = words.guess();
+            Some((words, open.guess))
+        });
+        async move {
+            let Some((words, guess)) = words else { return Usage::default() };
+            workers.compute(move || words.count()).await.unwrap_or(guess)
+        }
+    }
+
+    /// Settles an answered attempt by the provider's count.
+    pub(crate) fn settle_stated(&mut self, usage: Usage) -> Option<Cost> {
         let open = self.open.take()?;
-        let (usage, certainty) = match usage {
-            Some(usage) => (usage, Certainty::Stated),
-            None => (counted(open.input_bytes, output_bytes as u64), Certainty::Counted),
-        };
-        self.settle(open, usage, certainty, Outcome::Answered)
+        self.settle(open, usage, Certainty::Stated, Outcome::Answered)
+    }
+
+    /// Settles an answered attempt by our own count.
+    pub(crate) fn settle_counted(&mut self, usage: Usage) -> Option<Cost> {
+        let open = self.open.take()?;
+        self.settle(open, usage, Certainty::Counted, Outcome::Answered)
     }
 
     /// The attempt failed. What the provider said of it is cleared of what we had told it in confidence.
@@ -157,7 +204,7 @@ impl Meter {
         let (usage, certainty) = if open.refused || !(has_begun || may_have_cost(kind)) {
             (Usage::default(), Certainty::Stated)
         } else {
-            partial(&open)
+            self.partial(&open)
         };
         self.settle(open, usage, certainty, Outcome::Failed(kind));
     }
@@ -182,6 +229,33 @@ impl Meter {
         self.gateway.health.heard(&attempt);
         self.record.attempts.push(attempt);
         cost
+    }
+
+    /// What an attempt that broke off has used as far as we know. What the provider stated before its last word (Anthropic
+    /// begins with a placeholder for the output) is not less than what we received. Nothing can wait here, so only the
+    /// beginning is counted, and the first time nothing at all.
+    fn partial(&self, open: &OpenAttempt) -> (Usage, Certainty) {
+        let stated = open.progress.usage;
+        if let (Some(usage), true) = (stated, open.progress.done) {
+            return (usage, Certainty::Stated);
+        }
+        let own = open.words.as_ref().map_or(open.guess, |words| {
+            if Tokenizer::loaded(words.encoding).is_none() {
+                let (workers, encoding) = (self.gateway.workers.clone(), words.encoding);
+                let reading = workers.compute(move || {
+                    let _ = Tokenizer::get(encoding);
+                });
+                workers.spawn(async move {
+                    let _ = reading.await;
+                });
+            }
+            words.count_at_once()
+        });
+        match stated {
+            Some(usage) => (Usage { output: usage.output.max(own.output), ..usage }, Certainty::Counted),
+            None if open.heard => (own, Certainty::Counted),
+            None => (Usage { output: 0, ..own }, Certainty::Unknown),
+        }
     }
 
     /// What the settled attempts cost together, as far as prices are known.
@@ -209,31 +283,11 @@ impl Drop for Meter {
     /// The client left, or a task was ended: what is open is settled by what was received so far.
     fn drop(&mut self) {
         if let Some(open) = self.open.take() {
-            let (usage, certainty) = partial(&open);
+            let (usage, certainty) = self.partial(&open);
             self.settle(open, usage, certainty, Outcome::ClientLeft);
         }
         // 499 is nginx's word for it; no client sees it.
         self.finish(499, Outcome::ClientLeft);
-    }
-}
-
-/// What an attempt that broke off has used as far as we know. What the provider stated before its last word (Anthropic
-/// begins with a placeholder for the output) is not less than what we received.
-fn partial(open: &OpenAttempt) -> (Usage, Certainty) {
-    let own = counted(open.input_bytes, open.progress.output_bytes);
-    match open.progress.usage {
-        Some(usage) if open.progress.done => (usage, Certainty::Stated),
-        Some(usage) => (Usage { output: usage.output.max(own.output), ..usage }, Certainty::Counted),
-        None if open.heard => (own, Certainty::Counted),
-        None => (counted(open.input_bytes, 0), Certainty::Unknown),
-    }
-}
-
-fn counted(input_bytes: u64, output_bytes: u64) -> Usage {
-    Usage {
-        input: input_bytes.div_ceil(BYTES_PER_TOKEN),
-        output: output_bytes.div_ceil(BYTES_PER_TOKEN),
-        ..Usage::default()
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) fn is_document(headers: &HeaderMap) -> bool {
 ///
 /// # Errors
 /// When it is no answer.
-pub(crate) fn retell(
+pub(crate) async fn retell(
     answers: Answers,
     reply: &Reply,
     include_usage: bool,
@@ -34,12 +34,13 @@ pub(crate) fn retell(
             translation.finish(&mut out)?;
         }
         let progress = *translation.progress();
-        let cost = meter.answered(progress.usage, usize::try_from(progress.output_bytes).unwrap_or(usize::MAX));
+        meter.progress(progress, translation.said());
+        let cost = meter.answered(progress.usage, &Bytes::new()).await;
         translation.close(cost.map(Cost::usd_f64), &mut out);
         return Ok((out.into(), cost));
     }
     let answered = answers.whole(reply)?;
-    let cost = meter.answered(answered.usage, answered.body.len());
+    let cost = meter.answered(answered.usage, &answered.body).await;
     let events = Retold { include_usage, cost: cost.map(Cost::usd_f64) }.events(&answered.body);
     let words = "the answer to a streamed call is neither a stream nor a completion";
     events.map(|events| (events, cost)).ok_or_else(|| Failure::new(FailureKind::InvalidResponse, words))

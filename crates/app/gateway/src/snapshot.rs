@@ -12,6 +12,7 @@ use crate::{
     deployment::{Globals, Served},
     kept::KeptBounds,
     sealed::SealKey,
+    media::MediaRules,
 };
 
 /// Environment variables as they were at the start, with those of `.env` and of the configuration.
@@ -67,7 +68,7 @@ pub struct Snapshot {
     pub(crate) always_stream_usage: bool,
     pub(crate) forward_client_headers: bool,
     pub(crate) disconnect: Option<ClientDisconnect>,
-    pub(crate) media_hosts: Vec<String>,
+    pub(crate) media: MediaRules,
     has_default_model: bool,
 }
 
@@ -116,11 +117,7 @@ impl Snapshot {
             always_stream_usage: general.always_include_stream_usage,
             forward_client_headers: general.forward_client_headers_to_llm_api,
             disconnect: general.client_disconnect,
-            media_hosts: [&config.litellm.user_url_allowed_hosts, &general.user_url_allowed_hosts]
-                .into_iter()
-                .flatten()
-                .cloned()
-                .collect(),
+            media: media(config),
             has_default_model: general.default_model.is_some(),
         }
     }
@@ -179,5 +176,21 @@ fn bounds(config: &Config) -> SnapshotBounds {
             bytes: general.kept_responses_bytes.map_or(defaults::KEPT_RESPONSES_BYTES, bytes),
             ttl: general.kept_responses_ttl.unwrap_or(defaults::KEPT_RESPONSES_TTL),
         },
+    }
+}
+
+fn media(config: &Config) -> MediaRules {
+    let (general, default) = (&config.general, MediaRules::DEFAULT);
+    let bound = |set: Option<u64>, default| set.map_or(default, |set| usize::try_from(set).unwrap_or(usize::MAX));
+    MediaRules {
+        trusted: [&config.litellm.user_url_allowed_hosts, &general.user_url_allowed_hosts]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect(),
+        most: bound(general.max_media_pieces, default.most),
+        max_bytes: bound(general.max_media_bytes, default.max_bytes),
+        max_together: bound(general.max_media_bytes_together, default.max_together),
+        patience: general.media_timeout.unwrap_or(default.patience),
     }
 }

@@ -9,7 +9,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::{runtime::Handle, sync::Notify};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, Semaphore},
+};
+
+/// Computations at once; the others wait their turn.
+const COMPUTING: usize = 2;
 
 /// Where background work runs. Clones share their count.
 #[derive(Clone, Debug)]
@@ -17,6 +23,7 @@ pub struct Workers {
     runtime: Handle,
     running: Arc<AtomicUsize>,
     idle: Arc<Notify>,
+    computing: Arc<Semaphore>,
 }
 
 struct Counted {
@@ -36,7 +43,7 @@ impl Workers {
     /// Workers on this runtime.
     #[must_use]
     pub fn new(runtime: Handle) -> Self {
-        Self { runtime, running: Arc::default(), idle: Arc::default() }
+        Self { runtime, running: Arc::default(), idle: Arc::default(), computing: Arc::new(Semaphore::new(COMPUTING)) }
     }
 
     /// Starts a task that is waited for at shutdown.
@@ -52,6 +59,19 @@ impl Workers {
     /// Starts a task that ends with the process, such as a loop.
     pub fn spawn_loop(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.runtime.spawn(task);
+    }
+
+    /// Computes something that takes longer than a request's thread may be held, on a thread of its own. `None` if it
+    /// panicked. Begins when it is waited for.
+    pub fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> impl Future<Output = Option<T>> + Send + 'static {
+        let (runtime, computing) = (self.runtime.clone(), Arc::clone(&self.computing));
+        async move {
+            let _turn = computing.acquire_owned().await.ok()?;
+            runtime.spawn_blocking(work).await.ok()
+        }
     }
 
     /// How many tasks are waited for.

@@ -97,6 +97,9 @@ const OPERATIONS: &[(&str, &str, &str, &str, Option<&str>)] = &[
     ("/model/info", "get", "models", "Every deployment with its facts and prices", None),
     ("/v1/model/info", "get", "models", "The same, with /v1", None),
     ("/model_group/info", "get", "models", "What the deployments of each group can do", None),
+    ("/utils/token_counter", "post", "inquiries", "How many tokens a request has", Some("TokenCount")),
+    ("/utils/supported_openai_params", "get", "inquiries", "Which parameters a model takes (`?model=`)", None),
+    ("/utils/transform_request", "post", "inquiries", "What a provider would be sent", Some("Transform")),
     ("/health", "get", "health", "Every deployment, healthy or not", None),
     ("/health/liveliness", "get", "health", "Whether we are alive", None),
     ("/health/liveness", "get", "health", "Whether we are alive", None),
@@ -137,6 +140,13 @@ fn components() -> Value {
             }},
             "Image": {"type": "object", "required": ["prompt"], "additionalProperties": true, "properties": {
                 "model": text, "prompt": text, "n": {"type": "integer"}, "size": text,
+            }},
+            "TokenCount": {"type": "object", "required": ["model"], "properties": {
+                "model": text, "prompt": text, "messages": {"type": "array"}, "contents": {"type": "array"},
+                "tools": {"type": "array"}, "system": {},
+            }},
+            "Transform": {"type": "object", "required": ["call_type", "request_body"], "properties": {
+                "call_type": text, "request_body": {"type": "object"},
             }},
             "Embedding": {"type": "object", "required": ["input"], "additionalProperties": true, "properties": {
                 "model": text, "input": {}, "encoding_format": text, "dimensions": {"type": "integer"},

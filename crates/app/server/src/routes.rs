@@ -4,6 +4,7 @@ mod calls;
 mod health;
 mod info;
 mod responses;
+mod inquiries;
 
 use std::sync::Arc;
 
@@ -58,6 +59,9 @@ fn routes(app: App) -> Router {
         .route("/model/info", get(info::model_info))
         .route("/v1/model/info", get(info::model_info))
         .route("/model_group/info", get(info::model_groups))
+        .route("/utils/token_counter", post(inquiries::token_counter))
+        .route("/utils/supported_openai_params", get(inquiries::supported_params))
+        .route("/utils/transform_request", post(inquiries::transform_request))
         .route("/health", get(health::health))
         .route("/health/liveliness", get(health::alive).options(health::alive))
         .route("/health/liveness", get(health::alive).options(health::alive))
@@ -128,5 +132,7 @@ async fn wrong_method(request: Request) -> Response {
 /// The method that a path has.
 fn meant(request: &Request) -> &'static str {
     let path = request.uri().path();
-    if Route::ALL.iter().any(|route| path.ends_with(route.path())) { "POST" } else { "GET" }
+    let posted = ["/utils/token_counter", "/utils/transform_request"];
+    let is_post = Route::ALL.iter().map(|route| route.path()).chain(posted).any(|known| path.ends_with(known));
+    if is_post { "POST" } else { "GET" }
 }

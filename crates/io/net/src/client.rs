@@ -1,8 +1,11 @@
 //! The one door to the outside: takes a wish, finds or opens a connection, brings the head of the response.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use http::{StatusCode, header::CONTENT_ENCODING};
+use http::{
+    HeaderValue, StatusCode,
+    header::{CONNECTION, CONTENT_ENCODING},
+};
 use hyper::body::Incoming;
 use tollgate_wire::{clock::Clock, http::Outgoing};
 
@@ -45,7 +48,7 @@ impl Client {
         let total = bounds.total.map(|total| self.pool.clock.monotonic().saturating_add(total));
         let (mut connection, mut reused) = match self.pool.take(target.origin) {
             Some(idle) => (idle, true),
-            None => (self.open(&target, bounds, total).await?, false),
+            None => (self.open(&target, None, bounds, total).await?, false),
         };
         let mut request = connection.request(outgoing, &target)?;
         loop {
@@ -55,7 +58,7 @@ impl Client {
                 Ok(answer) => return self.respond(answer, connection, bounds, total),
                 // The one retry there is: an idle connection had died and nothing was written on it.
                 Err(Unanswered::Unsent(unsent)) if reused => {
-                    (connection, reused) = (self.open(&target, bounds, total).await?, false);
+                    (connection, reused) = (self.open(&target, None, bounds, total).await?, false);
                     request = *unsent;
                 }
                 Err(Unanswered::Unsent(_)) => {
@@ -67,6 +70,35 @@ impl Client {
         }
     }
 
+    /// Like [`Self::send`], but to one of these addresses, whatever the name in the URL resolves to by now; certificate and
+    /// `host` header are the name's. A proxy on the way is told the address, never the name. The connection serves this
+    /// call only.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn send_to(
+        &self,
+        outgoing: &Outgoing,
+        addresses: &[SocketAddr],
+        bounds: &Bounds,
+    ) -> Result<Response, NetError> {
+        let target = Target::parse(&outgoing.url)?;
+        let total = bounds.total.map(|total| self.pool.clock.monotonic().saturating_add(total));
+        let mut connection = self.open(&target, Some(addresses), bounds, total).await?;
+        let mut request = connection.request(outgoing, &target)?;
+        request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        let head = self.pool.clock.monotonic().saturating_add(bounds.first_byte);
+        let deadline = total.map_or(head, |total| total.min(head));
+        match connection.exchange(request, self.pool.clock.as_ref(), deadline).await {
+            Ok(answer) => self.respond(answer, connection, bounds, total),
+            Err(Unanswered::Unsent(_)) => {
+                Err(NetError::Connect { source: std::io::ErrorKind::ConnectionAborted.into() })
+            }
+            Err(Unanswered::Late) => Err(late(bounds, deadline < head)),
+            Err(Unanswered::Broken(error)) => Err(error),
+        }
+    }
+
     /// Closes idle connections past their time. Calls do it in passing; a worker does it for a gateway at rest.
     pub fn sweep(&self) {
         self.pool.sweep();
@@ -75,6 +107,7 @@ impl Client {
     async fn open(
         &self,
         target: &Target<'_>,
+        pinned: Option<&[SocketAddr]>,
         bounds: &Bounds,
         total: Option<Duration>,
     ) -> Result<Box<Connection>, NetError> {
@@ -82,9 +115,9 @@ impl Client {
         let left = total.map(|total| total.saturating_sub(self.pool.clock.monotonic()));
         let patience = left.map_or(self.connect_timeout, |left| left.min(self.connect_timeout));
         // Boxed: connecting is rare and large, and would make every call's future as large.
-        let dialing = Box::pin(self.dialer.dial(target, &authority));
+        let dialing = Box::pin(self.dialer.dial(target, &authority, pinned));
         match tokio::time::timeout(patience, dialing).await {
-            Ok(dialed) => Connection::open(dialed?, target, authority, self.pool.clock.monotonic()).await,
+            Ok(dialed) => Connection::open(dialed?, target, &authority, self.pool.clock.monotonic()).await,
             Err(_) if left.is_some_and(|left| left < self.connect_timeout) => Err(late(bounds, true)),
             Err(_) => Err(NetError::Timeout { which: Wait::Connect, after: self.connect_timeout }),
         }

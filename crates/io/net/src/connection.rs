@@ -64,10 +64,10 @@ impl Connection {
     pub(crate) async fn open(
         dialed: Dialed,
         target: &Target<'_>,
-        authority: Authority,
+        authority: &Authority,
         born: Duration,
     ) -> Result<Box<Self>, NetError> {
-        let host = target.host_header(&authority)?;
+        let host = target.host_header(authority)?;
         let (sender, driver) = http1::Builder::new()
             .max_buf_size(READ_BUFFER)
             .handshake(TokioIo::new(dialed.stream))
@@ -79,7 +79,7 @@ impl Connection {
             relay: Relay::new(),
             origin: Arc::from(target.origin),
             host,
-            forwarded: dialed.forwarder.map(|proxy| (authority, proxy)),
+            forwarded: dialed.forwarder,
             born,
             idle_since: born,
             alarm: Alarm::default(),

@@ -46,7 +46,21 @@ fn shown_value(name: &HeaderName, value: &HeaderValue) -> String {
     }
 }
 
+/// The headers of a call, keys masked.
+pub fn masked_headers(outgoing: &Outgoing) -> impl Iterator<Item = (&str, String)> {
+    outgoing.headers.iter().map(|(name, value)| (name.as_str(), shown_value(name, value)))
+}
+
 fn shown_url(url: &str) -> String {
+    let shown = masked_url(url);
+    let bare = shown.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/%@+,=[]".contains(&byte));
+    // Brackets and the rest have a meaning to a shell.
+    if bare && !shown.contains(['[', ']']) { shown } else { quoted(&shown) }
+}
+
+/// The address of a call, keys in it masked.
+#[must_use]
+pub fn masked_url(url: &str) -> String {
     let (before, query) = match url.split_once('?') {
         Some((before, query)) => (before, Some(query)),
         None => (url, None),
@@ -61,9 +75,7 @@ fn shown_url(url: &str) -> String {
             _ => shown.push_str(pair),
         }
     }
-    let bare = shown.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/%@+,=[]".contains(&byte));
-    // Brackets and the rest have a meaning to a shell.
-    if bare && !shown.contains(['[', ']']) { shown } else { quoted(&shown) }
+    shown
 }
 
 fn without_login(url: &str) -> String {

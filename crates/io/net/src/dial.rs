@@ -26,24 +26,33 @@ pub(crate) struct Dialer {
     pub(crate) proxy: ProxySettings,
 }
 
-/// An open connection, and the proxy that wants to see whole URLs on it.
+/// An open connection, and the proxy that wants to see whole URLs of this authority on it.
 pub(crate) struct Dialed {
     pub(crate) stream: Stream,
-    pub(crate) forwarder: Option<Proxy>,
+    pub(crate) forwarder: Option<(Authority, Proxy)>,
 }
 
 impl Dialer {
-    /// Connects to `target`, whose host and port are `authority`.
-    pub(crate) async fn dial(&self, target: &Target<'_>, authority: &Authority) -> Result<Dialed, NetError> {
+    /// Connects to `target`, whose host and port are `authority`; to one of the `pinned` addresses, if there are some.
+    pub(crate) async fn dial(
+        &self,
+        target: &Target<'_>,
+        authority: &Authority,
+        pinned: Option<&[SocketAddr]>,
+    ) -> Result<Dialed, NetError> {
         let (host, port) = (authority.host(), target.port(authority));
-        let (stream, forwarder) = match self.proxy.before(target.tls, authority.as_str()) {
-            None => (reach(host, port).await?, None),
-            Some(proxy) => {
+        let (stream, forwarder) = match (self.proxy.before(target.tls, authority.as_str()), pinned) {
+            (None, None) => (reach(host, port).await?, None),
+            (None, Some(addresses)) => (reach_any(addresses.to_vec()).await?, None),
+            (Some(proxy), pinned) => {
                 let stream = self.reach_proxy(&proxy).await?;
+                // A proxy is told the address that was checked, never the name: it would resolve it itself.
+                let destination = pinned.map_or_else(|| Ok(authority.clone()), first)?;
                 if proxy.forwards() && !target.tls {
-                    (stream, Some(proxy))
+                    (stream, Some((destination, proxy)))
                 } else {
-                    (proxy.tunnel(stream, host, port).await?, None)
+                    let port = target.port(&destination);
+                    (proxy.tunnel(stream, destination.host(), port).await?, None)
                 }
             }
         };
@@ -58,7 +67,16 @@ impl Dialer {
 }
 
 async fn reach(host: &str, port: u16) -> Result<Stream, NetError> {
-    let addresses = resolve(host, port).await.map_err(|source| NetError::Dns { source })?;
+    reach_any(resolve(host, port).await.map_err(|source| NetError::Dns { source })?).await
+}
+
+/// The first of the pinned addresses, as a proxy wants it.
+fn first(addresses: &[SocketAddr]) -> Result<Authority, NetError> {
+    let named = addresses.first().and_then(|address| Authority::try_from(address.to_string()).ok());
+    named.ok_or_else(|| NetError::Dns { source: io::Error::new(io::ErrorKind::NotFound, "no address") })
+}
+
+async fn reach_any(addresses: Vec<SocketAddr>) -> Result<Stream, NetError> {
     let stream = connect_any(addresses).await.map_err(|source| NetError::Connect { source })?;
     stream.set_nodelay(true).map_err(|source| NetError::Connect { source })?;
     Ok(Stream::Plain(stream))

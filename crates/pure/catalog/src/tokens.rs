@@ -8,12 +8,15 @@
 mod bodies;
 mod chat;
 mod images;
+mod skim;
 mod tools;
 
 use std::{collections::HashSet, sync::OnceLock};
 
 use tiktoken_rs::CoreBPE;
 use tollgate_wire::chat::ChatRequest;
+
+pub use skim::{Skimmed, skim};
 
 /// Longest text that is counted in one go, bytes. The pattern that cuts text into words needs stack by the length of a
 /// run of spaces, and the merging of a long word needs memory by its length.

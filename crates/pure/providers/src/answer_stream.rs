@@ -75,6 +75,23 @@ impl AnswerStream {
         }
     }
 
+    /// The words of the answer that came since the last [`Self::forget_said`], for a count of our own.
+    #[must_use]
+    pub fn said(&self) -> &str {
+        match self {
+            Self::Spliced(stream) => stream.said(),
+            Self::Hub(stream) => &stream.said,
+        }
+    }
+
+    /// The words so far have been heard.
+    pub fn forget_said(&mut self) {
+        match self {
+            Self::Spliced(stream) => stream.forget_said(),
+            Self::Hub(stream) => stream.said.clear(),
+        }
+    }
+
     /// Writes the end of a stream that went well; `cost` in dollars, if known.
     pub fn close(&mut self, cost: Option<f64>, out: &mut Vec<u8>) {
         match self {
@@ -103,6 +120,7 @@ pub struct HubStream {
     pub(crate) progress: Progress,
     pub(crate) chunks: Vec<ChatChunk>,
     pub(crate) merger: Option<Merger>,
+    pub(crate) said: String,
 }
 
 impl HubStream {
@@ -144,7 +162,9 @@ impl HubStream {
                 ChatChunk::Usage { usage, .. } => self.progress.usage = Some(*usage),
                 ChatChunk::Delta { delta, .. } => {
                     self.progress.content = true;
-                    self.progress.output_bytes += said_bytes(delta) as u64;
+                    let words = words_of(delta);
+                    self.progress.output_bytes += words.len() as u64;
+                    self.said.push_str(words);
                 }
                 ChatChunk::Finish { .. } => self.progress.content = true,
                 ChatChunk::Start { .. } => {}
@@ -155,11 +175,11 @@ impl HubStream {
     }
 }
 
-fn said_bytes(delta: &Delta) -> usize {
+fn words_of(delta: &Delta) -> &str {
     match delta {
-        Delta::Text(text) | Delta::Thinking(text) | Delta::Refusal(text) => text.len(),
-        Delta::ToolStart { name, .. } => name.len(),
-        Delta::ToolArguments { fragment, .. } => fragment.len(),
-        Delta::Signature(_) | Delta::RedactedThinking(_) | Delta::Extras(_) => 0,
+        Delta::Text(text) | Delta::Thinking(text) | Delta::Refusal(text) => text,
+        Delta::ToolStart { name, .. } => name,
+        Delta::ToolArguments { fragment, .. } => fragment,
+        Delta::Signature(_) | Delta::RedactedThinking(_) | Delta::Extras(_) => "",
     }
 }

@@ -175,6 +175,12 @@ fn drop_unmissed(body: &mut RawBody, target: &Target) {
     }
 }
 
+/// The parameters of `OpenAI`'s that the provider takes for this model.
+#[must_use]
+pub fn taken(target: &Target) -> Vec<&'static str> {
+    OPENAI_PARAMS.iter().copied().filter(|name| takes(target, name)).collect()
+}
+
 /// Whether the provider takes this parameter of `OpenAI`'s.
 #[must_use]
 pub fn takes(target: &Target, name: &str) -> bool {

@@ -449,6 +449,7 @@ impl Answers {
                 target: self.target,
                 progress: Progress::default(),
                 chunks: Vec::new(),
+                said: String::new(),
             })),
         })
     }

@@ -50,7 +50,7 @@ pub(crate) async fn run(app: App, route: Route, path_model: Option<String>, requ
 }
 
 /// The body. A large one is not read for a caller whom nobody knows.
-async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Failure> {
+pub(super) async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Failure> {
     let bounds = &app.settings.bounds;
     let stated = body::stated(headers);
     if stated.is_none_or(|stated| stated > SMALL) {

@@ -10,10 +10,13 @@
 mod bad_input;
 mod bodies;
 mod client_side;
+mod counting;
 mod headers;
+mod inquiries;
 mod keys;
 mod leaving;
 mod ledger;
+mod media;
 mod paths;
 mod protocols;
 mod retries;

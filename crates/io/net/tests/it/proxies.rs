@@ -7,7 +7,7 @@ use tokio::{
 use tollgate_net::{ClientSettings, NetError, ProxySettings};
 
 use crate::{
-    peer::{OK, Server, ask, client},
+    peer::{OK, Server, ask, bounds, client, post},
     secure::Authority,
 };
 
@@ -126,4 +126,37 @@ async fn socks5_resolves_the_name_at_the_proxy() {
     let ((_peer, request), answer) = join!(serving, ask(&client, "http://provider.example/v1"));
     assert_eq!(answer.unwrap(), "ok");
     assert!(request.starts_with("POST /v1 HTTP/1.1\r\n"), "{request}");
+}
+
+#[tokio::test]
+async fn a_proxy_is_told_a_pinned_address_and_not_the_name() {
+    let (proxy, authority) = (Server::start().await, Authority::signing(&["media.invalid"]));
+    let at = format!("http://{}", proxy.authority());
+    let mut settings = through(&[("HTTPS_PROXY", at.clone()), ("HTTP_PROXY", at)]);
+    settings.ca_bundle_pem = Some(authority.pem.clone());
+    let client = client(settings);
+    let bounds = bounds();
+    let (tunnelled, forwarded) = (post("https://media.invalid/a", ""), post("http://media.invalid/b", ""));
+    let serving = async {
+        let mut peer = proxy.accept().await;
+        let connect = peer.head().await;
+        assert!(connect.starts_with("CONNECT 192.0.2.7:443 HTTP/1.1\r\n"), "{connect}");
+        assert!(!connect.contains("media.invalid"), "{connect}");
+        peer.write("HTTP/1.1 200 OK\r\n\r\n").await;
+        let mut inner = authority.accept(peer).await.unwrap();
+        inner.request().await;
+        inner.write(OK).await;
+        let (_peer, request) = proxy.answer(OK).await;
+        assert!(request.starts_with("POST http://192.0.2.7:80/b HTTP/1.1\r\n"), "{request}");
+        assert!(request.contains("host: media.invalid\r\n"), "{request}");
+    };
+    let asking = async {
+        for (outgoing, address) in [(&tunnelled, "192.0.2.7:443"), (&forwarded, "192.0.2.7:80")] {
+            let answer = client.send_to(outgoing, &[address.parse().unwrap()], &bounds).await.unwrap();
+            assert_eq!(answer.collect().await.unwrap(), "ok");
+        }
+        let nowhere = client.send_to(&tunnelled, &[], &bounds).await;
+        assert!(matches!(nowhere, Err(NetError::Dns { .. })));
+    };
+    let (_held, ()) = join!(async { (serving.await, proxy.accept().await) }, asking);
 }

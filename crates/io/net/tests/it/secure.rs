@@ -139,3 +139,28 @@ fn a_bundle_without_certificates_is_refused() {
         assert!(message.contains("CA bundle"), "{message}");
     }
 }
+
+#[tokio::test]
+async fn a_pinned_address_is_asked_and_the_certificate_is_the_names() {
+    let (server, authority) = (Server::start().await, Authority::signing(&["pinned.invalid"]));
+    let client = client(trusting(&authority));
+    let address: std::net::SocketAddr = server.authority().parse().unwrap();
+    for (name, trusted) in [("pinned.invalid", true), ("other.invalid", false)] {
+        let serving = async {
+            let mut peer = authority.accept(server.accept().await).await.ok()?;
+            let request = peer.request().await;
+            peer.write(OK).await;
+            Some((request, peer))
+        };
+        let outgoing = post(&format!("https://{name}:{}/x", address.port()), "");
+        let (bounds, addresses) = (bounds(), [address]);
+        let (served, answer) = join!(serving, client.send_to(&outgoing, &addresses, &bounds));
+        assert_eq!(answer.is_ok(), trusted, "{name}");
+        let Some((request, _)) = served else {
+            assert!(!trusted && matches!(answer, Err(NetError::Tls { .. })));
+            continue;
+        };
+        let host = format!("host: {name}:{}", address.port());
+        assert!(request.contains(&host) && request.contains("connection: close"), "{request}");
+    }
+}

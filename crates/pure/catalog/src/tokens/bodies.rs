@@ -48,7 +48,7 @@ const SAID: &[&str] = &[
     "results",
 ];
 /// Members that frame and name things.
-const SILENT: &[&str] = &[
+pub(super) const SILENT: &[&str] = &[
     "type",
     "id",
     "object",
@@ -125,21 +125,20 @@ impl Tokenizer {
     }
 
     fn text_or_bytes(&self, text: &str) -> u64 {
-        let base64 = match text.split_once(";base64,") {
-            Some((head, data)) if head.starts_with("data:") => data,
-            _ if text.len() >= MAYBE_BYTES && is_base64(text) => text,
-            _ => return self.text(text),
-        };
-        images::tokens_of_base64(base64).unwrap_or(DOCUMENT)
+        if !holds_bytes(text) {
+            return self.text(text);
+        }
+        let data = text.split_once(";base64,").map_or(text, |(_, data)| data);
+        images::tokens_of_base64(data).unwrap_or(DOCUMENT)
     }
 }
 
-/// By its beginning.
-fn is_base64(text: &str) -> bool {
-    let mut start = text.bytes().take(MAYBE_BYTES);
-    let mut digits = 0;
-    start.all(|byte| {
-        digits += usize::from(byte.is_ascii_digit());
-        byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
-    }) && digits > 0
+/// Whether a text is a picture or file in base64, by its beginning.
+pub(super) fn holds_bytes(text: &str) -> bool {
+    if text.starts_with("data:") {
+        return text.get(..MAYBE_BYTES).unwrap_or(text).contains(";base64,");
+    }
+    let Some(start) = text.as_bytes().get(..MAYBE_BYTES) else { return false };
+    start.iter().any(u8::is_ascii_digit)
+        && start.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_'))
 }

@@ -49,6 +49,12 @@ pub struct GeneralSettings {
     pub kept_responses: Option<u64>,
     pub kept_responses_bytes: Option<u64>,
     pub kept_responses_ttl: Option<Duration>,
+    pub max_media_pieces: Option<u64>,
+    pub max_media_bytes: Option<u64>,
+    pub max_media_bytes_together: Option<u64>,
+    pub media_timeout: Option<Duration>,
+    pub max_socket_message_bytes: Option<u64>,
+    pub socket_idle_timeout: Option<Duration>,
 }
 
 impl GeneralSettings {
@@ -98,5 +104,11 @@ impl GeneralSettings {
         self.kept_responses = fields.whole("kept_responses");
         self.kept_responses_bytes = fields.whole("kept_responses_bytes");
         self.kept_responses_ttl = fields.duration("kept_responses_ttl");
+        self.max_media_pieces = fields.whole("max_media_pieces");
+        self.max_media_bytes = fields.whole("max_media_bytes");
+        self.max_media_bytes_together = fields.whole("max_media_bytes_together");
+        self.media_timeout = fields.duration("media_timeout");
+        self.max_socket_message_bytes = fields.whole("max_socket_message_bytes");
+        self.socket_idle_timeout = fields.duration("socket_idle_timeout");
     }
 }

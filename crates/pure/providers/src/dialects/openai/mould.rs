@@ -62,11 +62,12 @@ impl Mould {
         data.strip_prefix(self.before.as_ref())?.strip_suffix(self.after.as_ref())
     }
 
-    /// What choices bring that differ from the first ones only in the text; `None` has to be looked at.
-    pub(super) fn seen(&self, choices: &[u8]) -> Option<Seen> {
+    /// What choices bring that differ from the first ones only in the text, and the text; `None` has to be looked at.
+    pub(super) fn seen<'c>(&self, choices: &'c [u8]) -> Option<(Seen, &'c str)> {
         let mould = self.text.as_ref()?;
         let text = choices.strip_prefix(mould.before.as_ref())?.strip_suffix(mould.after.as_ref())?;
-        is_plain(text).then_some(Seen { index: mould.index, ended: false, said: text.len() })
+        let text = plain(text)?;
+        Some((Seen { index: mould.index, ended: false, said: text.len() }, text))
     }
 
     /// Learns from choices that were looked at.
@@ -93,7 +94,7 @@ impl TextMould {
         // Within a text these bytes would stand escaped, so this is the member.
         let start = memchr::memmem::find(choices, NAME)? + NAME.len();
         let length = memchr::memchr(b'"', choices.get(start..)?)?;
-        let is_all = is_plain(choices.get(start..start + length)?) && seen.said == length && !seen.ended;
+        let is_all = plain(choices.get(start..start + length)?).is_some() && seen.said == length && !seen.ended;
         is_all.then(|| Self {
             before: choices.slice(..start),
             after: choices.slice(start + length..),
@@ -103,10 +104,10 @@ impl TextMould {
 }
 
 /// A text without anything that JSON escapes, and that cannot begin with a thought in tags.
-fn is_plain(text: &[u8]) -> bool {
-    text.iter().all(|byte| *byte >= 0x20 && *byte != b'"' && *byte != b'\\')
-        && text.trim_ascii_start().first() != Some(&b'<')
-        && std::str::from_utf8(text).is_ok()
+fn plain(text: &[u8]) -> Option<&str> {
+    let is_plain = text.iter().all(|byte| *byte >= 0x20 && *byte != b'"' && *byte != b'\\')
+        && text.trim_ascii_start().first() != Some(&b'<');
+    is_plain.then(|| std::str::from_utf8(text).ok())?
 }
 
 #[cfg(test)]
@@ -140,7 +141,12 @@ mod tests {
         };
         let data = Bytes::from(chunk("Hel"));
         let mould = Mould::of(&data, &RawBody::parse(&data).unwrap()).unwrap();
-        let seen = |text: &str| mould.seen(mould.choices(chunk(text).as_bytes()).unwrap());
+        let seen = |text: &str| {
+            let chunk = chunk(text);
+            let (seen, words) = mould.seen(mould.choices(chunk.as_bytes()).unwrap())?;
+            assert_eq!(words, text);
+            Some(seen)
+        };
         assert_eq!(seen("lo"), Some(Seen { index: 1, ended: false, said: 2 }));
         assert_eq!(seen("h\u{e9}"), Some(Seen { index: 1, ended: false, said: 3 }));
         let other = br#"[{"index":2,"delta":{"content":"x"},"finish_reason":null}]"#;

@@ -1,6 +1,8 @@
 //! A look at the choices of an answer or chunk that builds nothing. Most are plain: only members that every client knows,
 //! in the form that every client expects. Those pass as the bytes they are; the others go through [`super::normalise`].
 
+use std::borrow::Cow;
+
 use serde::{
     Deserialize, Deserializer,
     de::{Error, IgnoredAny, Visitor},
@@ -20,22 +22,33 @@ pub(super) struct Seen {
 
 /// The choices, if all of them are plain.
 pub(super) fn look(raw: &[u8]) -> Option<Vec<Seen>> {
-    let choices: Vec<Choice> = serde_json::from_slice(raw).ok()?;
-    if choices.iter().any(Choice::ends_oddly) {
-        return None;
-    }
+    read(raw).map(|choices| choices.iter().map(Choice::seen).collect())
+}
+
+/// The same, and their words.
+pub(super) fn listen(raw: &[u8], words: &mut String) -> Option<Vec<Seen>> {
+    let choices = read(raw)?;
+    choices.iter().flat_map(Choice::texts).for_each(|text| words.push_str(text));
     Some(choices.iter().map(Choice::seen).collect())
+}
+
+fn read(raw: &[u8]) -> Option<Vec<Choice<'_>>> {
+    let choices: Vec<Choice<'_>> = serde_json::from_slice(raw).ok()?;
+    (!choices.iter().any(Choice::ends_oddly)).then_some(choices)
 }
 
 /// Members that are not named here make reading fail, and with it the look.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Choice {
+struct Choice<'r> {
     #[serde(default)]
     index: u64,
-    delta: Option<Message>,
-    message: Option<Message>,
-    text: Option<Text>,
+    #[serde(borrow)]
+    delta: Option<Message<'r>>,
+    #[serde(borrow)]
+    message: Option<Message<'r>>,
+    #[serde(borrow)]
+    text: Option<Text<'r>>,
     finish_reason: Option<Reason>,
     #[serde(default, rename = "logprobs")]
     _logprobs: IgnoredAny,
@@ -43,10 +56,13 @@ struct Choice {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Message {
-    content: Option<Text>,
-    reasoning_content: Option<Text>,
-    tool_calls: Option<Vec<Call>>,
+struct Message<'r> {
+    #[serde(borrow)]
+    content: Option<Text<'r>>,
+    #[serde(borrow)]
+    reasoning_content: Option<Text<'r>>,
+    #[serde(borrow)]
+    tool_calls: Option<Vec<Call<'r>>>,
     #[serde(default, rename = "role")]
     _role: IgnoredAny,
     #[serde(default, rename = "function_call")]
@@ -58,17 +74,20 @@ struct Message {
 }
 
 #[derive(Deserialize)]
-struct Call {
-    function: Option<Function>,
+struct Call<'r> {
+    #[serde(borrow)]
+    function: Option<Function<'r>>,
 }
 
 #[derive(Deserialize)]
-struct Function {
-    name: Option<Text>,
-    arguments: Option<Text>,
+struct Function<'r> {
+    #[serde(borrow)]
+    name: Option<Text<'r>>,
+    #[serde(borrow)]
+    arguments: Option<Text<'r>>,
 }
 
-impl Choice {
+impl Choice<'_> {
     /// A whole answer that does not say why it ended, or may have ended for its calls.
     fn ends_oddly(&self) -> bool {
         let Some(message) = &self.message else { return false };
@@ -80,29 +99,29 @@ impl Choice {
     }
 
     fn seen(&self) -> Seen {
+        Seen { index: self.index, ended: self.finish_reason.is_some(), said: self.texts().map(str::len).sum() }
+    }
+
+    /// What it says, thoughts and arguments included.
+    fn texts(&self) -> impl Iterator<Item = &str> {
         let message = self.delta.as_ref().or(self.message.as_ref());
-        let said = message.map_or_else(|| length(self.text.as_ref()), Message::said);
-        Seen { index: self.index, ended: self.finish_reason.is_some(), said }
+        let text = self.text.as_ref().filter(|_| message.is_none());
+        message.into_iter().flat_map(Message::texts).chain(text).map(|text| text.0.as_ref())
     }
 }
 
-impl Message {
-    fn said(&self) -> usize {
+impl<'r> Message<'r> {
+    fn texts(&self) -> impl Iterator<Item = &Text<'r>> {
         let functions = self.tool_calls.iter().flatten().filter_map(|call| call.function.as_ref());
-        let called: usize =
-            functions.map(|function| length(function.name.as_ref()) + length(function.arguments.as_ref())).sum();
-        length(self.content.as_ref()) + length(self.reasoning_content.as_ref()) + called
+        let called = functions.flat_map(|function| function.name.iter().chain(&function.arguments));
+        self.content.iter().chain(&self.reasoning_content).chain(called)
     }
 }
 
-fn length(text: Option<&Text>) -> usize {
-    text.map_or(0, |text| text.0)
-}
+/// A text; where it stands without escapes, as it stands. One that may begin with a thought in tags is not plain.
+struct Text<'r>(Cow<'r, str>);
 
-/// The length of a text, bytes. One that may begin with a thought in tags is not plain.
-struct Text(usize);
-
-impl<'de> Deserialize<'de> for Text {
+impl<'de: 'r, 'r> Deserialize<'de> for Text<'r> {
     fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
         reader.deserialize_str(TextVisitor)
     }
@@ -110,19 +129,24 @@ impl<'de> Deserialize<'de> for Text {
 
 struct TextVisitor;
 
-impl Visitor<'_> for TextVisitor {
-    type Value = Text;
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Text<'de>;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("a text")
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Text, E> {
-        if text.trim_start().starts_with("<think") {
-            return Err(E::custom("a thought in tags"));
-        }
-        Ok(Text(text.len()))
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Text<'de>, E> {
+        plain(text).map(|text| Text(Cow::Borrowed(text)))
     }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Text<'de>, E> {
+        plain(text).map(|text| Text(Cow::Owned(text.to_owned())))
+    }
+}
+
+fn plain<E: Error>(text: &str) -> Result<&str, E> {
+    if text.trim_start().starts_with("<think") { Err(E::custom("a thought in tags")) } else { Ok(text) }
 }
 
 /// A reason to stop that clients know.

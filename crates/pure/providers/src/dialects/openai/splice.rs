@@ -105,6 +105,8 @@ pub struct SplicedStream {
     merger: merge::Merger,
     /// The type of an error that came in the stream, as the provider wrote it.
     error_type: Option<Value>,
+    /// Words that nobody has asked for yet.
+    said: String,
 }
 
 /// What the chunks that we add ourselves repeat of the provider's.
@@ -133,6 +135,7 @@ impl SplicedStream {
             json_tool: json_tool::Unwrapper::default(),
             merger: merge::Merger::default(),
             error_type: None,
+            said: String::new(),
         }
     }
 
@@ -140,6 +143,17 @@ impl SplicedStream {
     #[must_use]
     pub fn progress(&self) -> &Progress {
         &self.progress
+    }
+
+    /// The words since the last [`Self::forget_said`].
+    #[must_use]
+    pub fn said(&self) -> &str {
+        &self.said
+    }
+
+    /// The words so far have been heard.
+    pub fn forget_said(&mut self) {
+        self.said.clear();
     }
 
     /// Takes the next bytes; whole events for the client are appended to `out`.
@@ -170,12 +184,13 @@ impl SplicedStream {
     fn moulded(&mut self, data: &[u8], out: &mut Vec<u8>) -> bool {
         let Some(mould) = &mut self.mould else { return false };
         let Some(choices) = mould.choices(data) else { return false };
-        if let Some(seen) = mould.seen(choices) {
+        if let Some((seen, text)) = mould.seen(choices) {
+            self.said.push_str(text);
             mould.write(choices, out);
             self.watch(&[seen]);
             return true;
         }
-        let Some(seen) = plain::look(choices).filter(|seen| !seen.is_empty()) else { return false };
+        let Some(seen) = plain::listen(choices, &mut self.said).filter(|seen| !seen.is_empty()) else { return false };
         mould.write(choices, out);
         mould.learn(choices);
         self.watch(&seen);
@@ -240,7 +255,8 @@ impl SplicedStream {
     /// Writes a chunk for the client; says whether its choices passed as they are.
     fn forward(&mut self, body: &mut RawBody, out: &mut Vec<u8>) -> bool {
         let touched = self.asked.json_tool || self.target.params.merge_reasoning;
-        let plain = if touched { None } else { body.get("choices").and_then(|raw| plain::look(raw)) };
+        let raw = if touched { None } else { body.get("choices") };
+        let plain = raw.and_then(|raw| plain::listen(raw, &mut self.said));
         let is_plain = plain.is_some();
         let seen = plain.unwrap_or_else(|| self.normalise(body));
         if seen.is_empty() {
@@ -266,7 +282,7 @@ impl SplicedStream {
         let unwrapped = self.asked.json_tool && self.json_tool.unwrap(&mut choices);
         let normalised = normalise::choices(&mut choices);
         let merged = self.target.params.merge_reasoning && self.merger.chunk(&mut choices);
-        let seen = choices.iter().map(seen).collect();
+        let seen = choices.iter().map(|choice| seen(choice, &mut self.said)).collect();
         if unwrapped || normalised || merged {
             body.set("choices", &Value::Array(choices));
         }
@@ -335,24 +351,29 @@ impl SplicedStream {
     }
 }
 
-fn seen(choice: &Value) -> Seen {
+fn seen(choice: &Value, words: &mut String) -> Seen {
     Seen {
         index: choice.get("index").and_then(Value::as_u64).unwrap_or_default(),
         ended: choice.get("finish_reason").is_some_and(Value::is_string),
-        said: said_bytes(choice),
+        said: said(choice, words),
     }
 }
 
-/// How many bytes of answer a choice of a chunk carries, thoughts and arguments included.
-fn said_bytes(choice: &Value) -> usize {
-    let text = |value: Option<&Value>| value.and_then(Value::as_str).map_or(0, str::len);
-    let Some(delta) = choice.get("delta") else { return text(choice.get("text")) };
+/// How many bytes of answer a choice of a chunk carries, thoughts and arguments included; their words are appended.
+fn said(choice: &Value, words: &mut String) -> usize {
+    let before = words.len();
+    let mut tell = |value: Option<&Value>| words.push_str(value.and_then(Value::as_str).unwrap_or_default());
+    let Some(delta) = choice.get("delta") else {
+        tell(choice.get("text"));
+        return words.len() - before;
+    };
+    for name in ["content", "reasoning_content", "refusal"] {
+        tell(delta.get(name));
+    }
     let calls = delta.get("tool_calls").and_then(Value::as_array).into_iter().flatten();
-    let arguments: usize = calls
-        .map(|call| {
-            call.get("function").map_or(0, |function| text(function.get("arguments")) + text(function.get("name")))
-        })
-        .sum();
-    let audio = delta.get("audio").map_or(0, |_| 1);
-    text(delta.get("content")) + text(delta.get("reasoning_content")) + text(delta.get("refusal")) + arguments + audio
+    for function in calls.filter_map(|call| call.get("function")) {
+        tell(function.get("name"));
+        tell(function.get("arguments"));
+    }
+    words.len() - before + delta.get("audio").map_or(0, |_| 1)
 }
