@@ -87,8 +87,7 @@ impl Gateway {
         })?;
         let options = options::take(&mut request, &http::HeaderMap::new())?;
         let stream = request.typed("stream").unwrap_or_default();
-        let context =
-            AnswerContext { alias: asked, now: self.now_unix(), id: String::new(), include_usage: false, stream };
+        let context = AnswerContext { alias: asked, now: self.now_unix(), stream, ..AnswerContext::default() };
         let call = Call {
             operation: route.operation(),
             client: route.client(),

@@ -11,8 +11,8 @@ use tollgate_router::{Deployment, Fleet, FleetBuilder};
 use crate::{
     deployment::{Globals, Served},
     kept::KeptBounds,
-    sealed::SealKey,
     media::MediaRules,
+    sealed::SealKey,
 };
 
 /// Environment variables as they were at the start, with those of `.env` and of the configuration.

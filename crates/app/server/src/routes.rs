@@ -3,8 +3,8 @@
 mod calls;
 mod health;
 mod info;
-mod responses;
 mod inquiries;
+mod responses;
 
 use std::sync::Arc;
 

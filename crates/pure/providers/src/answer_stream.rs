@@ -81,6 +81,7 @@ impl AnswerStream {
         match self {
             Self::Spliced(stream) => stream.said(),
             Self::Hub(stream) => &stream.said,
+            Self::Responses(stream) => stream.said(),
         }
     }
 
@@ -89,6 +90,7 @@ impl AnswerStream {
         match self {
             Self::Spliced(stream) => stream.forget_said(),
             Self::Hub(stream) => stream.said.clear(),
+            Self::Responses(stream) => stream.forget_said(),
         }
     }
 

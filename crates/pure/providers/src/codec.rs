@@ -141,7 +141,7 @@ pub trait ChatDecoder: Send {
 }
 
 /// What an answer is to carry that only the gateway knows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct AnswerContext {
     /// The model name that the client asked for, which answers carry.
     pub alias: String,

@@ -378,7 +378,7 @@ impl Answers {
     pub fn otherwise(&self, reply: &Reply) -> Result<Option<Outgoing>, Failure> {
         match &self.reader {
             Reader::Hub { request, dialect, .. } => dialect.otherwise(reply, request, &self.target),
-            Reader::Splice(..) | Reader::Errand(_) => Ok(None),
+            Reader::Splice(..) | Reader::Errand(_) | Reader::Responses => Ok(None),
         }
     }
 

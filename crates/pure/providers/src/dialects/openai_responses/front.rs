@@ -245,7 +245,8 @@ mod tests {
     #[test]
     fn what_needs_tools_goes_without_them() {
         let request = read(&json!({"input": "Hi", "tools": [], "tool_choice": "auto", "parallel_tool_calls": true,
-            "text": {"format": {"type": "text"}}})).unwrap();
+            "text": {"format": {"type": "text"}}}))
+        .unwrap();
         assert_eq!((request.tool_choice, request.parallel_tool_calls), (None, None));
         assert_eq!(request.response_format, None);
     }
@@ -260,7 +261,13 @@ mod tests {
 
     #[test]
     fn members_of_a_wrong_type_are_named() {
-        for (name, value) in [("reasoning", json!("high")), ("text", json!([])), ("instructions", json!(3)), ("tools", json!({})), ("input", json!(1))] {
+        for (name, value) in [
+            ("reasoning", json!("high")),
+            ("text", json!([])),
+            ("instructions", json!(3)),
+            ("tools", json!({})),
+            ("input", json!(1)),
+        ] {
             let mut body = json!({"input": "Hi"});
             body[name] = value;
             assert_eq!(read(&body).unwrap_err().param.as_deref(), Some(name));

@@ -101,6 +101,7 @@ pub struct NativeStream {
     failed: Option<Failure>,
     told: bool,
     progress: Progress,
+    said: String,
 }
 
 impl NativeStream {
@@ -119,7 +120,19 @@ impl NativeStream {
             failed: None,
             told: false,
             progress: Progress::default(),
+            said: String::new(),
         }
+    }
+
+    /// The words since the last [`Self::forget_said`].
+    #[must_use]
+    pub fn said(&self) -> &str {
+        &self.said
+    }
+
+    /// They have been heard.
+    pub fn forget_said(&mut self) {
+        self.said.clear();
     }
 
     /// How far the stream is.
@@ -208,7 +221,9 @@ impl NativeStream {
             }
             _ => {
                 self.progress.content = true;
-                self.progress.output_bytes += event.typed::<String>("delta").map_or(0, |delta| delta.len() as u64);
+                let delta: String = event.typed("delta").unwrap_or_default();
+                self.progress.output_bytes += delta.len() as u64;
+                self.said.push_str(&delta);
             }
         }
         write(&kind, &event, out);
