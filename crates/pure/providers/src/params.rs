@@ -202,7 +202,8 @@ pub fn unsupported(target: &Target, names: &[String]) -> Failure {
         "{} does not support parameters: [{list}], for model={}. To drop these, set `litellm.drop_params=True` or for \
          proxy:\n\n`litellm_settings:\n drop_params: true`\n. \n If you want to use these params dynamically send \
          allowed_openai_params=[{list}] in your request.",
-        target.provider.name, target.model
+        target.provider.name,
+        target.fact("asked").unwrap_or(&target.model)
     );
     Failure::new(FailureKind::UnsupportedParams, message)
 }

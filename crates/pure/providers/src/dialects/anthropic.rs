@@ -23,6 +23,7 @@ use tollgate_wire::{
 };
 
 pub use betas::{BETA_HEADER, is_oauth, join as join_betas};
+pub(crate) use conversation::LATE_INSTRUCTIONS;
 pub use failure::{failure, in_band};
 pub use request::request_body;
 pub use response::read_answer;

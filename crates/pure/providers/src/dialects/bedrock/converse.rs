@@ -192,6 +192,8 @@ fn add_tools(
     let choice = match form {
         // A model that thinks must not be forced; it calls the one tool by itself.
         Form::Tool { .. } if thinking.is_on() || target.facts.free_tool_choice => None,
+        // Families that do not know calls cannot be made to call.
+        Form::Tool { .. } if !names::calls_tools(target) => None,
         // Beside tools of the client's own it may choose, but must call one.
         Form::Tool { .. } if !request.tools.is_empty() => Some(json!({"any": {}})),
         Form::Tool { .. } => Some(json!({"tool": {"name": structured::TOOL}})),

@@ -39,6 +39,11 @@ pub(super) fn calls_tools(target: &Target) -> bool {
     is_claude(target) || is_nova(target) || base(target).starts_with("mistral.mistral-large")
 }
 
+/// Families with a prompt cache; the others refuse the mark.
+pub(super) fn keeps_prompts(target: &Target) -> bool {
+    is_claude(target) || is_nova(target)
+}
+
 /// Claude from 4.5 on, which keeps prompts for an hour if told to.
 pub(super) fn keeps_longer(target: &Target) -> bool {
     is_claude(target) && ["-4-5", "-4-6", "-4-7", "-4-8", "-5-"].iter().any(|version| target.model.contains(version))

@@ -99,6 +99,8 @@ pub fn locate(site: &Site<'_>) -> Result<Located, Unservable> {
         base_url: Some(endpoint.unwrap_or_else(|| aws::host("bedrock-runtime", &region))),
         ..Located::default()
     };
+    // Error messages name the model as the configuration does.
+    located.facts.insert("asked", site.model.to_owned());
     located.facts.insert("id", profile.unwrap_or(named.id).to_owned());
     located.facts.insert("region", region);
     for (name, value) in [("route", named.route), ("family", named.family)] {

@@ -35,8 +35,13 @@ impl Offered {
         }
         for tool in &request.tools {
             match tool {
-                Tool::Function { name, description, parameters, extras, .. } => {
-                    offered.tools.push(spec(name, description.as_deref(), parameters.as_ref()));
+                Tool::Function { name, description, parameters, strict, extras } => {
+                    let mut tool = spec(name, description.as_deref(), parameters.as_ref(), target);
+                    if let (Some(true), Some(spec)) = (strict, tool.get_mut("toolSpec").and_then(Value::as_object_mut))
+                    {
+                        spec.insert("strict".to_owned(), true.into());
+                    }
+                    offered.tools.push(tool);
                     offered.tools.extend(blocks::cache_point(extras, target));
                 }
                 Tool::Native(raw) => offered.native(raw, target)?,
@@ -46,7 +51,7 @@ impl Offered {
             offered.tools.push(json!({"systemTool": {"name": "nova_grounding"}}));
         }
         if let Form::Tool { schema, .. } = form {
-            offered.tools.push(spec(structured::TOOL, Some(structured::TOOL), Some(schema)));
+            offered.tools.push(spec(structured::TOOL, Some(structured::TOOL), Some(schema), target));
         }
         Ok(offered)
     }
@@ -61,7 +66,7 @@ impl Offered {
         for tool in tools.drain(..) {
             let text = |name: &str| tool.get(name).and_then(Value::as_str);
             match (text("name"), tool.get("input_schema")) {
-                (Some(name), Some(schema)) => self.tools.push(spec(name, text("description"), Some(schema))),
+                (Some(name), Some(schema)) => self.tools.push(spec(name, text("description"), Some(schema), target)),
                 _ => self.natives.push(tool),
             }
         }
@@ -69,18 +74,42 @@ impl Offered {
     }
 }
 
-fn spec(name: &str, description: Option<&str>, schema: Option<&Value>) -> Value {
+fn spec(name: &str, description: Option<&str>, schema: Option<&Value>, target: &Target) -> Value {
     let mut schema = schema.cloned().unwrap_or_else(|| json!({"type": "object", "properties": {}}));
     if let Some(members) = schema.as_object_mut() {
         members.entry("type").or_insert_with(|| "object".into());
+        members.entry("required").or_insert_with(|| json!([]));
+    }
+    if !names::is_claude(target) {
+        without_closed_objects(&mut schema, 0);
     }
     let mut spec = Map::new();
     spec.insert("inputSchema".to_owned(), json!({ "json": schema }));
     spec.insert("name".to_owned(), names::tool(name).into());
-    if let Some(description) = description.filter(|description| !description.is_empty()) {
-        spec.insert("description".to_owned(), description.into());
-    }
+    // Bedrock wants a description of every tool.
+    let description = description.filter(|description| !description.is_empty()).unwrap_or(name);
+    spec.insert("description".to_owned(), description.into());
     json!({ "toolSpec": spec })
+}
+
+/// How deep schemas are followed.
+const DEEPEST: usize = 32;
+
+/// The other families refuse schemas that close their objects (`additionalProperties: false`).
+fn without_closed_objects(schema: &mut Value, depth: usize) {
+    if depth >= DEEPEST {
+        return;
+    }
+    match schema {
+        Value::Object(members) => {
+            if members.get("additionalProperties").is_some_and(Value::is_boolean) {
+                members.shift_remove("additionalProperties");
+            }
+            members.values_mut().for_each(|member| without_closed_objects(member, depth + 1));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| without_closed_objects(item, depth + 1)),
+        _ => {}
+    }
 }
 
 /// Which tool must be called.

@@ -7,7 +7,7 @@ use tollgate_wire::{
 };
 
 use super::blocks::{self, Count};
-use crate::target::Target;
+use crate::{dialects::anthropic::LATE_INSTRUCTIONS, target::Target};
 
 /// What stands for the user where nobody has spoken; `LiteLLM`'s words.
 const GO_ON: &str = "Please continue.";
@@ -43,10 +43,19 @@ impl Conversation {
         let mut turns: Vec<Turn> = Vec::new();
         let mut count = Count::default();
         let guarded = if manner.guards { guarded_from(&request.messages) } else { request.messages.len() };
+        let mut late = Vec::new();
         for (place, message) in request.messages.iter().enumerate() {
+            if matches!(message.role, Role::User | Role::Assistant) {
+                add(&mut turns, "user", &mut late);
+            }
             let role = match message.role {
-                Role::System => {
+                Role::System if turns.is_empty() => {
                     out.system.extend(instructions(message, target));
+                    continue;
+                }
+                // The results of calls must come first in their turn, so this waits for them.
+                Role::System => {
+                    late.extend(reminder(message, target));
                     continue;
                 }
                 Role::User | Role::Tool => "user",
@@ -57,11 +66,9 @@ impl Conversation {
                 blocks.push(json!({ "text": NOTHING_SAID }));
             }
             blocks.extend(blocks::cache_point(&message.extras, target));
-            match turns.last_mut() {
-                Some(turn) if turn.role == role => turn.blocks.append(&mut blocks),
-                _ => turns.push(Turn { role, blocks }),
-            }
+            add(&mut turns, role, &mut blocks);
         }
+        add(&mut turns, "user", &mut late);
         let user_must_begin = target.params.modify_params && turns.first().is_some_and(|turn| turn.role != "user");
         if turns.is_empty() || user_must_begin {
             turns.insert(0, Turn { role: "user", blocks: vec![json!({ "text": GO_ON })] });
@@ -69,6 +76,24 @@ impl Conversation {
         out.messages = turns.into_iter().map(|turn| json!({"role": turn.role, "content": turn.blocks})).collect();
         Ok(out)
     }
+}
+
+/// Adds blocks to the last turn of the same side, or as a turn of their own.
+fn add(turns: &mut Vec<Turn>, role: &'static str, blocks: &mut Vec<Value>) {
+    match turns.last_mut() {
+        _ if blocks.is_empty() => {}
+        Some(turn) if turn.role == role => turn.blocks.append(blocks),
+        _ => turns.push(Turn { role, blocks: std::mem::take(blocks) }),
+    }
+}
+
+/// Instructions in the midst of a conversation, which Converse has no place for.
+fn reminder(message: &Message, target: &Target) -> Vec<Value> {
+    let mut found = instructions(message, target);
+    if !found.is_empty() {
+        found.insert(0, json!({ "text": LATE_INSTRUCTIONS }));
+    }
+    found
 }
 
 /// Where the user's last words begin, which the guardrail is to look at. Earlier ones it has seen.
