@@ -4,7 +4,10 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tollgate_providers::{
     codec::ClientDialect,
-    dialects::openai::{CHAT_CLIENT, COMPLETIONS_CLIENT},
+    dialects::{
+        gemini::CONTENT_CLIENT,
+        openai::{CHAT_CLIENT, COMPLETIONS_CLIENT},
+    },
     translate::Operation,
 };
 
@@ -23,12 +26,27 @@ pub enum Route {
     Moderations,
     /// `/images/generations`.
     Images,
+    /// `/v1beta/models/{model}:generateContent`.
+    GenerateContent,
+    /// `/v1beta/models/{model}:streamGenerateContent?alt=sse`.
+    StreamGenerateContent,
+    /// `/v1beta/models/{model}:countTokens`.
+    CountTokens,
 }
 
 impl Route {
     /// All of them, a path that ends with another's before that.
-    pub const ALL: &'static [Self] =
-        &[Self::ChatCompletions, Self::Completions, Self::Embeddings, Self::Rerank, Self::Moderations, Self::Images];
+    pub const ALL: &'static [Self] = &[
+        Self::ChatCompletions,
+        Self::Completions,
+        Self::Embeddings,
+        Self::Rerank,
+        Self::Moderations,
+        Self::Images,
+        Self::GenerateContent,
+        Self::StreamGenerateContent,
+        Self::CountTokens,
+    ];
 
     /// The path, as error messages name it.
     #[must_use]
@@ -40,6 +58,9 @@ impl Route {
             Self::Rerank => "/rerank",
             Self::Moderations => "/moderations",
             Self::Images => "/images/generations",
+            Self::GenerateContent => ":generateContent",
+            Self::StreamGenerateContent => ":streamGenerateContent",
+            Self::CountTokens => ":countTokens",
         }
     }
 
@@ -52,12 +73,23 @@ impl Route {
             Self::Embeddings | Self::Moderations => "input",
             Self::Rerank => "query",
             Self::Images => "prompt",
+            Self::GenerateContent | Self::StreamGenerateContent | Self::CountTokens => "contents",
+        }
+    }
+
+    /// The path itself says that the answer is streamed, or that it is not.
+    pub(crate) const fn streams(self) -> Option<bool> {
+        match self {
+            Self::StreamGenerateContent => Some(true),
+            Self::GenerateContent | Self::CountTokens => Some(false),
+            _ => None,
         }
     }
 
     pub(crate) const fn operation(self) -> Operation {
         match self {
-            Self::ChatCompletions => Operation::Chat,
+            Self::ChatCompletions | Self::GenerateContent | Self::StreamGenerateContent => Operation::Chat,
+            Self::CountTokens => Operation::CountTokens,
             Self::Completions => Operation::Completions,
             Self::Embeddings => Operation::Embeddings,
             Self::Rerank => Operation::Rerank,
@@ -66,9 +98,12 @@ impl Route {
         }
     }
 
-    pub(crate) fn client(self) -> &'static dyn ClientDialect {
+    /// How its clients speak.
+    #[must_use]
+    pub fn client(self) -> &'static dyn ClientDialect {
         match self {
             Self::Completions => &COMPLETIONS_CLIENT,
+            Self::GenerateContent | Self::StreamGenerateContent | Self::CountTokens => &CONTENT_CLIENT,
             Self::ChatCompletions | Self::Embeddings | Self::Rerank | Self::Moderations | Self::Images => &CHAT_CLIENT,
         }
     }

@@ -23,6 +23,7 @@ const BYTES_PER_TOKEN: u64 = 4;
 pub(crate) struct Meter {
     gateway: Arc<Gateway>,
     started: Duration,
+    route: Route,
     record: CallRecord,
     open: Option<OpenAttempt>,
     finished: bool,
@@ -46,6 +47,7 @@ impl Meter {
         Self {
             started: gateway.clock.monotonic(),
             gateway: Arc::clone(gateway),
+            route,
             record: CallRecord {
                 call_id: gateway.uuid_v4().to_string(),
                 route: route.path(),
@@ -65,6 +67,11 @@ impl Meter {
 
     pub(crate) fn workers(&self) -> &crate::workers::Workers {
         &self.gateway.workers
+    }
+
+    /// What was asked for.
+    pub(crate) fn route(&self) -> Route {
+        self.route
     }
 
     pub(crate) fn call_id(&self) -> &str {
@@ -227,6 +234,11 @@ fn partial(open: &OpenAttempt) -> (Usage, Certainty) {
         None if open.heard => (own, Certainty::Counted),
         None => (counted(open.input_bytes, 0), Certainty::Unknown),
     }
+}
+
+/// Tokens that text of this many bytes comes to, by the same measure.
+pub(crate) fn estimated(bytes: usize) -> u64 {
+    (bytes as u64).div_ceil(BYTES_PER_TOKEN)
 }
 
 fn counted(input_bytes: u64, output_bytes: u64) -> Usage {

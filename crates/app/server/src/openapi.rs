@@ -84,6 +84,18 @@ const OPERATIONS: &[(&str, &str, &str, &str, Option<&str>)] = &[
     ("/moderations", "post", "moderations", "The same, without /v1", Some("Moderation")),
     ("/v1/images/generations", "post", "images", "Pictures out of words", Some("Image")),
     ("/images/generations", "post", "images", "The same, without /v1", Some("Image")),
+    ("/v1beta/models/{model}:generateContent", "post", "gemini", "Content, as Google's clients ask", Some("Content")),
+    (
+        "/v1beta/models/{model}:streamGenerateContent",
+        "post",
+        "gemini",
+        "The same, streamed: events with `alt=sse`, else a list",
+        Some("Content"),
+    ),
+    ("/v1beta/models/{model}:countTokens", "post", "gemini", "How many tokens contents have", Some("Content")),
+    ("/models/{model}:generateContent", "post", "gemini", "Content, without /v1beta", Some("Content")),
+    ("/models/{model}:streamGenerateContent", "post", "gemini", "The same, streamed", Some("Content")),
+    ("/models/{model}:countTokens", "post", "gemini", "How many tokens contents have", Some("Content")),
     ("/v1/models", "get", "models", "The models that may be asked for", None),
     ("/models", "get", "models", "The same, without /v1", None),
     ("/v1/models/{id}", "get", "models", "One model", None),
@@ -117,6 +129,10 @@ fn components() -> Value {
             }},
             "Completion": {"type": "object", "required": ["prompt"], "additionalProperties": true, "properties": {
                 "model": text, "prompt": {}, "stream": flag, "max_tokens": {"type": "integer"},
+            }},
+            "Content": {"type": "object", "required": ["contents"], "additionalProperties": true, "properties": {
+                "contents": {"type": "array", "items": {"type": "object"}}, "systemInstruction": {},
+                "generationConfig": {"type": "object"}, "tools": {"type": "array", "items": {"type": "object"}},
             }},
             "Rerank": {"type": "object", "required": ["query", "documents"], "additionalProperties": true, "properties": {
                 "model": text, "query": text, "documents": {"type": "array"}, "top_n": {"type": "integer"},

@@ -10,7 +10,10 @@ use tollgate_wire::{
 
 use crate::{
     codec::{ChatDecoder, ChatEncoder},
-    dialects::openai::{SplicedStream, merge::Merger},
+    dialects::{
+        gemini::native::PassedStream,
+        openai::{SplicedStream, merge::Merger},
+    },
     target::Target,
 };
 
@@ -31,6 +34,8 @@ pub struct Progress {
 pub enum AnswerStream {
     /// Same dialect on both sides.
     Spliced(Box<SplicedStream>),
+    /// Gemini's words on both sides.
+    Gemini(Box<PassedStream>),
     /// Through the hub.
     Hub(Box<HubStream>),
 }
@@ -41,6 +46,7 @@ impl AnswerStream {
     pub fn progress(&self) -> &Progress {
         match self {
             Self::Spliced(stream) => stream.progress(),
+            Self::Gemini(stream) => stream.progress(),
             Self::Hub(stream) => &stream.progress,
         }
     }
@@ -52,6 +58,7 @@ impl AnswerStream {
     pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
         match self {
             Self::Spliced(stream) => stream.push(bytes, out),
+            Self::Gemini(stream) => stream.push(bytes, out),
             Self::Hub(stream) => stream.push(bytes, out),
         }
     }
@@ -63,6 +70,7 @@ impl AnswerStream {
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
         match self {
             Self::Spliced(stream) => stream.finish(out),
+            Self::Gemini(stream) => stream.finish(out),
             Self::Hub(stream) => stream.finish(out),
         }
     }
@@ -71,6 +79,8 @@ impl AnswerStream {
     pub fn close(&mut self, cost: Option<f64>, out: &mut Vec<u8>) {
         match self {
             Self::Spliced(stream) => stream.close(cost, out),
+            // The end of the stream is its last word.
+            Self::Gemini(_) => {}
             Self::Hub(stream) => stream.encoder.close(cost, out),
         }
     }
@@ -79,6 +89,7 @@ impl AnswerStream {
     pub fn fail(&mut self, failure: &Failure, out: &mut Vec<u8>) {
         match self {
             Self::Spliced(stream) => stream.fail(failure, out),
+            Self::Gemini(_) => PassedStream::fail(failure, out),
             Self::Hub(stream) => stream.encoder.fail(failure, out),
         }
     }

@@ -13,9 +13,12 @@ use tollgate_wire::{
 
 use crate::{
     codec::{AnswerContext, ClientDialect, Next, ProviderDialect, Wanted, Words},
-    dialects::openai::{
-        self, SplicedStream,
-        merge::{self, Merger},
+    dialects::{
+        gemini::{self, native},
+        openai::{
+            self, SplicedStream,
+            merge::{self, Merger},
+        },
     },
     errand::{Errand, Said},
     params::{self, CallParams},
@@ -32,6 +35,8 @@ pub enum Operation {
     Chat,
     /// Text completion.
     Completions,
+    /// How many tokens a turn of a conversation has, in Gemini's words.
+    CountTokens,
     /// Embeddings.
     Embeddings,
     /// Documents by relevance.
@@ -59,6 +64,7 @@ impl Operation {
         match self {
             Self::Chat => "chat",
             Self::Completions => "text completion",
+            Self::CountTokens => "token counting",
             Self::Embeddings => "embeddings",
             Self::Rerank => "rerank",
             Self::Images => "image generation",
@@ -110,6 +116,11 @@ enum Lane {
         dialect: &'static dyn ProviderDialect,
     },
     Errand(Arc<dyn Errand>),
+    /// Gemini's words on both sides; whether tokens are counted, not content generated.
+    Gemini {
+        body: RawBody,
+        counts: bool,
+    },
 }
 
 /// What a spliced answer is.
@@ -130,6 +141,8 @@ enum Shape {
 /// When the body is no request of its dialect, a parameter is not supported, or the target cannot do the operation.
 pub fn draft(call: &Call<'_>, target: &Arc<Target>) -> Result<Draft, Failure> {
     let lane = match call.operation {
+        Operation::CountTokens => gemini_lane(call, target)?,
+        Operation::Chat if call.client.words() == Words::GeminiContent => gemini_lane(call, target)?,
         Operation::Chat | Operation::Completions => chat_lane(call, target)?,
         Operation::Embeddings if target.provider.embed.is_some() => errand_lane(call, target)?,
         Operation::Embeddings => vectors_lane(call, target)?,
@@ -180,6 +193,29 @@ fn vectors_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
     })
 }
 
+/// A client of Gemini's: passed on to a Gemini, or told in chat's words.
+fn gemini_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
+    let Some(dialect) = target.chat_dialect().or(target.provider.completions) else {
+        return Err(cannot(target, "chat"));
+    };
+    let counts = call.operation == Operation::CountTokens;
+    if dialect.words() == Words::GeminiContent {
+        let body = if counts { call.body.clone() } else { native::settle(call.body.clone(), target, call.params)? };
+        return Ok(Lane::Gemini { body, counts });
+    }
+    if counts {
+        return Err(cannot(target, call.operation.words()));
+    }
+    let mut body = gemini::front::in_openai_words(call.body)?;
+    if matches!(target.provider.name, "openai" | "azure") {
+        // Gemini's clients say it by habit, and a strict server refuses the word.
+        body.remove("top_k");
+    }
+    let body = params::settle(body, target, call.params)?;
+    let request = Box::new(openai::CHAT_CLIENT.read(&body)?);
+    Ok(Lane::Hub { request, client: call.client, dialect })
+}
+
 fn chat_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
     let provider = target.provider;
     let dialect = match call.operation {
@@ -212,7 +248,7 @@ impl Draft {
     #[must_use]
     pub fn wants(&self) -> Vec<Wanted> {
         match &self.lane {
-            Lane::Splice { .. } | Lane::Errand(_) => Vec::new(),
+            Lane::Splice { .. } | Lane::Errand(_) | Lane::Gemini { .. } => Vec::new(),
             Lane::Hub { request, dialect, .. } => dialect.wants(request, &self.target),
         }
     }
@@ -244,6 +280,7 @@ impl Draft {
                 let (outgoing, asked) = openai::finish_request(body, path, &target, &params)?;
                 (outgoing, Reader::Splice(shape, asked))
             }
+            Lane::Gemini { body, counts } => (native::request(body, counts, &target, &params)?, Reader::Gemini),
             Lane::Errand(errand) => {
                 let mut requests = errand.requests(&for_call(&target, &params))?.into_iter();
                 let Some(mut outgoing) = requests.next() else {
@@ -319,6 +356,7 @@ enum Reader {
     Splice(Shape, Asked),
     Hub { request: Box<ChatRequest>, client: &'static dyn ClientDialect, dialect: &'static dyn ProviderDialect },
     Errand(Arc<dyn Errand>),
+    Gemini,
 }
 
 /// A whole answer for the client.
@@ -336,6 +374,7 @@ impl Answers {
     pub fn failure(&self, reply: &Reply) -> Failure {
         match &self.reader {
             Reader::Splice(..) => openai::failure(reply, &self.target),
+            Reader::Gemini => gemini::failure(reply, &self.target),
             Reader::Hub { dialect, .. } => dialect.failure(reply, &self.target),
             Reader::Errand(errand) => errand.failure(reply, &self.target),
         }
@@ -348,7 +387,7 @@ impl Answers {
     pub fn next(&self, reply: &Reply) -> Result<Option<Next>, Failure> {
         match &self.reader {
             Reader::Hub { request, dialect, .. } => dialect.next(reply, request, &self.target),
-            Reader::Splice(..) | Reader::Errand(_) => Ok(None),
+            Reader::Splice(..) | Reader::Errand(_) | Reader::Gemini => Ok(None),
         }
     }
 
@@ -389,6 +428,10 @@ impl Answers {
                 }
                 Ok(Answered { body: client.write(&response, &self.context).into(), usage: response.usage })
             }
+            Reader::Gemini => {
+                let (body, usage) = native::answer(reply, &self.target)?;
+                Ok(Answered { body, usage })
+            }
             Reader::Errand(errand) => errand.answer(std::slice::from_ref(reply), &self.target, &self.context),
         }
     }
@@ -403,6 +446,7 @@ impl Answers {
                 let text = shape == Shape::Text;
                 AnswerStream::Spliced(Box::new(SplicedStream::new(self.target, self.context, limit, text, asked)))
             }
+            Reader::Gemini => AnswerStream::Gemini(Box::new(native::PassedStream::new(self.target, limit))),
             Reader::Errand(_) => return Err(Failure::invalid("this operation cannot be streamed").with_param("stream")),
             Reader::Hub { request, client, dialect } => AnswerStream::Hub(Box::new(HubStream {
                 framer: Framer::new(dialect.framing(&self.target), limit),
