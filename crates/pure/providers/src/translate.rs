@@ -451,7 +451,7 @@ impl Answers {
             Reader::Hub { request, client, dialect } => AnswerStream::Hub(Box::new(HubStream {
                 framer: Framer::new(dialect.framing(&self.target), limit),
                 decoder: dialect.decoder(&request, &self.target),
-                encoder: client.encoder(&self.context),
+                encoder: gemini::thoughts::encoder(client, client.encoder(&self.context), &self.target),
                 merger: self.target.params.merge_reasoning.then(Merger::default),
                 target: self.target,
                 progress: Progress::default(),

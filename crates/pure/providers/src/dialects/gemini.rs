@@ -13,6 +13,7 @@ mod response;
 mod schema;
 mod stream;
 mod thinking;
+pub(crate) mod thoughts;
 mod tools;
 mod usage;
 

@@ -42,10 +42,10 @@ fn candidate(choice: &Choice) -> Value {
     let mut parts: Vec<Value> = choice.parts.iter().filter_map(part).collect();
     let images = choice.message_extras.get("images").and_then(Value::as_array).into_iter().flatten();
     parts.extend(images.filter_map(image));
-    written(parts, Some(choice.finish), choice.index)
+    written(&parts, Some(choice.finish), choice.index)
 }
 
-fn written(parts: Vec<Value>, finish: Option<Finish>, index: u64) -> Value {
+fn written(parts: &[Value], finish: Option<Finish>, index: u64) -> Value {
     let mut out = Map::new();
     out.insert("content".to_owned(), json!({"parts": parts, "role": "model"}));
     if let Some(finish) = finish {
@@ -154,7 +154,7 @@ impl ContentWriter {
             Delta::RedactedThinking(_) | Delta::Extras(_) => return,
         };
         self.of(choice);
-        self.say(vec![written(vec![part], None, choice)], None, out);
+        self.say(vec![written(&[part], None, choice)], None, out);
     }
 }
 
@@ -183,7 +183,7 @@ impl ChatEncoder for ContentWriter {
         let last = candidates.iter().map(|candidate| {
             let calls = candidate.calls.iter().map(|call| written_call(&call.id, &call.name, &call.arguments));
             // A stream that ends without a reason ended well: the provider closed it in order.
-            written(calls.collect(), Some(candidate.finish.unwrap_or(Finish::Stop)), candidate.index)
+            written(&calls.collect::<Vec<_>>(), Some(candidate.finish.unwrap_or(Finish::Stop)), candidate.index)
         });
         let last = last.collect();
         let usage = self.usage.take();
