@@ -10,9 +10,12 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use sha2::{Digest as _, Sha256};
-use tollgate_net::{Bounds, Client};
+use tollgate_net::{
+    Bounds, Client,
+    credentials::google::{self, GoogleSource},
+};
 use tollgate_providers::{
-    auth::{Account, Grant, TokenExchange},
+    auth::{Account, GoogleAccount, Grant, TokenExchange},
     target::secret_value,
 };
 use tollgate_wire::{Failure, FailureKind, Secret, clock::Clock, http::Outgoing};
@@ -58,7 +61,7 @@ impl Credentials {
         if let Some(kept) = kept.as_ref().filter(|kept| kept.until.is_none_or(|until| now < until)) {
             return Ok(kept.grant.clone());
         }
-        let fresh = fetch(account, client, now).await?;
+        let fresh = fetch(account, client, clock).await?;
         let grant = fresh.grant.clone();
         *kept = Some(fresh);
         Ok(grant)
@@ -74,11 +77,11 @@ impl Credentials {
     }
 }
 
-async fn fetch(account: &Account, client: &Client, now: Duration) -> Result<Kept, Failure> {
+async fn fetch(account: &Account, client: &Client, clock: &dyn Clock) -> Result<Kept, Failure> {
     match account {
-        Account::Exchange(exchange) => token(exchange, client, now).await,
+        Account::Exchange(exchange) => token(exchange, client, clock.monotonic()).await,
         Account::Aws(_) => Err(Failure::new(FailureKind::NotBuilt, "this way to AWS keys is not built yet")),
-        Account::Google(_) => Err(Failure::new(FailureKind::NotBuilt, "Google accounts are not built yet")),
+        Account::Google(account) => of_google(account, client, clock).await,
         Account::Entra(_) => Err(Failure::new(FailureKind::NotBuilt, "Entra accounts are not built yet")),
     }
 }
@@ -87,6 +90,19 @@ async fn fetch(account: &Account, client: &Client, now: Duration) -> Result<Kept
 pub(crate) fn until(now: Duration, lives: Duration) -> Duration {
     // A short life is used for at least half of it.
     now + lives.saturating_sub(EARLY).max(lives / 2)
+}
+
+async fn of_google(account: &GoogleAccount, client: &Client, clock: &dyn Clock) -> Result<Kept, Failure> {
+    let source = GoogleSource {
+        credentials: account.credentials.clone(),
+        well_known: account.well_known.clone(),
+        metadata_host: account.metadata_host.clone(),
+    };
+    let now = clock.monotonic();
+    let token = google::token(&source, client, clock.unix()).await.map_err(|error| {
+        Failure::new(FailureKind::Authentication, format!("Google gave no token for this deployment: {error}"))
+    })?;
+    Ok(Kept { grant: Grant::Token(token.token), until: Some(until(now, token.lives.unwrap_or(UNSAID))) })
 }
 
 async fn token(exchange: &TokenExchange, client: &Client, now: Duration) -> Result<Kept, Failure> {

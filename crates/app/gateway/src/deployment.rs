@@ -15,7 +15,10 @@ use tollgate_providers::{
 };
 use tollgate_wire::{Failure, Secret, facts::ModelFacts, http::is_credential, secret::masked};
 
-use crate::snapshot::{Environment, defaults};
+use crate::{
+    google_files,
+    snapshot::{Environment, defaults},
+};
 
 /// Settings that hold for every deployment.
 #[derive(Clone, Default)]
@@ -177,6 +180,7 @@ impl Served {
             clientside: params.configurable_clientside_auth_params.clone(),
             settings: target_settings(entry, globals),
         };
+        google_files::read_into(&mut served.settings, environment);
         if !served.model.contains('*') {
             served.goes_to = match served.place(served.settings.clone(), catalog, environment) {
                 Ok(place) => GoesTo::Fixed(Arc::new(place)),

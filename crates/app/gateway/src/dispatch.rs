@@ -12,10 +12,11 @@ use tollgate_config::ClientDisconnect;
 use tollgate_net::{Bounds, Response};
 use tollgate_observe::Outcome;
 use tollgate_providers::{
-    codec::{AnswerContext, Wanted},
+    Target,
+    codec::{AnswerContext, Wanted, Words},
     params::CallParams,
     provider::Auth,
-    translate::{Answers, Call, Draft, Prepared, draft},
+    translate::{Answers, Call, Draft, Operation, Prepared, draft},
 };
 use tollgate_router::{Event, Group, Plan, Step};
 use tollgate_wire::{
@@ -33,7 +34,7 @@ use crate::{
     headers::{self, AnswerFacts},
     inbound::Route,
     media,
-    meter::Meter,
+    meter::{Meter, estimated},
     mock,
     options::CallOptions,
     responses::ResponsesAsk,
@@ -173,6 +174,9 @@ impl Ask {
     async fn attempt(&self, attempt: &Attempt<'_>, meter: Meter) -> Result<Answer, Missed> {
         if let Some(words) = self.options.mock_response.as_ref().or(attempt.served.mock.as_ref()) {
             return self.mocked(words, attempt, meter);
+        }
+        if self.route == Route::CountTokens && !counts_itself(&attempt.place.target) {
+            return Ok(self.counted(attempt, meter));
         }
         let prepared = match self.prepare(attempt).await {
             Ok(prepared) => prepared,
@@ -393,8 +397,20 @@ impl Ask {
         headers::add_provider(&mut answer.headers, provider_headers);
     }
 
+    /// Tokens of a request to a model whose provider does not count for us: an estimate.
+    fn counted(&self, attempt: &Attempt<'_>, mut meter: Meter) -> Answer {
+        let tokens = estimated(self.body.get("contents").map_or(0, bytes::Bytes::len));
+        let body = serde_json::json!({ "totalTokens": tokens }).to_string();
+        let mut answer = Answer::json(StatusCode::OK, body);
+        self.head(&mut answer, attempt, &meter, &HeaderMap::new(), None);
+        meter.first_byte();
+        meter.finish(200, Outcome::Answered);
+        answer
+    }
+
     fn mocked(&self, mock: &serde_json::Value, attempt: &Attempt<'_>, mut meter: Meter) -> Result<Answer, Missed> {
-        if !matches!(self.route, Route::ChatCompletions | Route::Completions | Route::Responses) {
+        let has_words = matches!(self.route.operation(), Operation::Chat | Operation::Completions);
+        if !has_words {
             let words = "`mock_response` answers chat, text completion and responses, nothing else";
             return Err(Box::new((Failure::invalid(words).with_param("mock_response"), meter)));
         }
@@ -417,6 +433,10 @@ impl Ask {
         meter.finish(200, Outcome::Answered);
         Ok(answer)
     }
+}
+
+fn counts_itself(target: &Target) -> bool {
+    target.chat_dialect().is_some_and(|dialect| dialect.words() == Words::GeminiContent)
 }
 
 /// A mock's place: what the deployment would be, or nothing at all.

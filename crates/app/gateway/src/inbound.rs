@@ -5,6 +5,7 @@ use http::HeaderMap;
 use tollgate_providers::{
     codec::ClientDialect,
     dialects::{
+        gemini::CONTENT_CLIENT,
         openai::{CHAT_CLIENT, COMPLETIONS_CLIENT},
         openai_responses::RESPONSES_CLIENT,
     },
@@ -28,6 +29,12 @@ pub enum Route {
     Images,
     /// `/responses`.
     Responses,
+    /// `/v1beta/models/{model}:generateContent`.
+    GenerateContent,
+    /// `/v1beta/models/{model}:streamGenerateContent?alt=sse`.
+    StreamGenerateContent,
+    /// `/v1beta/models/{model}:countTokens`.
+    CountTokens,
 }
 
 impl Route {
@@ -40,6 +47,9 @@ impl Route {
         Self::Moderations,
         Self::Images,
         Self::Responses,
+        Self::GenerateContent,
+        Self::StreamGenerateContent,
+        Self::CountTokens,
     ];
 
     /// The path, as error messages name it.
@@ -53,6 +63,9 @@ impl Route {
             Self::Moderations => "/moderations",
             Self::Images => "/images/generations",
             Self::Responses => "/responses",
+            Self::GenerateContent => ":generateContent",
+            Self::StreamGenerateContent => ":streamGenerateContent",
+            Self::CountTokens => ":countTokens",
         }
     }
 
@@ -65,6 +78,16 @@ impl Route {
             Self::Embeddings | Self::Moderations | Self::Responses => "input",
             Self::Rerank => "query",
             Self::Images => "prompt",
+            Self::GenerateContent | Self::StreamGenerateContent | Self::CountTokens => "contents",
+        }
+    }
+
+    /// The path itself says that the answer is streamed, or that it is not.
+    pub(crate) const fn streams(self) -> Option<bool> {
+        match self {
+            Self::StreamGenerateContent => Some(true),
+            Self::GenerateContent | Self::CountTokens => Some(false),
+            _ => None,
         }
     }
 
@@ -75,7 +98,10 @@ impl Route {
 
     pub(crate) const fn operation(self) -> Operation {
         match self {
-            Self::ChatCompletions | Self::Responses => Operation::Chat,
+            Self::ChatCompletions | Self::Responses | Self::GenerateContent | Self::StreamGenerateContent => {
+                Operation::Chat
+            }
+            Self::CountTokens => Operation::CountTokens,
             Self::Completions => Operation::Completions,
             Self::Embeddings => Operation::Embeddings,
             Self::Rerank => Operation::Rerank,
@@ -84,10 +110,13 @@ impl Route {
         }
     }
 
-    pub(crate) fn client(self) -> &'static dyn ClientDialect {
+    /// How its clients speak.
+    #[must_use]
+    pub fn client(self) -> &'static dyn ClientDialect {
         match self {
             Self::Completions => &COMPLETIONS_CLIENT,
             Self::Responses => &RESPONSES_CLIENT,
+            Self::GenerateContent | Self::StreamGenerateContent | Self::CountTokens => &CONTENT_CLIENT,
             Self::ChatCompletions | Self::Embeddings | Self::Rerank | Self::Moderations | Self::Images => &CHAT_CLIENT,
         }
     }

@@ -83,7 +83,13 @@ impl Gateway {
         }
         check_members(route, &body)?;
         let asked = asked_model(snapshot, route, path_model, &body)?;
-        let stream = flag(&body, "stream")?;
+        let stream = match route.streams() {
+            Some(said) => {
+                body.set_raw("stream", if said { "true" } else { "false" });
+                said
+            }
+            None => flag(&body, "stream")?,
+        };
         let include_usage = stream && wants_usage(snapshot, &body)?;
         meter.asked_for(&asked, stream);
         let id = meter.call_id().to_owned();
@@ -134,7 +140,7 @@ async fn answer(mut ask: Ask, meter: Meter) -> Answer {
 }
 
 pub(crate) fn refuse(failure: &Failure, mut meter: Meter) -> Answer {
-    let mut answer = Answer::failure(failure);
+    let mut answer = Answer::failure_for(failure, meter.route().client());
     headers::common(&mut answer.headers, meter.call_id());
     if let Ok(cost) = meter.spent().to_string().parse() {
         answer.headers.insert("x-litellm-response-cost", cost);
@@ -181,6 +187,9 @@ fn may_mock(snapshot: &Snapshot, caller: Caller) -> bool {
 
 /// What every provider would refuse is refused here, in `OpenAI`'s words.
 fn check_members(route: Route, body: &RawBody) -> Result<(), Failure> {
+    if route == Route::CountTokens && body.has("generateContentRequest") {
+        return Ok(());
+    }
     let required = route.required();
     // A template of the provider's may hold the input.
     let required = if route == Route::Responses && body.has("prompt") { "prompt" } else { required };
@@ -213,7 +222,9 @@ fn check_members(route: Route, body: &RawBody) -> Result<(), Failure> {
 fn asked_model(snapshot: &Snapshot, route: Route, path: Option<String>, body: &RawBody) -> Result<String, Failure> {
     let forced = match route {
         Route::Embeddings => &snapshot.embedding_model,
-        Route::ChatCompletions | Route::Completions => &snapshot.completion_model,
+        Route::ChatCompletions | Route::Completions | Route::GenerateContent | Route::StreamGenerateContent => {
+            &snapshot.completion_model
+        }
         _ => &None,
     };
     if let Some(forced) = forced {

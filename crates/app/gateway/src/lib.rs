@@ -12,6 +12,7 @@ mod drain;
 mod event_stream;
 mod exchange;
 mod gateway;
+mod google_files;
 pub mod headers;
 mod health;
 mod hops;

@@ -73,6 +73,11 @@ impl Meter {
         &self.gateway.workers
     }
 
+    /// What was asked for.
+    pub(crate) fn route(&self) -> Route {
+        self.route
+    }
+
     pub(crate) fn call_id(&self) -> &str {
         &self.record.call_id
     }
@@ -289,6 +294,11 @@ impl Drop for Meter {
         // 499 is nginx's word for it; no client sees it.
         self.finish(499, Outcome::ClientLeft);
     }
+}
+
+/// Tokens that text of this many bytes comes to, where nobody counts.
+pub(crate) fn estimated(bytes: usize) -> u64 {
+    (bytes as u64).div_ceil(BYTES_PER_TOKEN)
 }
 
 /// Whether a provider may charge for an attempt that ended so before a word of the answer.

@@ -91,6 +91,18 @@ const OPERATIONS: &[(&str, &str, &str, &str, Option<&str>)] = &[
     ("/v1/responses/{id}", "delete", "responses", "Deletes it", None),
     ("/v1/responses/{id}/input_items", "get", "responses", "What it answered", None),
     ("/v1/responses/{id}/cancel", "post", "responses", "Stops one that is made in the background", None),
+    ("/v1beta/models/{model}:generateContent", "post", "gemini", "Content, as Google's clients ask", Some("Content")),
+    (
+        "/v1beta/models/{model}:streamGenerateContent",
+        "post",
+        "gemini",
+        "The same, streamed: events with `alt=sse`, else a list",
+        Some("Content"),
+    ),
+    ("/v1beta/models/{model}:countTokens", "post", "gemini", "How many tokens contents have", Some("Content")),
+    ("/models/{model}:generateContent", "post", "gemini", "Content, without /v1beta", Some("Content")),
+    ("/models/{model}:streamGenerateContent", "post", "gemini", "The same, streamed", Some("Content")),
+    ("/models/{model}:countTokens", "post", "gemini", "How many tokens contents have", Some("Content")),
     ("/v1/models", "get", "models", "The models that may be asked for", None),
     ("/models", "get", "models", "The same, without /v1", None),
     ("/v1/models/{id}", "get", "models", "One model", None),
@@ -131,6 +143,10 @@ fn components() -> Value {
             "Response": {"type": "object", "required": ["input"], "additionalProperties": true, "properties": {
                 "model": text, "input": {}, "instructions": text, "stream": flag, "max_output_tokens": {"type": "integer"},
                 "tools": {"type": "array", "items": {"type": "object"}}, "previous_response_id": text,
+            }},
+            "Content": {"type": "object", "required": ["contents"], "additionalProperties": true, "properties": {
+                "contents": {"type": "array", "items": {"type": "object"}}, "systemInstruction": {},
+                "generationConfig": {"type": "object"}, "tools": {"type": "array", "items": {"type": "object"}},
             }},
             "Rerank": {"type": "object", "required": ["query", "documents"], "additionalProperties": true, "properties": {
                 "model": text, "query": text, "documents": {"type": "array"}, "top_n": {"type": "integer"},

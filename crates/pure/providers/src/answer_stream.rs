@@ -11,6 +11,7 @@ use tollgate_wire::{
 use crate::{
     codec::{ChatDecoder, ChatEncoder},
     dialects::{
+        gemini::native::PassedStream,
         openai::{SplicedStream, merge::Merger},
         openai_responses::splice::NativeStream,
     },
@@ -34,6 +35,8 @@ pub struct Progress {
 pub enum AnswerStream {
     /// Same dialect on both sides.
     Spliced(Box<SplicedStream>),
+    /// Gemini's words on both sides.
+    Gemini(Box<PassedStream>),
     /// Through the hub.
     Hub(Box<HubStream>),
     /// The Responses API on both sides.
@@ -46,6 +49,7 @@ impl AnswerStream {
     pub fn progress(&self) -> &Progress {
         match self {
             Self::Spliced(stream) => stream.progress(),
+            Self::Gemini(stream) => stream.progress(),
             Self::Hub(stream) => &stream.progress,
             Self::Responses(stream) => stream.progress(),
         }
@@ -58,6 +62,7 @@ impl AnswerStream {
     pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
         match self {
             Self::Spliced(stream) => stream.push(bytes, out),
+            Self::Gemini(stream) => stream.push(bytes, out),
             Self::Hub(stream) => stream.push(bytes, out),
             Self::Responses(stream) => stream.push(bytes, out),
         }
@@ -70,6 +75,7 @@ impl AnswerStream {
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
         match self {
             Self::Spliced(stream) => stream.finish(out),
+            Self::Gemini(stream) => stream.finish(out),
             Self::Hub(stream) => stream.finish(out),
             Self::Responses(stream) => stream.finish(out),
         }
@@ -80,6 +86,7 @@ impl AnswerStream {
     pub fn said(&self) -> &str {
         match self {
             Self::Spliced(stream) => stream.said(),
+            Self::Gemini(stream) => stream.said(),
             Self::Hub(stream) => &stream.said,
             Self::Responses(stream) => stream.said(),
         }
@@ -89,6 +96,7 @@ impl AnswerStream {
     pub fn forget_said(&mut self) {
         match self {
             Self::Spliced(stream) => stream.forget_said(),
+            Self::Gemini(stream) => stream.forget_said(),
             Self::Hub(stream) => stream.said.clear(),
             Self::Responses(stream) => stream.forget_said(),
         }
@@ -98,6 +106,8 @@ impl AnswerStream {
     pub fn close(&mut self, cost: Option<f64>, out: &mut Vec<u8>) {
         match self {
             Self::Spliced(stream) => stream.close(cost, out),
+            // The end of the stream is its last word.
+            Self::Gemini(_) => {}
             Self::Hub(stream) => stream.encoder.close(cost, out),
             Self::Responses(stream) => stream.close(cost, out),
         }
@@ -107,6 +117,7 @@ impl AnswerStream {
     pub fn fail(&mut self, failure: &Failure, out: &mut Vec<u8>) {
         match self {
             Self::Spliced(stream) => stream.fail(failure, out),
+            Self::Gemini(_) => PassedStream::fail(failure, out),
             Self::Hub(stream) => stream.encoder.fail(failure, out),
             Self::Responses(stream) => stream.fail(failure, out),
         }

@@ -14,6 +14,7 @@ use tollgate_wire::{
 use crate::{
     codec::{AnswerContext, ClientDialect, Next, ProviderDialect, Wanted, Words},
     dialects::{
+        gemini::{self, native},
         openai::{
             self, SplicedStream,
             merge::{self, Merger},
@@ -35,6 +36,8 @@ pub enum Operation {
     Chat,
     /// Text completion.
     Completions,
+    /// How many tokens a turn of a conversation has, in Gemini's words.
+    CountTokens,
     /// Embeddings.
     Embeddings,
     /// Documents by relevance.
@@ -62,6 +65,7 @@ impl Operation {
         match self {
             Self::Chat => "chat",
             Self::Completions => "text completion",
+            Self::CountTokens => "token counting",
             Self::Embeddings => "embeddings",
             Self::Rerank => "rerank",
             Self::Images => "image generation",
@@ -115,6 +119,11 @@ enum Lane {
     Errand(Arc<dyn Errand>),
     /// The Responses API on both sides: body and path.
     Responses(RawBody, &'static str),
+    /// Gemini's words on both sides; whether tokens are counted, not content generated.
+    Gemini {
+        body: RawBody,
+        counts: bool,
+    },
 }
 
 /// What a spliced answer is.
@@ -136,6 +145,8 @@ enum Shape {
 pub fn draft(call: &Call<'_>, target: &Arc<Target>) -> Result<Draft, Failure> {
     let lane = match call.operation {
         Operation::Chat if call.client.words() == Words::OpenAiResponses => responses_lane(call, target)?,
+        Operation::CountTokens => gemini_lane(call, target)?,
+        Operation::Chat if call.client.words() == Words::GeminiContent => gemini_lane(call, target)?,
         Operation::Chat | Operation::Completions => chat_lane(call, target)?,
         Operation::Embeddings if target.provider.embed.is_some() => errand_lane(call, target)?,
         Operation::Embeddings => vectors_lane(call, target)?,
@@ -197,6 +208,29 @@ fn responses_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
     Ok(Lane::Hub { request, client: call.client, dialect })
 }
 
+/// A client of Gemini's: passed on to a Gemini, or told in chat's words.
+fn gemini_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
+    let Some(dialect) = target.chat_dialect().or(target.provider.completions) else {
+        return Err(cannot(target, "chat"));
+    };
+    let counts = call.operation == Operation::CountTokens;
+    if dialect.words() == Words::GeminiContent {
+        let body = if counts { call.body.clone() } else { native::settle(call.body.clone(), target, call.params)? };
+        return Ok(Lane::Gemini { body, counts });
+    }
+    if counts {
+        return Err(cannot(target, call.operation.words()));
+    }
+    let mut body = gemini::front::in_openai_words(call.body)?;
+    if matches!(target.provider.name, "openai" | "azure") {
+        // Gemini's clients say it by habit, and a strict server refuses the word.
+        body.remove("top_k");
+    }
+    let body = params::settle(body, target, call.params)?;
+    let request = Box::new(openai::CHAT_CLIENT.read(&body)?);
+    Ok(Lane::Hub { request, client: call.client, dialect })
+}
+
 fn chat_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
     let provider = target.provider;
     let dialect = match call.operation {
@@ -229,7 +263,7 @@ impl Draft {
     #[must_use]
     pub fn wants(&self) -> Vec<Wanted> {
         match &self.lane {
-            Lane::Splice { .. } | Lane::Errand(_) | Lane::Responses(..) => Vec::new(),
+            Lane::Splice { .. } | Lane::Errand(_) | Lane::Responses(..) | Lane::Gemini { .. } => Vec::new(),
             Lane::Hub { request, dialect, .. } => dialect.wants(request, &self.target),
         }
     }
@@ -262,6 +296,7 @@ impl Draft {
                 (outgoing, Reader::Splice(shape, asked))
             }
             Lane::Responses(body, path) => (splice::request(body, path, &target, &params)?, Reader::Responses),
+            Lane::Gemini { body, counts } => (native::request(body, counts, &target, &params)?, Reader::Gemini),
             Lane::Errand(errand) => {
                 let mut requests = errand.requests(&for_call(&target, &params))?.into_iter();
                 let Some(mut outgoing) = requests.next() else {
@@ -338,6 +373,7 @@ enum Reader {
     Hub { request: Box<ChatRequest>, client: &'static dyn ClientDialect, dialect: &'static dyn ProviderDialect },
     Errand(Arc<dyn Errand>),
     Responses,
+    Gemini,
 }
 
 /// A whole answer for the client.
@@ -355,6 +391,7 @@ impl Answers {
     pub fn failure(&self, reply: &Reply) -> Failure {
         match &self.reader {
             Reader::Splice(..) | Reader::Responses => openai::failure(reply, &self.target),
+            Reader::Gemini => gemini::failure(reply, &self.target),
             Reader::Hub { dialect, .. } => dialect.failure(reply, &self.target),
             Reader::Errand(errand) => errand.failure(reply, &self.target),
         }
@@ -367,7 +404,7 @@ impl Answers {
     pub fn next(&self, reply: &Reply) -> Result<Option<Next>, Failure> {
         match &self.reader {
             Reader::Hub { request, dialect, .. } => dialect.next(reply, request, &self.target),
-            Reader::Splice(..) | Reader::Errand(_) | Reader::Responses => Ok(None),
+            Reader::Splice(..) | Reader::Errand(_) | Reader::Responses | Reader::Gemini => Ok(None),
         }
     }
 
@@ -378,7 +415,7 @@ impl Answers {
     pub fn otherwise(&self, reply: &Reply) -> Result<Option<Outgoing>, Failure> {
         match &self.reader {
             Reader::Hub { request, dialect, .. } => dialect.otherwise(reply, request, &self.target),
-            Reader::Splice(..) | Reader::Errand(_) | Reader::Responses => Ok(None),
+            Reader::Splice(..) | Reader::Errand(_) | Reader::Responses | Reader::Gemini => Ok(None),
         }
     }
 
@@ -423,6 +460,10 @@ impl Answers {
                 let (body, usage) = splice::answer(reply, &self.target, &self.context)?;
                 Ok(Answered { body, usage })
             }
+            Reader::Gemini => {
+                let (body, usage) = native::answer(reply, &self.target)?;
+                Ok(Answered { body, usage })
+            }
             Reader::Errand(errand) => errand.answer(std::slice::from_ref(reply), &self.target, &self.context),
         }
     }
@@ -440,11 +481,12 @@ impl Answers {
             Reader::Responses => {
                 AnswerStream::Responses(Box::new(splice::NativeStream::new(self.target, self.context, limit)))
             }
+            Reader::Gemini => AnswerStream::Gemini(Box::new(native::PassedStream::new(self.target, limit))),
             Reader::Errand(_) => return Err(Failure::invalid("this operation cannot be streamed").with_param("stream")),
             Reader::Hub { request, client, dialect } => AnswerStream::Hub(Box::new(HubStream {
                 framer: Framer::new(dialect.framing(&self.target), limit),
                 decoder: dialect.decoder(&request, &self.target),
-                encoder: client.encoder(&self.context),
+                encoder: gemini::thoughts::encoder(client, client.encoder(&self.context), &self.target),
                 merger: self.target.params.merge_reasoning.then(Merger::default),
                 target: self.target,
                 progress: Progress::default(),

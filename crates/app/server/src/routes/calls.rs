@@ -2,12 +2,12 @@
 
 use axum::{
     body::Body,
-    extract::{Request, State},
+    extract::{Path, Request, State},
     response::Response,
 };
 use bytes::Bytes;
-use http::HeaderMap;
-use tollgate_gateway::{Inbound, Route, identify};
+use http::{HeaderMap, HeaderValue};
+use tollgate_gateway::{AnswerBody, Inbound, Route, identify};
 use tollgate_wire::Failure;
 
 use super::App;
@@ -35,6 +35,46 @@ pub(crate) async fn moderations(State(app): State<App>, request: Request) -> Res
 
 pub(crate) async fn images(State(app): State<App>, request: Request) -> Response {
     run(app, Route::Images, None, request).await
+}
+
+/// `{model}:{method}` as Google's clients ask, below `/v1beta/models/` and `/models/`.
+pub(crate) async fn gemini(State(app): State<App>, Path(id): Path<String>, mut request: Request) -> Response {
+    let method = id.rsplit_once(':').unwrap_or((&id, ""));
+    let (model, streams, route) = match method {
+        (model, "generateContent") => (model, false, Route::GenerateContent),
+        (model, "streamGenerateContent") => (model, true, Route::StreamGenerateContent),
+        (model, "countTokens") => (model, false, Route::CountTokens),
+        _ => return super::not_found(&request),
+    };
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let asked = |name: &str| {
+        query
+            .split('&')
+            .find_map(|pair| pair.split_once('=').filter(|(known, _)| *known == name))
+            .map(|(_, value)| value)
+    };
+    if let Some(key) = asked("key").and_then(percent_decoded).and_then(|key| HeaderValue::try_from(key).ok()) {
+        request.headers_mut().entry("x-goog-api-key").or_insert(key);
+    }
+    let model = Some(model.to_owned());
+    if !streams || asked("alt") == Some("sse") {
+        return run(app, route, model, request).await;
+    }
+    // Without `alt=sse` Google streams a JSON list. One with a single element is such a list, and clients that want
+    // their answer in pieces ask for events.
+    let (head, body) = request.into_parts();
+    let route = Route::GenerateContent;
+    match read(&app, &head.headers, body).await {
+        Ok(body) => {
+            let inbound = Inbound { route, path_model: model, headers: head.headers, body };
+            let mut answer = app.gateway.call(inbound).await;
+            if let (true, AnswerBody::Whole(whole)) = (answer.status.is_success(), &mut answer.body) {
+                *whole = [b"[", whole.as_ref(), b"]"].concat().into();
+            }
+            reply::response(answer)
+        }
+        Err(failure) => reply::closing(app.gateway.turn_away(route, &failure)),
+    }
 }
 
 /// Bodies up to this are read before anyone asks whose they are. Bytes.

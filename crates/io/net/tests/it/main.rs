@@ -7,6 +7,7 @@
 )]
 
 mod answers;
+mod google;
 mod keeping;
 mod peer;
 mod proxies;

@@ -98,7 +98,13 @@ pub(crate) static PARAMS: Section = Section {
     groups: &[&PRICES, &PRICE_TABLES, &CLOUD_SECRETS, &CLOUD, &IBM_SECRETS, &IBM],
     families: &[
         Family { prefix: "aws_", suffix: "", kind: Any, state: State::Later, about: "AWS." },
-        Family { prefix: "vertex_", suffix: "", kind: Any, state: State::Later, about: "Google Vertex AI." },
+        Family {
+            prefix: "vertex_",
+            suffix: "",
+            kind: Any,
+            state: State::Used,
+            about: "Google Vertex AI: `vertex_project`, `vertex_location`, `vertex_credentials` (text, map or path).",
+        },
         Family { prefix: "auto_router_", suffix: "", kind: Any, state: State::Later, about: "Router by content." },
         Family {
             prefix: "complexity_router_",
@@ -153,8 +159,6 @@ pub(crate) static CLOUD: Group = Group {
         "aws_bedrock_runtime_endpoint",
         "aws_bedrock_project_id",
         "aws_batch_role_arn",
-        "vertex_project",
-        "vertex_location",
         "gcs_bucket_name",
         "bucket_name",
         "s3_bucket_name",

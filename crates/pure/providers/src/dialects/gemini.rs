@@ -5,12 +5,15 @@ mod contents;
 mod draw;
 mod embed;
 mod failure;
+pub mod front;
 mod media;
+pub mod native;
 mod request;
 mod response;
 mod schema;
 mod stream;
 mod thinking;
+pub(crate) mod thoughts;
 mod tools;
 mod usage;
 
@@ -24,6 +27,7 @@ use tollgate_wire::{
 pub use draw::DRAW;
 pub use embed::{EMBED, PREDICT_VECTORS};
 pub use failure::{failure, in_band};
+pub use front::CONTENT_CLIENT;
 pub use request::request_body;
 
 use crate::{

@@ -12,7 +12,7 @@ use tollgate_providers::{
     auth::{self, Grant},
     codec::{AnswerContext, ClientDialect, ResponsesContext},
     dialects::{
-        openai, openai_responses,
+        gemini, openai, openai_responses,
         prompt::{OwnTemplate, PromptTemplate},
     },
     params::CallParams,
@@ -43,6 +43,8 @@ impl Ask {
     pub(crate) fn read(ask: &Value) -> Self {
         let (operation, client): (_, &'static dyn ClientDialect) = match ask["operation"].as_str() {
             Some("chat") => (Operation::Chat, &openai::CHAT_CLIENT),
+            Some("gemini") => (Operation::Chat, &gemini::CONTENT_CLIENT),
+            Some("gemini_count") => (Operation::CountTokens, &gemini::CONTENT_CLIENT),
             Some("completions") => (Operation::Completions, &openai::COMPLETIONS_CLIENT),
             Some("responses") => (Operation::Chat, &openai_responses::RESPONSES_CLIENT),
             Some("embeddings") => (Operation::Embeddings, &openai::CHAT_CLIENT),
