@@ -34,7 +34,7 @@ use crate::{
     headers::{self, AnswerFacts},
     inbound::Route,
     media,
-    meter::{Meter, estimated},
+    meter::Meter,
     mock,
     options::CallOptions,
     responses::ResponsesAsk,
@@ -399,7 +399,7 @@ impl Ask {
 
     /// Tokens of a request to a model whose provider does not count for us: an estimate.
     fn counted(&self, attempt: &Attempt<'_>, mut meter: Meter) -> Answer {
-        let tokens = estimated(self.body.get("contents").map_or(0, bytes::Bytes::len));
+        let tokens = tollgate_catalog::tokens::guess(self.body.get("contents").map_or(0, bytes::Bytes::len));
         let body = serde_json::json!({ "totalTokens": tokens }).to_string();
         let mut answer = Answer::json(StatusCode::OK, body);
         self.head(&mut answer, attempt, &meter, &HeaderMap::new(), None);

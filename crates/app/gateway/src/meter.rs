@@ -296,11 +296,6 @@ impl Drop for Meter {
     }
 }
 
-/// Tokens that text of this many bytes comes to, where nobody counts.
-pub(crate) fn estimated(bytes: usize) -> u64 {
-    (bytes as u64).div_ceil(BYTES_PER_TOKEN)
-}
-
 /// Whether a provider may charge for an attempt that ended so before a word of the answer.
 fn may_have_cost(kind: FailureKind) -> bool {
     matches!(

@@ -116,11 +116,20 @@ pub struct PassedStream {
     target: Arc<Target>,
     framer: Framer,
     progress: Progress,
+    said: String,
 }
 
 impl PassedStream {
     pub(crate) fn new(target: Arc<Target>, limit: usize) -> Self {
-        Self { target, framer: Framer::new(Framing::Sse, limit), progress: Progress::default() }
+        Self { target, framer: Framer::new(Framing::Sse, limit), progress: Progress::default(), said: String::new() }
+    }
+
+    pub(crate) fn said(&self) -> &str {
+        &self.said
+    }
+
+    pub(crate) fn forget_said(&mut self) {
+        self.said.clear();
     }
 
     pub(crate) fn progress(&self) -> &Progress {
@@ -134,7 +143,7 @@ impl PassedStream {
         self.framer.push(bytes).map_err(|error| garbled(&self.target, &error))?;
         while let Some(frame) = self.framer.next_frame().map_err(|error| garbled(&self.target, &error))? {
             let data = frame.data.into_owned();
-            pass(&data, &self.target, &mut self.progress, out)?;
+            self.progress.output_bytes += pass(&data, &self.target, &mut self.progress, &mut self.said, out)?;
         }
         Ok(())
     }
@@ -142,7 +151,7 @@ impl PassedStream {
     pub(crate) fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
         if let Some(frame) = self.framer.finish() {
             let data = frame.data.into_owned();
-            pass(&data, &self.target, &mut self.progress, out)?;
+            self.progress.output_bytes += pass(&data, &self.target, &mut self.progress, &mut self.said, out)?;
         }
         if !self.progress.content {
             return Err(self.target.unfinished(false));
@@ -156,10 +165,17 @@ impl PassedStream {
     }
 }
 
-fn pass(data: &[u8], target: &Target, progress: &mut Progress, out: &mut Vec<u8>) -> Result<(), Failure> {
+/// Passes an event on; gives how many bytes of words it holds.
+fn pass(
+    data: &[u8],
+    target: &Target,
+    progress: &mut Progress,
+    said: &mut String,
+    out: &mut Vec<u8>,
+) -> Result<u64, Failure> {
     let data = data.trim_ascii();
     if data.is_empty() || data == b"[DONE]" {
-        return Ok(());
+        return Ok(0);
     }
     let event = target.event(data)?;
     if let Some(error) = error_of(&event) {
@@ -169,10 +185,16 @@ fn pass(data: &[u8], target: &Target, progress: &mut Progress, out: &mut Vec<u8>
     if let Some(counts) = event.get("usageMetadata") {
         progress.usage = Some(Counts(counts).usage());
     }
-    let said = event.get("candidates").map_or(0, |candidates| candidates.to_string().len());
-    progress.output_bytes += said as u64;
+    let before = said.len();
+    let candidates = event.get("candidates").and_then(Value::as_array).into_iter().flatten();
+    for part in candidates.filter_map(|one| one.get("content")?.get("parts")?.as_array()).flatten() {
+        match part.get("functionCall") {
+            Some(call) => said.push_str(&call.to_string()),
+            None => said.push_str(part.get("text").and_then(Value::as_str).unwrap_or_default()),
+        }
+    }
     write(data, out);
-    Ok(())
+    Ok((said.len() - before) as u64)
 }
 
 fn write(data: &[u8], out: &mut Vec<u8>) {
