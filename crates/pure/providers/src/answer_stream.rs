@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tollgate_wire::{
     Failure, FailureKind, Usage,
-    chat::{ChatChunk, Delta},
+    chat::{ChatChunk, Delta, Extras},
     framing::Framer,
 };
 
@@ -93,6 +93,8 @@ pub struct HubStream {
     pub(crate) progress: Progress,
     pub(crate) chunks: Vec<ChatChunk>,
     pub(crate) merger: Option<Merger>,
+    /// `OpenAI`'s clients get thoughts without blocks, which only a seal makes useful.
+    pub(crate) bare_thoughts: bool,
 }
 
 impl HubStream {
@@ -139,9 +141,21 @@ impl HubStream {
                 ChatChunk::Finish { .. } => self.progress.content = true,
                 ChatChunk::Start { .. } => {}
             }
+            let chunk = if self.bare_thoughts { bare(chunk) } else { chunk };
             self.encoder.encode(&chunk, out);
         }
         self.chunks = chunks;
+    }
+}
+
+/// A thought as the one member that `OpenAI`'s clients read.
+fn bare(chunk: ChatChunk) -> ChatChunk {
+    match chunk {
+        ChatChunk::Delta { choice, delta: Delta::Thinking(text) } => {
+            let members = Extras::from_iter([("reasoning_content".to_owned(), text.into())]);
+            ChatChunk::Delta { choice, delta: Delta::Extras(members) }
+        }
+        other => other,
     }
 }
 

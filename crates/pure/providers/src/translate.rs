@@ -419,6 +419,7 @@ impl Answers {
                 framer: Framer::new(dialect.framing(&self.target), limit),
                 decoder: dialect.decoder(&request, &self.target),
                 encoder: client.encoder(&self.context),
+                bare_thoughts: self.target.provider.quirks.bare_thoughts && client.words() == Words::OpenAiChat,
                 merger: self.target.params.merge_reasoning.then(Merger::default),
                 target: self.target,
                 progress: Progress::default(),

@@ -9,7 +9,7 @@ use tollgate_wire::{
     http::{Outgoing, Reply},
 };
 
-use super::{call_id, finish, no_extras, pictures, pictures_elsewhere, read, shared, usage};
+use super::{call_id, finish, headers, no_extras, pictures, pictures_elsewhere, read, shared, usage};
 use crate::{
     codec::{ChatDecoder, ProviderDialect, Wanted, Words},
     dialects::{
@@ -47,7 +47,7 @@ impl ProviderDialect for Chat {
             body.insert("tools".to_owned(), request.tools.iter().map(tool).collect());
         }
         let body = Value::Object(body).to_string().into();
-        Ok(Outgoing { method: Method::POST, url: target.url(PATH), headers: target.request_headers()?, body })
+        Ok(Outgoing { method: Method::POST, url: target.url(PATH), headers: headers(target)?, body })
     }
 
     fn response(&self, reply: &Reply, _request: &ChatRequest, target: &Target) -> Result<ChatResponse, Failure> {

@@ -9,7 +9,7 @@ use tollgate_wire::{
     http::{Outgoing, Reply},
 };
 
-use super::{finish, no_extras, pictures, pictures_elsewhere, read, shared, usage};
+use super::{finish, headers, no_extras, pictures, pictures_elsewhere, read, shared, usage};
 use crate::{
     codec::{ChatDecoder, ProviderDialect, Wanted, Words},
     dialects::{
@@ -66,7 +66,7 @@ impl ProviderDialect for Generate {
             body.insert("images".to_owned(), json!(images));
         }
         let body = Value::Object(body).to_string().into();
-        Ok(Outgoing { method: Method::POST, url: target.url(PATH), headers: target.request_headers()?, body })
+        Ok(Outgoing { method: Method::POST, url: target.url(PATH), headers: headers(target)?, body })
     }
 
     fn response(&self, reply: &Reply, _request: &ChatRequest, target: &Target) -> Result<ChatResponse, Failure> {
