@@ -170,3 +170,66 @@ async fn a_prompt_template_of_the_configuration_makes_the_prompt() {
     assert_eq!(call.json()["inputs"], "<s>\n<|im_start|>system\nBrief<|im_end|><|im_start|>user\nHi<|im_end|>\n");
     assert_eq!(call.json()["parameters"]["max_new_tokens"], 4096);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_become_part_of_the_prompt_where_that_is_asked_for() {
+    let provider = stranger().await;
+    provider.script([Answer::json(200, json!({"response": "{}", "done": true}))]);
+    let arguments = ["--model", "ollama/codellama", "--add_function_to_prompt", "--api_base", &provider.url()];
+    let gateway = started(&arguments, &[]).await;
+    let body = json!({"model": "any", "messages": [{"role": "user", "content": "Hi"}],
+        "functions": [{"name": "get_weather"}], "function_call": "auto"});
+
+    let reply = http::post(&gateway.at("/chat/completions"), &[], &body).await;
+
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let prompt = provider.only_call().json()["prompt"].to_string();
+    assert!(prompt.contains("### System:") && prompt.contains("get_weather"), "{prompt}");
+}
+
+/// The words of a streamed answer.
+async fn streamed(gateway: &Gateway) -> String {
+    let body = json!({"model": "any", "stream": true, "messages": [{"role": "user", "content": "Hi"}]});
+    let reply = http::post(&gateway.at("/chat/completions"), &[], &body).await;
+    let text = reply.text();
+    assert!(reply.status == 200 && text.trim_end().ends_with("data: [DONE]"), "{text}");
+    let chunks = text.lines().filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok());
+    chunks.filter_map(|chunk| Some(chunk["choices"][0]["delta"]["content"].as_str()?.to_owned())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_streamed_prediction_is_read_at_its_own_address() {
+    let provider = stranger().await;
+    let url = provider.url();
+    let urls = json!({"get": format!("{url}/v1/predictions/p"), "stream": format!("{url}/v1/streams/p")});
+    provider.script([
+        Answer::json(201, json!({"id": "p", "status": "starting", "urls": urls})),
+        Answer::sse_text("event: output\ndata: Hel\n\nevent: output\ndata: lo\n\nevent: done\ndata: {}\n\n"),
+    ]);
+    let arguments = ["--model", "replicate/meta/meta-llama-3-8b-instruct", "--api_base", &format!("{url}/v1")];
+    let gateway = started(&arguments, &[("REPLICATE_API_KEY", "r8_mine")]).await;
+
+    assert_eq!(streamed(&gateway).await, "Hello");
+    assert_eq!(provider.calls()[1].path, "/v1/streams/p");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_from_before_chat_streams_its_tokens() {
+    let provider = stranger().await;
+    let events =
+        "data:{\"token\":{\"text\":\"Hel\"}}\n\ndata:{\"token\":{\"text\":\"lo\"},\"generated_text\":\"Hello\"}\n\n";
+    provider.script([Answer::text(404, ""), Answer::sse_text(events)]);
+    let gateway = started(&["--model", "huggingface/org/model", "--api_base", &provider.url()], &[]).await;
+
+    assert_eq!(streamed(&gateway).await, "Hello");
+    assert_eq!(provider.calls()[1].json()["stream"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_could_not_be_streamed_is_told_as_a_stream() {
+    let provider = stranger().await;
+    provider.script([Answer::json(200, json!({"ok": true, "outputs": "Hello"}))]);
+    let gateway = started(&["--model", "petals/org/model", "--api_base", &provider.url()], &[]).await;
+
+    assert_eq!(streamed(&gateway).await, "Hello");
+}
