@@ -13,11 +13,11 @@ macro_rules! providers {
 providers! {
     abliteration, ai21_chat, aihubmix, aiml, aiohttp_openai, amazon_nova, anthropic, anthropic_text, anyscale,
     apertis, azure, azure_ai, azure_text, baseten, cerebras, charity_engine, chutes, clarifai, cloudflare, codestral,
-    cometapi, compactifai, crusoe, custom_openai, dashscope, databricks, deepinfra, deepseek, empower,
+    cometapi, compactifai, crusoe, custom, custom_openai, dashscope, databricks, deepinfra, deepseek, empower,
     featherless_ai, fireworks_ai, friendliai, galadriel, github, gmi, gradient_ai, groq, helicone, heroku,
     hosted_vllm, huggingface, hyperbolic, inception, infinity, jina_ai, lambda_ai, lemonade, litellm_proxy, llamafile, llamagate,
-    lm_studio, maritalk, meta_llama, minimax, mistral, modelscope, moonshot, morph, nano_gpt, nebius, novita, nscale,
-    nvidia_nim, ollama, ollama_chat, openai, openai_like, openrouter, ovhcloud, perplexity, petals, poe, publicai, replicate, sambanova, sarvam, scaleway,
+    lm_studio, maritalk, meta_llama, minimax, mistral, modelscope, moonshot, morph, nano_gpt, nebius, nlp_cloud, novita, nscale,
+    nvidia_nim, ollama, ollama_chat, oobabooga, openai, openai_like, openrouter, ovhcloud, perplexity, petals, poe, predibase, publicai, replicate, sambanova, sarvam, scaleway,
     snowflake, synthetic, text_completion_codestral, text_completion_openai, together_ai, triton, v0, veniceai,
     vercel_ai_gateway, vllm, volcengine, voyage, wandb, xai, xiaomi_mimo, xinference, zai,
 }
