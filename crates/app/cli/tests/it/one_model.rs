@@ -20,7 +20,7 @@ async fn said(gateway: &Gateway) -> Value {
         "messages": [{"role": "system", "content": "Brief"}, {"role": "user", "content": "Hi"}]});
     let reply = http::post(&gateway.at("/chat/completions"), &[], &body).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
-    reply.json()["choices"][0]["message"]["content"].clone()
+    reply.json().pointer("/choices/0/message/content").cloned().unwrap_or_default()
 }
 
 async fn stranger() -> FakeProvider {
@@ -194,7 +194,7 @@ async fn streamed(gateway: &Gateway) -> String {
     let text = reply.text();
     assert!(reply.status == 200 && text.trim_end().ends_with("data: [DONE]"), "{text}");
     let chunks = text.lines().filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok());
-    chunks.filter_map(|chunk| Some(chunk["choices"][0]["delta"]["content"].as_str()?.to_owned())).collect()
+    chunks.filter_map(|chunk| Some(chunk.pointer("/choices/0/delta/content")?.as_str()?.to_owned())).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
