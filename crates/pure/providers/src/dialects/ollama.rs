@@ -22,7 +22,6 @@ pub const TAKES: &[&str] = &[
     "seed",
     "stop",
     "frequency_penalty",
-    "presence_penalty",
     "response_format",
     "reasoning_effort",
 ];
