@@ -222,6 +222,7 @@ impl Served {
             settings.organization = None;
             settings.headers.clear();
             settings.extra_body.clear();
+            settings.template = None;
             settings.api_base = Some(base.trim_end_matches('/').to_owned());
         }
         settings.api_key = client.api_key.clone().or(settings.api_key);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tollgate_wire::{
     Failure, FailureKind, Usage,
-    chat::{ChatChunk, Delta},
+    chat::{ChatChunk, Delta, Extras},
     framing::Framer,
 };
 
@@ -134,6 +134,8 @@ pub struct HubStream {
     pub(crate) chunks: Vec<ChatChunk>,
     pub(crate) merger: Option<Merger>,
     pub(crate) said: String,
+    /// `OpenAI`'s clients get thoughts without blocks, which only a seal makes useful.
+    pub(crate) bare_thoughts: bool,
 }
 
 impl HubStream {
@@ -182,10 +184,18 @@ impl HubStream {
                 ChatChunk::Finish { .. } => self.progress.content = true,
                 ChatChunk::Start { .. } => {}
             }
-            self.encoder.encode(&chunk, out);
+            let bare = if self.bare_thoughts { bare(&chunk) } else { None };
+            self.encoder.encode(bare.as_ref().unwrap_or(&chunk), out);
         }
         self.chunks = chunks;
     }
+}
+
+/// A thought as the one member that `OpenAI`'s clients read.
+fn bare(chunk: &ChatChunk) -> Option<ChatChunk> {
+    let ChatChunk::Delta { choice, delta: Delta::Thinking(text) } = chunk else { return None };
+    let members = Extras::from_iter([("reasoning_content".to_owned(), text.as_str().into())]);
+    Some(ChatChunk::Delta { choice: *choice, delta: Delta::Extras(members) })
 }
 
 fn words_of(delta: &Delta) -> &str {

@@ -6,6 +6,7 @@ pub mod auth;
 pub mod codec;
 pub mod dialects;
 pub mod errand;
+mod functions;
 pub mod locate;
 pub mod params;
 pub mod provider;

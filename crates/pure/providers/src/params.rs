@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tollgate_wire::{Failure, FailureKind, RawBody};
 
-use crate::{provider::Supported, target::Target};
+use crate::{functions, provider::Supported, target::Target};
 
 /// `OpenAI`'s chat parameters. Only these are checked against what a provider takes; any other member of a request is
 /// the provider's own and goes through.
@@ -62,6 +62,9 @@ pub struct CallParams {
 pub fn settle(body: RawBody, target: &Target, call: &CallParams) -> Result<RawBody, Failure> {
     let mut body = with_defaults(body, target, call);
     drop_null_params(&mut body);
+    if target.params.add_function_to_prompt {
+        functions::into_prompt(&mut body, |name| takes(target, name));
+    }
     refuse_unsupported(&mut body, target, call)?;
     Ok(body)
 }

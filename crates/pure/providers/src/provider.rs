@@ -179,6 +179,8 @@ pub struct Quirks {
     pub headers: &'static [(&'static str, &'static str)],
     /// Headers whose values an environment variable may give: variable and header.
     pub header_env: &'static [(&'static str, &'static str)],
+    /// Its thoughts have no seal that a later turn must return: streams carry them as `reasoning_content` alone.
+    pub bare_thoughts: bool,
     /// Members that every request carries: name and raw JSON.
     pub fixed: &'static [(&'static str, &'static str)],
     /// Put before a model name that has no `/`.
@@ -216,6 +218,7 @@ impl Quirks {
         base64_vectors: false,
         headers: &[],
         header_env: &[],
+        bare_thoughts: false,
         fixed: &[],
         model_prefix: "",
         request: None,

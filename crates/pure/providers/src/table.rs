@@ -13,14 +13,15 @@ macro_rules! providers {
 providers! {
     abliteration, ai21_chat, aihubmix, aiml, aiohttp_openai, amazon_nova, anthropic, anthropic_text, anyscale,
     apertis, azure, azure_ai, azure_text, baseten, bedrock, cerebras, charity_engine, chutes, clarifai, cloudflare,
-    codestral, cohere, cometapi, compactifai, crusoe, custom_openai, dashscope, databricks, deepinfra, deepseek,
-    empower, featherless_ai, fireworks_ai, friendliai, galadriel, gemini, github, gmi, gradient_ai, groq, helicone,
-    heroku, hosted_vllm, huggingface, hyperbolic, inception, infinity, jina_ai, lambda_ai, lemonade, litellm_proxy,
-    llamafile, llamagate, lm_studio, maritalk, meta_llama, minimax, mistral, modelscope, moonshot, morph, nano_gpt,
-    nebius, novita, nscale, nvidia_nim, ollama, ollama_chat, openai, openai_like, openrouter, ovhcloud, perplexity,
-    petals, poe, publicai, replicate, sagemaker, sagemaker_chat, sambanova, sarvam, scaleway, snowflake, synthetic,
-    text_completion_codestral, text_completion_openai, together_ai, triton, v0, veniceai, vercel_ai_gateway,
-    vertex_ai, vllm, volcengine, voyage, wandb, watsonx, watsonx_text, xai, xiaomi_mimo, xinference, zai,
+    codestral, cohere, cometapi, compactifai, crusoe, custom, custom_openai, dashscope, databricks, deepinfra,
+    deepseek, empower, featherless_ai, fireworks_ai, friendliai, galadriel, gemini, github, gmi, gradient_ai, groq,
+    helicone, heroku, hosted_vllm, huggingface, hyperbolic, inception, infinity, jina_ai, lambda_ai, lemonade,
+    litellm_proxy, llamafile, llamagate, lm_studio, maritalk, meta_llama, minimax, mistral, modelscope, moonshot,
+    morph, nano_gpt, nebius, nlp_cloud, novita, nscale, nvidia_nim, ollama, ollama_chat, oobabooga, openai,
+    openai_like, openrouter, ovhcloud, perplexity, petals, poe, predibase, publicai, replicate, sagemaker,
+    sagemaker_chat, sambanova, sarvam, scaleway, snowflake, synthetic, text_completion_codestral,
+    text_completion_openai, together_ai, triton, v0, veniceai, vercel_ai_gateway, vertex_ai, vllm, volcengine, voyage,
+    wandb, watsonx, watsonx_text, xai, xiaomi_mimo, xinference, zai,
 }
 
 /// The provider of this name, or of this other name.

@@ -486,7 +486,9 @@ impl Answers {
             Reader::Hub { request, client, dialect } => AnswerStream::Hub(Box::new(HubStream {
                 framer: Framer::new(dialect.framing(&self.target), limit),
                 decoder: dialect.decoder(&request, &self.target),
-                encoder: gemini::thoughts::encoder(client, client.encoder(&self.context), &self.target),
+                encoder: client.encoder(&self.context),
+                bare_thoughts: client.words() == Words::OpenAiChat
+                    && (self.target.provider.quirks.bare_thoughts || dialect.words() == Words::GeminiContent),
                 merger: self.target.params.merge_reasoning.then(Merger::default),
                 target: self.target,
                 progress: Progress::default(),

@@ -5,6 +5,7 @@ mod checking;
 mod debug;
 mod dotenv;
 mod flags;
+mod one_model;
 mod running;
 mod sig_lines;
 mod sig_shutdown;

@@ -13,7 +13,6 @@ mod response;
 mod schema;
 mod stream;
 mod thinking;
-pub(crate) mod thoughts;
 mod tools;
 mod usage;
 

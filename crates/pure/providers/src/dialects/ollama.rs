@@ -4,6 +4,7 @@ pub mod chat;
 pub mod embed;
 pub mod generate;
 
+use http::{HeaderMap, HeaderValue, header};
 use serde_json::{Map, Value, json};
 use tollgate_wire::{
     Failure, FailureKind, Usage,
@@ -21,10 +22,21 @@ pub const TAKES: &[&str] = &[
     "seed",
     "stop",
     "frequency_penalty",
-    "presence_penalty",
     "response_format",
     "reasoning_effort",
 ];
+
+/// The type that `LiteLLM`'s requests have always had: the server reads none, and what stands before it may know this one.
+const CONTENT_TYPE: &str = "application/octet-stream";
+
+/// The headers of a request for words.
+fn headers(target: &Target) -> Result<HeaderMap, Failure> {
+    let mut headers = target.request_headers()?;
+    if !target.headers.contains_key(header::CONTENT_TYPE) {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+    }
+    Ok(headers)
+}
 
 /// Members of a request that are no options of the model.
 const BESIDE_OPTIONS: &[&str] = &["keep_alive", "think", "system", "template", "raw", "context", "suffix", "format"];

@@ -34,7 +34,7 @@ pub const TAKES: &[&str] = &["temperature", "max_tokens", "max_completion_tokens
 /// call's own timeout.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 /// Where streams are, beside the address of the predictions themselves.
-const STREAM_HOSTS: &[&str] = &["replicate.com", "replicate.delivery"];
+const STREAM_HOSTS: &[&str] = &["replicate.com", "replicate.delivery", "replicate.net"];
 /// How long a version's id is, characters.
 const VERSION_LENGTH: usize = 64;
 
@@ -131,7 +131,11 @@ impl Replicate {
 
 /// What models call the length of their answer.
 fn longest_answer(model: &str) -> &'static str {
-    if model.contains("vicuna") || model.contains("flan") { "max_length" } else { "max_new_tokens" }
+    match model {
+        model if model.contains("vicuna") || model.contains("flan") => "max_length",
+        model if model.contains("meta/codellama-13b") => "max_tokens",
+        _ => "max_new_tokens",
+    }
 }
 
 /// The version after the colon.
@@ -252,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_stream_is_read_at_the_providers_hosts_only() {
-        assert!(is_streamer("stream.replicate.com") && is_streamer("replicate.com"));
+        assert!(is_streamer("stream-b.svc.rno2.c.replicate.net") && is_streamer("replicate.com"));
         assert!(!is_streamer("replicate.com.evil.test") && !is_streamer("notreplicate.com"));
         assert!(!is_streamer("user@replicate.com"));
     }

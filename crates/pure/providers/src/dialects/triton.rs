@@ -105,10 +105,6 @@ fn parameters(request: &ChatRequest) -> Map<String, Value> {
 
 fn generate(prompt: &str, mut parameters: Map<String, Value>, stream: bool) -> Value {
     parameters.entry("max_tokens").or_insert(GENERATE_MAX_TOKENS.into());
-    // Models of TensorRT-LLM want both lists, and one text in each.
-    for list in ["bad_words", "stop_words"] {
-        parameters.entry(list).or_insert_with(|| json!([""]));
-    }
     json!({"text_input": prompt, "parameters": parameters, "stream": stream})
 }
 

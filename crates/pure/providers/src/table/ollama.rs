@@ -19,6 +19,7 @@ pub static PROVIDER: Provider = Provider {
     embed: Some(&ollama::embed::EMBED),
     quirks: Quirks {
         supported: Supported::Only(ollama::TAKES),
+        bare_thoughts: true,
         notes: &[
             "a conversation becomes a prompt with headings, or one by the configuration's template; `ollama_chat` sends turns",
             "parameters of the model's own (`num_ctx`, `mirostat`, …) become `options`",

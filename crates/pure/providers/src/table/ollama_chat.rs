@@ -30,11 +30,9 @@ const TAKES: &[&str] = &[
     "seed",
     "stop",
     "frequency_penalty",
-    "presence_penalty",
     "response_format",
     "reasoning_effort",
     "tools",
     "tool_choice",
     "functions",
-    "parallel_tool_calls",
 ];

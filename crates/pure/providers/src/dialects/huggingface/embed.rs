@@ -18,6 +18,9 @@ pub static EMBED: Embed = Embed;
 #[derive(Debug)]
 pub struct Embed;
 
+/// Members of its own that the embedding server knows; any other is an option of the inference API.
+const OF_THE_SERVER: &[&str] =
+    &["normalize", "truncate", "truncation_direction", "prompt_name", "options", "parameters"];
 const SIMILARITY: &str = "sentence-similarity";
 
 impl Codec<EmbeddingRequest, EmbeddingResponse> for Embed {
@@ -26,8 +29,16 @@ impl Codec<EmbeddingRequest, EmbeddingResponse> for Embed {
         let compares = ask.extra("input_type").is_some_and(|kind| kind == SIMILARITY);
         let mut body = Map::new();
         body.insert("inputs".to_owned(), if compares { compared(&inputs)? } else { inputs.into() });
+        if let Some(dimensions) = ask.dimensions {
+            body.insert("dimensions".to_owned(), dimensions.into());
+        }
+        let mut options = Map::new();
         for (name, value) in ask.extras.iter().filter(|(name, _)| *name != "input_type") {
-            body.insert(name.clone(), value.clone());
+            let members = if OF_THE_SERVER.contains(&name.as_str()) { &mut body } else { &mut options };
+            members.insert(name.clone(), value.clone());
+        }
+        if !options.is_empty() {
+            body.entry("options").or_insert(options.into());
         }
         let url = if target.base_url == ROUTER {
             let task = if compares { SIMILARITY } else { "feature-extraction" };

@@ -107,7 +107,8 @@ fn finish(word: Option<&str>) -> (Finish, Option<String>) {
 fn usage_of(details: &Value) -> Option<Usage> {
     let output = details.get("generated_tokens")?.as_u64()?;
     let prefill = || details.get("prefill")?.as_array().map(|tokens| tokens.len() as u64).filter(|count| *count > 0);
-    let input = details.get("input_length").and_then(Value::as_u64).or_else(prefill)?;
+    let input =
+        ["input_length", "prompt_tokens"].iter().find_map(|name| details.get(name)?.as_u64()).or_else(prefill)?;
     Some(Usage { input, output, ..Usage::default() })
 }
 

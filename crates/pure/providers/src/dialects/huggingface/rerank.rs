@@ -21,11 +21,16 @@ pub struct Rerank;
 impl Codec<RerankRequest, RerankResponse> for Rerank {
     fn requests(&self, ask: &RerankRequest, target: &Target) -> Result<Vec<Outgoing>, Failure> {
         let texts: Vec<String> = ask.documents.iter().map(RerankRequest::text_of).collect();
-        let mut body = json!({"query": ask.query, "texts": texts, "raw_scores": false,
-            "return_text": ask.return_documents.unwrap_or_default()});
-        for name in ["truncate", "truncation_direction", "raw_scores"] {
-            if let (Some(body), Some(value)) = (body.as_object_mut(), ask.extras.get(name)) {
-                body.insert(name.to_owned(), value.clone());
+        let mut body = json!({"query": ask.query, "texts": texts, "raw_scores": false, "truncate": false,
+            "truncation_direction": "Right", "return_text": wants_documents(ask)});
+        if let Some(body) = body.as_object_mut() {
+            for name in ["truncate", "truncation_direction", "raw_scores"] {
+                if let Some(value) = ask.extras.get(name) {
+                    body.insert(name.to_owned(), value.clone());
+                }
+            }
+            if let Some(most) = ask.top_n {
+                body.insert("top_n".to_owned(), most.into());
             }
         }
         let base = root(target);
@@ -42,7 +47,8 @@ impl Codec<RerankRequest, RerankResponse> for Rerank {
         let mut results = ranked.ok_or_else(invalid)?;
         results.sort_by(|a, b| value(&b.score).total_cmp(&value(&a.score)));
         results.truncate(ask.top_n.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX));
-        Ok(RerankResponse { results, ..RerankResponse::default() })
+        // The server counts nothing; LiteLLM's answers say one search for each call.
+        Ok(RerankResponse { results, search_units: Some(1), ..RerankResponse::default() })
     }
 
     fn failure(&self, reply: &Reply, target: &Target) -> Failure {
@@ -50,11 +56,16 @@ impl Codec<RerankRequest, RerankResponse> for Rerank {
     }
 }
 
+/// Documents come back unless nobody wants them.
+fn wants_documents(ask: &RerankRequest) -> bool {
+    ask.return_documents.unwrap_or(true)
+}
+
 fn read(told: &Value, ask: &RerankRequest) -> Option<Ranked> {
     let index = told.get("index")?.as_u64()?;
     let document = ask.documents.get(usize::try_from(index).ok()?)?;
     let Value::Number(score) = told.get("score")?.clone() else { return None };
-    let document = ask.return_documents.unwrap_or_default().then(|| document.clone());
+    let document = wants_documents(ask).then(|| document.clone());
     Some(Ranked { index, score, document })
 }
 

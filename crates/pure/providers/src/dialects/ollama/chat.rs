@@ -9,12 +9,12 @@ use tollgate_wire::{
     http::{Outgoing, Reply},
 };
 
-use super::{call_id, finish, no_extras, pictures, pictures_elsewhere, read, shared, usage};
+use super::{call_id, finish, headers, no_extras, pictures, pictures_elsewhere, read, shared, usage};
 use crate::{
     codec::{ChatDecoder, ProviderDialect, Wanted, Words},
     dialects::{
         openai, prompt,
-        text_answer::{self, Telling},
+        text_answer::{self, Parting, Telling},
     },
     target::Target,
 };
@@ -47,7 +47,7 @@ impl ProviderDialect for Chat {
             body.insert("tools".to_owned(), request.tools.iter().map(tool).collect());
         }
         let body = Value::Object(body).to_string().into();
-        Ok(Outgoing { method: Method::POST, url: target.url(PATH), headers: target.request_headers()?, body })
+        Ok(Outgoing { method: Method::POST, url: target.url(PATH), headers: headers(target)?, body })
     }
 
     fn response(&self, reply: &Reply, _request: &ChatRequest, target: &Target) -> Result<ChatResponse, Failure> {
@@ -56,13 +56,12 @@ impl ProviderDialect for Chat {
             return Err(target.failure(FailureKind::InvalidResponse, "the answer has no message"));
         };
         let text = |name: &str| message.get(name).and_then(Value::as_str);
+        let (marked, words) = text("content").map(text_answer::thoughts_and_words).unzip();
         let mut parts = Vec::new();
-        if let Some(thoughts) = text("thinking").filter(|text| !text.is_empty()) {
+        if let Some(thoughts) = text("thinking").filter(|text| !text.is_empty()).or(marked.flatten()) {
             parts.push(Part::Thinking { text: thoughts.to_owned(), signature: None });
         }
-        if let Some(words) = text("content") {
-            parts.push(Part::text(words));
-        }
+        parts.extend(words.map(Part::text));
         let (mut finish, native) = finish(&told);
         for call in calls(&told) {
             finish = Finish::ToolCalls;
@@ -77,7 +76,7 @@ impl ProviderDialect for Chat {
     }
 
     fn decoder(&self, _request: &ChatRequest, target: &Target) -> Box<dyn ChatDecoder> {
-        Box::new(Reader { target: target.clone(), telling: Telling::default(), called: 0 })
+        Box::new(Reader { target: target.clone(), telling: Telling::default(), parting: Parting::default(), called: 0 })
     }
 
     fn failure(&self, reply: &Reply, target: &Target) -> Failure {
@@ -169,6 +168,7 @@ fn calls(told: &Value) -> Vec<ToolCall> {
 struct Reader {
     target: Target,
     telling: Telling,
+    parting: Parting,
     called: u64,
 }
 
@@ -180,7 +180,10 @@ impl ChatDecoder for Reader {
         if !text("thinking").is_empty() {
             self.telling.say(Delta::Thinking(text("thinking").to_owned()), out);
         }
-        self.telling.words(text("content"), out);
+        self.telling.words("", out);
+        for delta in self.parting.push(text("content")) {
+            self.telling.say(delta, out);
+        }
         for call in calls(&told) {
             let index = self.called;
             self.called += 1;
@@ -188,6 +191,9 @@ impl ChatDecoder for Reader {
             self.telling.say(Delta::ToolArguments { index, fragment: call.arguments }, out);
         }
         if told.get("done").and_then(Value::as_bool) == Some(true) {
+            if let Some(rest) = self.parting.rest() {
+                self.telling.say(rest, out);
+            }
             let (mut finish, native) = finish(&told);
             if self.called > 0 {
                 finish = Finish::ToolCalls;

@@ -9,12 +9,12 @@ use tollgate_wire::{
     http::{Outgoing, Reply},
 };
 
-use super::{finish, no_extras, pictures, pictures_elsewhere, read, shared, usage};
+use super::{finish, headers, no_extras, pictures, pictures_elsewhere, read, shared, usage};
 use crate::{
     codec::{ChatDecoder, ProviderDialect, Wanted, Words},
     dialects::{
         openai, prompt,
-        text_answer::{self, Telling},
+        text_answer::{self, Parting, Telling},
     },
     target::Target,
 };
@@ -66,17 +66,18 @@ impl ProviderDialect for Generate {
             body.insert("images".to_owned(), json!(images));
         }
         let body = Value::Object(body).to_string().into();
-        Ok(Outgoing { method: Method::POST, url: target.url(PATH), headers: target.request_headers()?, body })
+        Ok(Outgoing { method: Method::POST, url: target.url(PATH), headers: headers(target)?, body })
     }
 
     fn response(&self, reply: &Reply, _request: &ChatRequest, target: &Target) -> Result<ChatResponse, Failure> {
         let told = read(&reply.body, target)?;
         let text = |name: &str| told.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let (marked, words) = text_answer::thoughts_and_words(text("response").unwrap_or_default());
         let mut parts = Vec::new();
-        if let Some(thoughts) = text("thinking") {
+        if let Some(thoughts) = text("thinking").or(marked) {
             parts.push(Part::Thinking { text: thoughts.to_owned(), signature: None });
         }
-        parts.push(Part::text(text("response").unwrap_or_default()));
+        parts.push(Part::text(words));
         let (finish, native) = finish(&told);
         let choices = vec![text_answer::choice(0, parts, finish, native)];
         Ok(ChatResponse { choices, usage: usage(&told), ..ChatResponse::default() })
@@ -87,7 +88,7 @@ impl ProviderDialect for Generate {
     }
 
     fn decoder(&self, _request: &ChatRequest, target: &Target) -> Box<dyn ChatDecoder> {
-        Box::new(Reader { target: target.clone(), telling: Telling::default() })
+        Box::new(Reader { target: target.clone(), telling: Telling::default(), parting: Parting::default() })
     }
 
     fn failure(&self, reply: &Reply, target: &Target) -> Failure {
@@ -144,6 +145,7 @@ fn calls(parts: &[Part]) -> String {
 struct Reader {
     target: Target,
     telling: Telling,
+    parting: Parting,
 }
 
 impl ChatDecoder for Reader {
@@ -153,8 +155,14 @@ impl ChatDecoder for Reader {
         if !text("thinking").is_empty() {
             self.telling.say(Delta::Thinking(text("thinking").to_owned()), out);
         }
-        self.telling.words(text("response"), out);
+        self.telling.words("", out);
+        for delta in self.parting.push(text("response")) {
+            self.telling.say(delta, out);
+        }
         if told.get("done").and_then(Value::as_bool) == Some(true) {
+            if let Some(rest) = self.parting.rest() {
+                self.telling.say(rest, out);
+            }
             let (finish, native) = finish(&told);
             self.telling.end(finish, native, out);
             if let Some(usage) = usage(&told) {
