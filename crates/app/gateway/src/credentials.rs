@@ -10,9 +10,12 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use sha2::{Digest as _, Sha256};
-use tollgate_net::{Bounds, Client};
+use tollgate_net::{
+    Bounds, Client,
+    credentials::azure::{self, Login, Proof},
+};
 use tollgate_providers::{
-    auth::{Account, Grant, TokenExchange},
+    auth::{Account, EntraAccount, Grant, TokenExchange},
     target::secret_value,
 };
 use tollgate_wire::{Failure, FailureKind, Secret, clock::Clock, http::Outgoing};
@@ -25,6 +28,8 @@ const UNSAID: Duration = Duration::from_secs(3600);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Largest answer of a token endpoint, bytes.
 const MAX_ANSWER: usize = 256 << 10;
+/// Entra of Azure's public cloud.
+const ENTRA: &str = "https://login.microsoftonline.com";
 /// Most accounts that are kept. Deployments name theirs, and clients may where a deployment allows it.
 const MOST: usize = 4096;
 
@@ -58,7 +63,7 @@ impl Credentials {
         if let Some(kept) = kept.as_ref().filter(|kept| kept.until.is_none_or(|until| now < until)) {
             return Ok(kept.grant.clone());
         }
-        let fresh = fetch(account, client, now).await?;
+        let fresh = fetch(account, client, now, clock.unix()).await?;
         let grant = fresh.grant.clone();
         *kept = Some(fresh);
         Ok(grant)
@@ -74,12 +79,12 @@ impl Credentials {
     }
 }
 
-async fn fetch(account: &Account, client: &Client, now: Duration) -> Result<Kept, Failure> {
+async fn fetch(account: &Account, client: &Client, now: Duration, unix: Duration) -> Result<Kept, Failure> {
     match account {
         Account::Exchange(exchange) => token(exchange, client, now).await,
         Account::Aws(_) => Err(Failure::new(FailureKind::NotBuilt, "this way to AWS keys is not built yet")),
         Account::Google(_) => Err(Failure::new(FailureKind::NotBuilt, "Google accounts are not built yet")),
-        Account::Entra(_) => Err(Failure::new(FailureKind::NotBuilt, "Entra accounts are not built yet")),
+        Account::Entra(entra) => entra_token(entra, client, now, unix).await,
     }
 }
 
@@ -87,6 +92,35 @@ async fn fetch(account: &Account, client: &Client, now: Duration) -> Result<Kept
 pub(crate) fn until(now: Duration, lives: Duration) -> Duration {
     // A short life is used for at least half of it.
     now + lives.saturating_sub(EARLY).max(lives / 2)
+}
+
+async fn entra_token(entra: &EntraAccount, client: &Client, now: Duration, unix: Duration) -> Result<Kept, Failure> {
+    let refused =
+        |what: String| Failure::new(FailureKind::Authentication, format!("Microsoft Entra gave no token: {what}"));
+    let login = entra_login(entra).ok_or_else(|| refused("nothing says who asks".to_owned()))?;
+    let token = azure::login(&login, client, unix).await.map_err(|error| refused(error.to_string()))?;
+    let lives = token.lives.unwrap_or(UNSAID);
+    Ok(Kept { grant: Grant::Token(token.secret), until: Some(until(now, lives)) })
+}
+
+/// Who logs in, the surest proof first.
+fn entra_login(entra: &EntraAccount) -> Option<Login> {
+    let authority = entra.authority.clone().unwrap_or_else(|| ENTRA.to_owned());
+    let whose = || Some((entra.tenant_id.clone()?, entra.client_id.clone()?));
+    let proof = if let Some(secret) = &entra.client_secret {
+        let (tenant, client) = whose()?;
+        Proof::Secret { tenant, client, secret: secret.clone() }
+    } else if let Some(password) = &entra.password {
+        let (tenant, client) = whose()?;
+        Proof::Password { tenant, client, user: entra.username.clone()?, password: password.clone() }
+    } else if let (Some(file), Some((tenant, client))) = (&entra.token_file, whose()) {
+        Proof::Workload { tenant, client, file: file.into() }
+    } else if let Some((url, header)) = &entra.endpoint {
+        Proof::Endpoint { url: url.clone(), header: header.clone(), client: entra.client_id.clone() }
+    } else {
+        Proof::Machine { host: entra.machine_host.clone(), client: entra.client_id.clone() }
+    };
+    Some(Login { authority, scope: entra.scope.clone(), proof })
 }
 
 async fn token(exchange: &TokenExchange, client: &Client, now: Duration) -> Result<Kept, Failure> {

@@ -9,6 +9,7 @@ mod alarm;
 mod client;
 pub mod clock;
 mod connection;
+pub mod credentials;
 pub mod debug;
 mod dial;
 mod error;

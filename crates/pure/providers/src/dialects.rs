@@ -3,6 +3,7 @@
 pub mod anthropic;
 pub mod anthropic_complete;
 pub mod azure;
+pub mod azure_claude;
 pub mod cohere;
 pub mod openai;
 pub mod openai_responses;

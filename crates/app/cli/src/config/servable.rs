@@ -3,6 +3,7 @@
 use anyhow::bail;
 use tollgate_catalog::Catalog;
 use tollgate_config::{Config, Finding, Location, ModelEntry, Severity};
+use tollgate_gateway::entra_account;
 use tollgate_providers::resolve::{CloudSettings, Surroundings, TargetSettings, Unservable, resolve};
 use tollgate_wire::facts::ModelFacts;
 
@@ -74,6 +75,7 @@ fn settings(entry: &ModelEntry, config: &Config) -> TargetSettings {
             .or_else(|| of_provider.map(|(_, key)| key.clone()))
             .or_else(|| litellm.api_key.clone()),
         token: params.azure_ad_token.clone(),
+        entra: entra_account(params, litellm.enable_azure_ad_token_refresh.unwrap_or_default()),
         cloud: CloudSettings(params.cloud.clone()),
         ..TargetSettings::default()
     }

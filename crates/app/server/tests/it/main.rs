@@ -10,12 +10,14 @@
 mod bad_input;
 mod bodies;
 mod client_side;
+mod entra;
 mod headers;
 mod keys;
 mod leaving;
 mod ledger;
 mod paths;
 mod protocols;
+mod rerank;
 mod retries;
 mod secrets;
 mod self_calls;

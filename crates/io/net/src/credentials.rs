@@ -1,0 +1,3 @@
+//! Accounts of the clouds, asked for tokens.
+
+pub mod azure;
