@@ -8,5 +8,6 @@ pub mod cohere;
 pub mod openai;
 pub mod openai_responses;
 pub mod rerank;
+pub mod sap;
 pub mod snowflake;
 pub mod watsonx;
