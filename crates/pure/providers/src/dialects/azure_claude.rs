@@ -61,9 +61,11 @@ impl ProviderDialect for Claude {
         let version = HeaderName::from_static("anthropic-version");
         outgoing.headers.entry(version).or_insert(HeaderValue::from_static("2023-06-01"));
         if let Credential::Key(key) = &target.credential {
-            outgoing.headers.remove("api-key");
+            // Azure's name for it and Anthropic's: which one is read has changed.
+            let value = crate::target::secret_value(key.expose())?;
             outgoing.headers.remove(header::AUTHORIZATION);
-            outgoing.headers.insert("x-api-key", crate::target::secret_value(key.expose())?);
+            outgoing.headers.insert("api-key", value.clone());
+            outgoing.headers.insert("x-api-key", value);
         }
         Ok(outgoing)
     }
