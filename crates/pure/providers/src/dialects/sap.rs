@@ -133,7 +133,7 @@ fn completion(address: &str, request: &ChatRequest, target: &Target) -> Result<O
     Ok(Outgoing { method: Method::POST, url, headers: headers(target)?, body })
 }
 
-/// The prompt is a template without blanks, the rest are the model's parameters.
+/// The prompt is a template, the rest are the model's parameters.
 fn body(request: &ChatRequest, target: &Target) -> Map<String, Value> {
     let mut params = openai::request_members(request);
     params.shift_remove("stream");
@@ -142,13 +142,44 @@ fn body(request: &ChatRequest, target: &Target) -> Map<String, Value> {
     for (name, own) in [("messages", "template"), ("tools", "tools"), ("response_format", "response_format")] {
         prompt.extend(params.shift_remove(name).map(|value| (own.to_owned(), value)));
     }
+    let values = prompt.get_mut("template").map(take_out).unwrap_or_default();
     let model = json!({"name": target.model, "params": params, "version": version});
     let modules = json!({"prompt_templating": {"prompt": prompt, "model": model}});
     let mut config = Map::from_iter([("modules".to_owned(), modules)]);
     if request.stream {
         config.insert("stream".to_owned(), json!({"enabled": true}));
     }
-    Map::from_iter([("config".to_owned(), config.into())])
+    let mut body = Map::from_iter([("config".to_owned(), config.into())]);
+    if !values.is_empty() {
+        body.insert("placeholder_values".to_owned(), values.into());
+    }
+    body
+}
+
+/// What begins a blank of a template.
+const BLANK: &str = "{{?";
+
+/// Texts that hold what looks like a blank are put into one of our own, so that they are said as they are.
+fn take_out(template: &mut Value) -> Map<String, Value> {
+    let mut values = Map::new();
+    let contents = template.as_array_mut().into_iter().flatten().filter_map(|message| message.get_mut("content"));
+    for content in contents {
+        match content {
+            Value::Array(parts) => {
+                parts.iter_mut().filter_map(|part| part.get_mut("text")).for_each(|text| fill(text, &mut values));
+            }
+            text => fill(text, &mut values),
+        }
+    }
+    values
+}
+
+fn fill(text: &mut Value, values: &mut Map<String, Value>) {
+    if text.as_str().is_some_and(|text| text.contains(BLANK)) {
+        let name = format!("text_{}", values.len() + 1);
+        let said = std::mem::replace(text, format!("{BLANK}{name}}}}}").into());
+        values.insert(name, said);
+    }
 }
 
 fn headers(target: &Target) -> Result<HeaderMap, Failure> {
