@@ -1,6 +1,9 @@
 //! Accounts of the clouds, turned into grants: kept until shortly before they expire, fetched by one call at a time while
 //! the others wait for it.
 
+mod entra;
+mod google;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -10,12 +13,9 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use sha2::{Digest as _, Sha256};
-use tollgate_net::{
-    Bounds, Client,
-    credentials::google::{self, GoogleSource},
-};
+use tollgate_net::{Bounds, Client};
 use tollgate_providers::{
-    auth::{Account, GoogleAccount, Grant, TokenExchange},
+    auth::{Account, Grant, TokenExchange},
     target::secret_value,
 };
 use tollgate_wire::{Failure, FailureKind, Secret, clock::Clock, http::Outgoing};
@@ -81,8 +81,8 @@ async fn fetch(account: &Account, client: &Client, clock: &dyn Clock) -> Result<
     match account {
         Account::Exchange(exchange) => token(exchange, client, clock.monotonic()).await,
         Account::Aws(_) => Err(Failure::new(FailureKind::NotBuilt, "this way to AWS keys is not built yet")),
-        Account::Google(account) => of_google(account, client, clock).await,
-        Account::Entra(_) => Err(Failure::new(FailureKind::NotBuilt, "Entra accounts are not built yet")),
+        Account::Google(account) => google::grant(account, client, clock).await,
+        Account::Entra(account) => entra::grant(account, client, clock).await,
     }
 }
 
@@ -90,19 +90,6 @@ async fn fetch(account: &Account, client: &Client, clock: &dyn Clock) -> Result<
 pub(crate) fn until(now: Duration, lives: Duration) -> Duration {
     // A short life is used for at least half of it.
     now + lives.saturating_sub(EARLY).max(lives / 2)
-}
-
-async fn of_google(account: &GoogleAccount, client: &Client, clock: &dyn Clock) -> Result<Kept, Failure> {
-    let source = GoogleSource {
-        credentials: account.credentials.clone(),
-        well_known: account.well_known.clone(),
-        metadata_host: account.metadata_host.clone(),
-    };
-    let now = clock.monotonic();
-    let token = google::token(&source, client, clock.unix()).await.map_err(|error| {
-        Failure::new(FailureKind::Authentication, format!("Google gave no token for this deployment: {error}"))
-    })?;
-    Ok(Kept { grant: Grant::Token(token.token), until: Some(until(now, token.lives.unwrap_or(UNSAID))) })
 }
 
 async fn token(exchange: &TokenExchange, client: &Client, now: Duration) -> Result<Kept, Failure> {

@@ -8,7 +8,7 @@ use tollgate_catalog::{Catalog, Model, Price};
 use tollgate_config::{ClientDisconnect, ClientsideParam, Config, LitellmParams, ModelEntry};
 use tollgate_providers::{
     Target,
-    auth::{Account, EntraAccount},
+    auth::EntraAccount,
     dialects::prompt::{OwnTemplate, PromptTemplate},
     resolve::{CloudSettings, Surroundings, TargetSettings, Unservable, provider_of, resolve},
     target::{Credential, ParamPolicy},
@@ -32,6 +32,8 @@ pub(crate) struct Globals {
     drop_params: bool,
     modify_params: bool,
     add_function_to_prompt: bool,
+    /// Azure deployments without a key may use the machine's own identity.
+    machine_identity: bool,
     timeout: Option<Duration>,
     stream_timeout: Option<Duration>,
 }
@@ -49,6 +51,7 @@ impl Globals {
             drop_params: litellm.drop_params.unwrap_or_default(),
             modify_params: litellm.modify_params.unwrap_or_default(),
             add_function_to_prompt: litellm.add_function_to_prompt.unwrap_or_default(),
+            machine_identity: litellm.enable_azure_ad_token_refresh.unwrap_or_default(),
             timeout: litellm.request_timeout.or(config.router.timeout),
             stream_timeout: config.router.stream_timeout,
         }
@@ -299,23 +302,21 @@ fn cloud(params: &LitellmParams) -> Map<String, Value> {
     cloud
 }
 
-/// The account at Entra that a deployment names.
-fn entra(params: &LitellmParams) -> Option<Arc<Account>> {
-    let names_one = params.client_secret.is_some() || params.azure_password.is_some();
-    names_one.then(|| {
-        Arc::new(Account::Entra(EntraAccount {
-            tenant_id: params.tenant_id.clone(),
-            client_id: params.client_id.clone(),
-            client_secret: params.client_secret.clone(),
-            username: params.azure_username.clone(),
-            password: params.azure_password.clone(),
-            scope: params.azure_scope.clone().unwrap_or_else(|| ENTRA_SCOPE.to_owned()),
-        }))
+/// What a deployment says about an account at Entra; `machine`: its own identity may be used.
+#[must_use]
+pub fn entra_account(params: &LitellmParams, machine: bool) -> Option<EntraAccount> {
+    let names_one = params.client_secret.is_some() || params.azure_password.is_some() || params.client_id.is_some();
+    (names_one || machine || params.azure_scope.is_some()).then(|| EntraAccount {
+        tenant_id: params.tenant_id.clone(),
+        client_id: params.client_id.clone(),
+        client_secret: params.client_secret.clone(),
+        username: params.azure_username.clone(),
+        password: params.azure_password.clone(),
+        scope: params.azure_scope.clone().unwrap_or_default(),
+        machine,
+        ..EntraAccount::default()
     })
 }
-
-/// What Entra's tokens are for where nobody says; `LiteLLM`'s default.
-const ENTRA_SCOPE: &str = "https://cognitiveservices.azure.com/.default";
 
 /// Where a deployment's calls go, as the configuration says it: what [`tollgate_providers::resolve`] makes a target of.
 #[must_use]
@@ -354,7 +355,7 @@ fn target_settings(entry: &ModelEntry, globals: &Globals) -> TargetSettings {
         api_base: params.api_base.clone().or_else(|| globals.api_base.clone()),
         api_key: params.api_key.clone().or(provider_key).or_else(|| globals.api_key.clone()),
         token: params.azure_ad_token.clone(),
-        entra: entra(params),
+        entra: entra_account(params, globals.machine_identity),
         cloud: CloudSettings(cloud(params)),
         api_version: params.api_version.clone().or_else(|| globals.api_version.clone()),
         organization: params.organization.clone().or_else(|| globals.organization.clone()),

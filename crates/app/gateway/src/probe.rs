@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 use tollgate_net::{Bounds, Client};
-use tollgate_providers::provider::Auth;
+use tollgate_providers::{provider::Auth, target::Credential};
 use tollgate_wire::http::Outgoing;
 
 use crate::deployment::Place;
@@ -21,13 +21,18 @@ pub(crate) async fn reachable(client: &Client, place: &Place) -> Result<(), Stri
     let outgoing = Outgoing { method: Method::GET, url, headers, body: bytes::Bytes::new() };
     let bounds = Bounds { first_byte: PATIENCE, idle: PATIENCE, total: Some(PATIENCE), max_body: 1 << 20 };
     match client.send(&outgoing, &bounds).await {
-        Ok(response) if matches!(response.status.as_u16(), 401 | 403) => {
+        // An account's token is not fetched for this, so that it is missed says nothing.
+        Ok(response) if matches!(response.status.as_u16(), 401 | 403) && !is_account(place) => {
             Err(format!("the provider refuses the key ({})", response.status))
         }
         Ok(response) if response.status.is_server_error() => Err(format!("the provider answers {}", response.status)),
         Ok(_) => Ok(()),
         Err(error) => Err(error.to_string()),
     }
+}
+
+fn is_account(place: &Place) -> bool {
+    matches!(place.target.credential, Credential::Account(_))
 }
 
 /// Where the list of models is, for a base address as people write it: with or without the path of the calls.

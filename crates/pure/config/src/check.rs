@@ -36,7 +36,7 @@ pub type KnowsProvider<'a> = &'a dyn Fn(&LitellmParams) -> Result<(), String>;
 /// Checks everything and builds the configuration. Which providers there are is asked of `knows`.
 #[must_use]
 pub fn check(resolved: Resolved, knows: KnowsProvider<'_>) -> Checked {
-    let Resolved { root, environment, missing, mut findings, azure_key } = resolved;
+    let Resolved { root, environment, missing, mut findings } = resolved;
     walk::section(&root, &TOP, "", &mut findings);
     python::guardrails(&root, &mut findings);
     python::callbacks(&root, &mut findings);
@@ -45,11 +45,7 @@ pub fn check(resolved: Resolved, knows: KnowsProvider<'_>) -> Checked {
     let credentials = credentials(&root);
     let litellm = LitellmSettings::read(&Fields::of(root.get("litellm_settings"), &LITELLM));
     let general = GeneralSettings::read(&Fields::of(root.get("general_settings"), &GENERAL));
-    let azure_key = azure_key
-        || general.allow_client_side_credentials
-        || litellm.api_key.is_some()
-        || litellm.provider_keys.iter().any(|(name, _)| name.starts_with("azure"));
-    let models = models::read(&root, &missing, knows, azure_key, &mut findings);
+    let models = models::read(&root, &missing, knows, &mut findings);
     let fatal = findings.iter().any(|finding| finding.severity == Severity::Fatal);
     // A stable sort: what stands on one line keeps its order.
     findings.sort_by(|a, b| (&a.at.file, a.at.line).cmp(&(&b.at.file, b.at.line)));

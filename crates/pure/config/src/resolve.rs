@@ -11,9 +11,6 @@ const BLOCKED: &[&str] =
     &["PATH", "HOME", "USER", "SHELL", "LOGNAME", "LD_PRELOAD", "LD_LIBRARY_PATH", "NO_PROXY", "no_proxy"];
 const BLOCKED_PREFIXES: &[&str] = &["DYLD_", "PYTHON", "LD_"];
 
-/// Where deployments of Azure look for a key of their own.
-const AZURE_KEYS: &[&str] = &["AZURE_API_KEY", "AZURE_OPENAI_API_KEY", "AZURE_AI_API_KEY", "AZURE_AD_TOKEN"];
-
 /// A file whose references have been replaced.
 #[derive(Clone)]
 pub struct Resolved {
@@ -21,8 +18,6 @@ pub struct Resolved {
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) missing: Vec<Missing>,
     pub(crate) findings: Vec<Finding>,
-    /// Whether the environment has a key or a token for Azure.
-    pub(crate) azure_key: bool,
 }
 
 /// A reference to something that is not set; its node is null now.
@@ -64,8 +59,7 @@ pub fn resolve(mut file: File, lookup: &dyn Fn(&str) -> Option<String>) -> Resol
             replace(&mut entry.value, &entry.key, &with_own, &mut missing);
         }
     }
-    let azure_key = AZURE_KEYS.iter().any(|name| with_own(name).is_some_and(|value| !value.is_empty()));
-    Resolved { root: file.root, environment, missing, findings, azure_key }
+    Resolved { root: file.root, environment, missing, findings }
 }
 
 fn replace(node: &mut Node, path: &str, lookup: &dyn Fn(&str) -> Option<String>, missing: &mut Vec<Missing>) {

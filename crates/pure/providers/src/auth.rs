@@ -57,7 +57,9 @@ pub struct GoogleAccount {
     pub metadata_host: Option<String>,
 }
 
-/// How an Entra token is found. Without a secret or password it is Azure's own chain: environment, workload and managed identity.
+/// How an Entra token is found, the first of these that is there: the secret of an application, a user's password, the
+/// token file of a workload, the endpoint of an app service, the machine's own identity where it may be used.
+/// [`crate::resolve`] adds what the environment says.
 #[derive(Clone, Debug, Default)]
 #[expect(missing_docs, reason = "LiteLLM's own names; docs/reference/config.md says what each means")]
 pub struct EntraAccount {
@@ -66,8 +68,18 @@ pub struct EntraAccount {
     pub client_secret: Option<Secret>,
     pub username: Option<String>,
     pub password: Option<Secret>,
-    /// What the token is for.
+    /// What the token is for; `LiteLLM`'s default where it is empty.
     pub scope: String,
+    /// Entra's address, where it is not Azure's public cloud.
+    pub authority: Option<String>,
+    /// A file with a token that the platform signed and renews.
+    pub token_file: Option<String>,
+    /// The endpoint of an app service, and the header that it wants.
+    pub endpoint: Option<(String, Secret)>,
+    /// The machine's own identity may be used (`enable_azure_ad_token_refresh`).
+    pub machine: bool,
+    /// Who is asked for it, if not the machine's metadata address.
+    pub machine_host: Option<String>,
 }
 
 /// A `POST` of a form that answers `{"access_token", "expires_in"}` (RFC 6749 section 5.1).
@@ -130,6 +142,11 @@ impl Account {
                 entra.username.clone(),
                 shown(&entra.password),
                 Some(entra.scope.clone()),
+                entra.authority.clone(),
+                entra.token_file.clone(),
+                entra.endpoint.as_ref().map(|(url, header)| format!("{url} {}", header.expose())),
+                entra.machine.then(|| "machine".to_owned()),
+                entra.machine_host.clone(),
             ],
             Self::Exchange(exchange) => {
                 let form = exchange.form.iter().flat_map(|(name, value)| [*name, value.expose()]);

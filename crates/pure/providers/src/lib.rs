@@ -5,6 +5,7 @@ mod answer_stream;
 pub mod auth;
 pub mod codec;
 pub mod dialects;
+mod entra;
 pub mod errand;
 mod functions;
 pub mod locate;

@@ -1,14 +1,13 @@
 //! From a deployment's settings to a [`Target`]: which provider a model string means, where it lives, with which key.
 
-use std::sync::Arc;
-
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use tollgate_wire::{Secret, facts::ModelFacts};
 
 use crate::{
-    auth::Account,
+    auth::EntraAccount,
     dialects::{openai, prompt::PromptTemplate},
+    entra,
     locate::{Located, Site},
     provider::{Auth, KeyNeed, Provider},
     table,
@@ -28,8 +27,8 @@ pub struct TargetSettings {
     pub api_key: Option<Secret>,
     /// A bearer token in the key's place (Entra).
     pub token: Option<Secret>,
-    /// The account at Entra that gives such tokens, if one is configured.
-    pub entra: Option<Arc<Account>>,
+    /// What is configured about an account at Entra that gives such tokens.
+    pub entra: Option<EntraAccount>,
     /// Settings of the clouds by their own names (`aws_region_name`, `vertex_project`, …); secrets among them, so there
     /// is no `Debug` of them.
     pub cloud: CloudSettings,
@@ -176,11 +175,15 @@ pub fn resolve(settings: TargetSettings, around: &Surroundings<'_>) -> Result<Ta
     let Some(base_url) = base_url else { return Err(Unservable::NoAddress(provider.name, provider.base_env)) };
     let key = settings.api_key.or_else(|| from_env(provider.key_env).map(Secret::new));
     let token = settings.token.or_else(|| from_env(token_env(provider.auth)).map(Secret::new));
+    let account = match (&key, &token, &own_credential) {
+        (None, None, None) => entra::account(settings.entra.as_ref(), provider, around)?,
+        _ => None,
+    };
     let credential = match (key, token) {
         _ if own_credential.is_some() => own_credential.unwrap_or(Credential::None),
         (Some(key), _) => Credential::Key(key),
         (None, Some(token)) => Credential::Token(token),
-        (None, None) if settings.entra.is_some() => settings.entra.map_or(Credential::None, Credential::Account),
+        (None, None) if account.is_some() => account.map_or(Credential::None, Credential::Account),
         (None, None) if provider.key == KeyNeed::Required => {
             return Err(Unservable::NoKey(provider.name, provider.key_env));
         }

@@ -13,6 +13,8 @@ pub struct EmbeddingRequest {
     pub dimensions: Option<u64>,
     /// The client wants base64 of little-endian 32-bit floats.
     pub base64: bool,
+    /// The client says that it wants numbers, where it could have said nothing.
+    pub says_float: bool,
     /// The end user.
     pub user: Option<String>,
     /// Every other parameter, under the client's name for it.

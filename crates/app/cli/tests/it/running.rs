@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tollgate_kit::{
-    FakeProvider, Gateway,
+    Answer, FakeProvider, Gateway,
     gateway::{Start, free_port},
     provider::KEY,
 };
@@ -74,4 +74,27 @@ async fn flags_shape_every_request() {
     let call = &provider.calls()[0];
     assert_eq!((call.json()["temperature"].clone(), call.json()["max_tokens"].clone()), (json!(0.3), json!(2048)));
     assert_eq!(call.header("x-mine"), Some("yes"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bare_name_of_coheres_wants_its_key_and_nothing_else() {
+    let provider = FakeProvider::start().await;
+    let said = json!({"id": "c", "finish_reason": "COMPLETE",
+        "message": {"role": "assistant", "content": [{"type": "text", "text": "a short poem"}]},
+        "usage": {"tokens": {"input_tokens": 3, "output_tokens": 3}}});
+    provider.always("POST /v2/chat", Answer::json(200, said));
+    let start = Gateway::with().binary(env!("CARGO_BIN_EXE_tollgate")).port(free_port());
+    let start = ["--model", "command-nightly"].into_iter().fold(start, Start::argument);
+    let start = start.environment("COHERE_API_BASE", &provider.url());
+    let gateway = start.environment("COHERE_API_KEY", "co-fake").start().await;
+
+    let body = json!({"model": "command-nightly", "messages": [{"role": "user", "content": "hi"}]});
+    let reply = tollgate_kit::http::post(&gateway.at("/chat/completions"), &[], &body).await;
+
+    assert_eq!(reply.json()["choices"][0]["message"]["content"], "a short poem", "{}", reply.text());
+    let call = provider.only_call();
+    assert_eq!(
+        (call.header("authorization"), &call.json()["model"]),
+        (Some("Bearer co-fake"), &json!("command-nightly"))
+    );
 }

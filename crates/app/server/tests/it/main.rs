@@ -7,10 +7,12 @@
     reason = "a test whose world cannot be built ends with a message, and JSON documents are read by index"
 )]
 
+mod accounts;
 mod bad_input;
 mod bodies;
 mod client_side;
 mod counting;
+mod entra;
 mod headers;
 mod inquiries;
 mod keys;
@@ -19,6 +21,7 @@ mod ledger;
 mod media;
 mod paths;
 mod protocols;
+mod rerank;
 mod retries;
 mod secrets;
 mod self_calls;

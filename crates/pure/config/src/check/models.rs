@@ -29,7 +29,6 @@ pub(super) fn read(
     root: &Node,
     missing: &[Missing],
     knows: KnowsProvider<'_>,
-    azure_key: bool,
     findings: &mut Vec<Finding>,
 ) -> Vec<ModelEntry> {
     let inherited = Inherited::of(root);
@@ -43,20 +42,6 @@ pub(super) fn read(
             let node = item.get("litellm_params").and_then(|params| params.get("model")).unwrap_or(item);
             let path = format!("{path}.litellm_params.model");
             findings.push(Finding::new(Severity::Deployment, path, &node.at, reason.clone()));
-            entry.unservable.get_or_insert(reason);
-        }
-        if !azure_key && let Some(key) = token_flow(&entry.params) {
-            let reason = format!(
-                "{key} alone does not serve: this version gets no token of Entra; set api_key or azure_ad_token"
-            );
-            let path = format!("{path}.litellm_params.{key}");
-            let node = item.get("litellm_params").and_then(|params| params.get(key));
-            findings.push(Finding::new(
-                Severity::Deployment,
-                path,
-                node.map_or(&item.at, |node| &node.at),
-                reason.clone(),
-            ));
             entry.unservable.get_or_insert(reason);
         }
         models.push(entry);
@@ -106,22 +91,6 @@ fn model(
     let rpm = params.rpm.or_else(|| fields.whole("rpm"));
     let tpm = params.tpm.or_else(|| fields.whole("tpm"));
     Some(ModelEntry { model_name, params, info, rpm, tpm, id: String::new(), unservable, at: item.at.clone() })
-}
-
-/// The key that asks for a token of Entra, if an Azure deployment has no other way in.
-fn token_flow(params: &LitellmParams) -> Option<&'static str> {
-    let provider = params.custom_llm_provider.as_deref().or_else(|| params.model.split_once('/').map(|(name, _)| name));
-    let has_key = params.api_key.is_some() || params.azure_ad_token.is_some();
-    let brings_key = !params.configurable_clientside_auth_params.is_empty();
-    if has_key
-        || brings_key
-        || params.mock_response.is_some()
-        || !provider.is_some_and(|name| name.starts_with("azure"))
-    {
-        return None;
-    }
-    let asks = [("client_secret", &params.client_secret), ("azure_password", &params.azure_password)];
-    asks.into_iter().find(|(_, secret)| secret.is_some()).map(|(key, _)| key)
 }
 
 /// Takes over the values of the credential that `params` names, if it names one.

@@ -13,6 +13,12 @@ pub(crate) static LITELLM: Section = Section {
     unknown: Unknown::Warn,
     keys: &[
         used(
+            "enable_azure_ad_token_refresh",
+            Flag,
+            "false",
+            "Azure deployments without a key use the machine's or app service's own identity.",
+        ),
+        used(
             "drop_params",
             Flag,
             "false",
@@ -144,7 +150,6 @@ static SWITCHES: Group = Group {
         "disable_end_user_cost_tracking_prometheus_only",
         "disable_hf_tokenizer_download",
         "enable_anthropic_prompt_caching",
-        "enable_azure_ad_token_refresh",
         "enable_end_user_cost_tracking_prometheus_only",
         "enable_json_schema_validation",
         "enable_preview_features",

@@ -136,35 +136,6 @@ fn what_nothing_reads_yet_is_said_to_be_unused() {
 }
 
 #[test]
-fn azure_with_the_credentials_of_a_client_alone_is_unservable() {
-    let entry = |more: &str| {
-        format!(
-            "model_list:\n  - model_name: a\n    litellm_params: {{model: azure/a, tenant_id: t, client_id: i, client_secret: hush{more}}}\n"
-        )
-    };
-    let unservable = |text: &str, environment: &[(&str, &str)]| {
-        let checked = check_with(text, environment);
-        assert!(checked.findings.iter().all(|finding| !finding.to_string().contains("hush")));
-        let marked = checked.config.expect("the start goes on").models[0].unservable.is_some();
-        let found = checked.findings.iter().any(|finding| {
-            finding.severity == Severity::Deployment
-                && finding.path == "model_list[0].litellm_params.client_secret"
-                && finding.message.contains("azure_ad_token")
-        });
-        assert_eq!(marked, found, "{text}");
-        found
-    };
-    assert!(unservable(&entry(""), &[]));
-    for more in [", api_key: k", ", azure_ad_token: t", ", mock_response: m"] {
-        assert!(!unservable(&entry(more), &[]), "{more}");
-    }
-    assert!(!unservable(&entry(""), &[("AZURE_API_KEY", "k")]));
-    for settings in ["general_settings: {allow_client_side_credentials: true}", "litellm_settings: {azure_key: k}"] {
-        assert!(!unservable(&format!("{}{settings}\n", entry("")), &[]), "{settings}");
-    }
-}
-
-#[test]
 fn what_refuses_the_start_hides_nothing_else() {
     let found = findings_of(
         "general_settings: {custom_auth: my.auth}\nmodel_list:\n  - model_name: a\n    litellm_params: {model: nosuch/a}\n",

@@ -48,7 +48,7 @@ pub static GATEWAY: Ranker = Ranker { told: Told::AsIs, ..COMMON };
 /// Jina.
 pub static JINA: Ranker = Ranker { url: version_one, told: Told::Total, ..COMMON };
 /// Voyage, which wants the best `top_k`.
-pub static VOYAGE: Ranker = Ranker { body: by_top_k, ..COMMON };
+pub static VOYAGE: Ranker = Ranker { url: version_one, body: by_top_k, ..COMMON };
 /// Fireworks, whose rerankers have names of their own.
 pub static FIREWORKS: Ranker = Ranker { body: of_fireworks, ..COMMON };
 /// Azure AI Foundry, which serves Cohere's.

@@ -1,13 +1,16 @@
 //! Databricks Model Serving.
 
 use serde_json::{Value, json};
-use tollgate_wire::{Failure, RawBody};
+use tollgate_wire::{Failure, RawBody, Secret};
 
 use crate::{
+    auth::{Account, TokenExchange},
     dialects::openai::messages,
+    locate::{Located, Site},
     params::CallParams,
     provider::{JsonSchema, MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
-    target::Target,
+    resolve::Unservable,
+    target::{Credential, Target},
 };
 
 /// The row.
@@ -16,6 +19,7 @@ pub static PROVIDER: Provider = Provider {
     title: "Databricks",
     base_env: &["DATABRICKS_API_BASE"],
     key_env: &["DATABRICKS_API_KEY"],
+    locate: Some(locate),
     quirks: Quirks { vectors_take: Some(&[]),
         supported: Supported::Only(TAKES),
         rename: MAX_TOKENS_ONLY,
@@ -24,7 +28,9 @@ pub static PROVIDER: Provider = Provider {
         keeps_cache_control: true,
         json_schema: JsonSchema::ByTool(is_claude),
         request: Some(own_words),
-        notes: &["`name` only in user messages, no empty contents", "Claude: `reasoning_effort` becomes a budget, JSON schemas go out as a tool"],
+        notes: &[
+            "`DATABRICKS_CLIENT_ID` and `DATABRICKS_CLIENT_SECRET` of a service principal serve in a key's place",
+            "`name` only in user messages, no empty contents", "Claude: `reasoning_effort` becomes a budget, JSON schemas go out as a tool"],
         ..Quirks::NONE
     },
     ..OPENAI_COMPATIBLE
@@ -91,4 +97,27 @@ fn budget_of(effort: &str) -> Option<u64> {
         "max" => Some(16_384),
         _ => None,
     }
+}
+
+/// The token of a service principal, where there is no key.
+fn locate(site: &Site<'_>) -> Result<Located, Unservable> {
+    let mut located = Located { model: site.model.to_owned(), ..Located::default() };
+    located.base_url = site.env(&["DATABRICKS_HOST"]).map(|host| {
+        let host = host.trim_end_matches('/');
+        let scheme = if host.contains("://") { "" } else { "https://" };
+        format!("{scheme}{host}/serving-endpoints")
+    });
+    let has_key = site.settings.api_key.is_some() || site.env(PROVIDER.key_env).is_some();
+    let principal = site.env(&["DATABRICKS_CLIENT_ID"]).zip(site.env(&["DATABRICKS_CLIENT_SECRET"]));
+    let base = site.settings.api_base.clone().or_else(|| site.env(PROVIDER.base_env)).or(located.base_url.clone());
+    if let (false, Some((id, secret)), Some(base)) = (has_key, principal, base) {
+        let host = base.split("/serving-endpoints").next().unwrap_or_default().trim_end_matches('/');
+        let exchange = TokenExchange {
+            url: format!("{host}/oidc/v1/token"),
+            form: vec![("grant_type", Secret::new("client_credentials")), ("scope", Secret::new("all-apis"))],
+            basic: Some((Secret::new(id), Secret::new(secret))),
+        };
+        located.credential = Some(Credential::Account(Account::Exchange(exchange).into()));
+    }
+    Ok(located)
 }

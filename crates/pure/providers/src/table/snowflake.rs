@@ -1,6 +1,9 @@
 //! Snowflake Cortex.
 
-use crate::provider::{Auth, OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported};
+use crate::{
+    dialects::snowflake,
+    provider::{Auth, OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
+};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -12,6 +15,7 @@ pub static PROVIDER: Provider = Provider {
     auth: Auth::Snowflake,
     chat_path: "/api/v2/cortex/v1/chat/completions",
     embeddings: None,
+    embed: Some(&snowflake::VECTORS),
     quirks: Quirks {
         supported: Supported::Only(&[
             "temperature",

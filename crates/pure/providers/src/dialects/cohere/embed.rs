@@ -10,7 +10,12 @@ use tollgate_wire::{
 };
 
 use super::{failure, model, url};
-use crate::{codec::Codec, dialects::rerank::whole, errand::members, target::Target};
+use crate::{
+    codec::Codec,
+    dialects::{openai, rerank::whole},
+    errand::members,
+    target::Target,
+};
 
 /// The codec of `/v2/embed`, and of `/v1/embed` where the address says so.
 pub static EMBED: Embed = Embed;
@@ -37,6 +42,10 @@ impl Codec<EmbeddingRequest, EmbeddingResponse> for Embed {
         });
         if let Some(dimensions) = ask.dimensions {
             body.insert("output_dimension".to_owned(), dimensions.into());
+        }
+        let form = if ask.base64 { Some("base64") } else { ask.says_float.then_some("float") };
+        if let Some(form) = form {
+            body.insert("embedding_types".to_owned(), json!([form]));
         }
         let given = ask.extras.iter().filter(|(_, value)| !value.is_null());
         body.extend(given.map(|(name, value)| (name.clone(), value.clone())));
@@ -85,5 +94,16 @@ fn vectors(embeddings: &Value) -> Option<Vec<Vec<Value>>> {
         Value::Object(forms) => forms.get("float").or_else(|| forms.values().next())?.as_array()?,
         _ => return None,
     };
-    list.iter().map(|vector| vector.as_array().cloned()).collect()
+    list.iter().map(vector).collect()
+}
+
+/// A list of numbers, or base64 of little-endian 32-bit floats.
+fn vector(vector: &Value) -> Option<Vec<Value>> {
+    match vector {
+        Value::Array(numbers) => Some(numbers.clone()),
+        Value::String(text) => {
+            openai::embeddings::floats(text).map(|floats| floats.into_iter().map(Value::from).collect())
+        }
+        _ => None,
+    }
 }

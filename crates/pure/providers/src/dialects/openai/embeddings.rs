@@ -64,7 +64,8 @@ fn decode_vectors(body: &mut RawBody) {
     body.set("data", &data.into());
 }
 
-fn floats(text: &str) -> Option<Vec<f32>> {
+/// Numbers out of base64 of little-endian 32-bit floats.
+pub(crate) fn floats(text: &str) -> Option<Vec<f32>> {
     use base64::Engine as _;
     let bytes = base64::engine::general_purpose::STANDARD.decode(text).ok()?;
     let (numbers, rest) = bytes.as_chunks::<4>();

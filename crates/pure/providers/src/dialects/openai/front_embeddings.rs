@@ -22,10 +22,11 @@ pub fn read(body: &RawBody) -> Result<EmbeddingRequest, Failure> {
     let inputs = inputs(members.shift_remove("input").unwrap_or_default())?;
     members.shift_remove("model");
     members.shift_remove("stream");
-    let base64 = members.shift_remove("encoding_format").is_some_and(|format| format == "base64");
+    let format = members.shift_remove("encoding_format").unwrap_or_default();
+    let (base64, says_float) = (format == "base64", format == "float");
     let dimensions = members.shift_remove("dimensions").and_then(|wanted| wanted.as_u64());
     let user = members.shift_remove("user").and_then(|user| user.as_str().map(str::to_owned));
-    Ok(EmbeddingRequest { inputs, dimensions, base64, user, extras: members })
+    Ok(EmbeddingRequest { inputs, dimensions, base64, says_float, user, extras: members })
 }
 
 fn inputs(input: Value) -> Result<Vec<EmbeddingInput>, Failure> {
