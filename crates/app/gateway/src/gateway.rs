@@ -13,9 +13,8 @@ use tollgate_net::Client;
 use tollgate_wire::clock::{Clock, Random};
 
 use crate::{
-    credentials::Credentials, documents::Documents, health::Health, kept::KeptAnswers, ledger::Ledger,
-    sealed::SealKey, snapshot::Snapshot,
-    workers::Workers,
+    credentials::Credentials, documents::Documents, health::Health, kept::KeptAnswers, ledger::Ledger, sealed::SealKey,
+    snapshot::Snapshot, workers::Workers,
 };
 
 /// What a gateway is built from; everything that waits, ticks or rolls dice comes in here.

@@ -32,8 +32,15 @@ pub enum Route {
 
 impl Route {
     /// All of them, a path that ends with another's before that.
-    pub const ALL: &'static [Self] =
-        &[Self::ChatCompletions, Self::Completions, Self::Embeddings, Self::Rerank, Self::Moderations, Self::Images, Self::Responses];
+    pub const ALL: &'static [Self] = &[
+        Self::ChatCompletions,
+        Self::Completions,
+        Self::Embeddings,
+        Self::Rerank,
+        Self::Moderations,
+        Self::Images,
+        Self::Responses,
+    ];
 
     /// The path, as error messages name it.
     #[must_use]

@@ -88,7 +88,9 @@ impl Gateway {
         meter.asked_for(&asked, stream);
         let id = meter.call_id().to_owned();
         let (responses, told) = match route {
-            Route::Responses => responses::begin(self, snapshot, caller, &mut body).map(|(ask, told)| (Some(ask), told))?,
+            Route::Responses => {
+                responses::begin(self, snapshot, caller, &mut body).map(|(ask, told)| (Some(ask), told))?
+            }
             _ => Default::default(),
         };
         let now = self.now_unix();

@@ -147,8 +147,7 @@ impl Desk for Counter {
     fn keep(&self, response: &Value) {
         let Some(input) = &self.input else { return };
         let items = as_items(serde_json::from_slice(input).unwrap_or_default());
-        let answer =
-            KeptAnswer { input: Value::from(items).to_string().into(), response: response.to_string().into() };
+        let answer = KeptAnswer { input: Value::from(items).to_string().into(), response: response.to_string().into() };
         self.gateway.kept.put(self.own.clone(), answer, self.gateway.clock.monotonic(), self.bounds);
     }
 }

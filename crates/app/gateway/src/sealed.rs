@@ -96,12 +96,7 @@ mod tests {
     use super::*;
 
     fn origin() -> Origin {
-        Origin {
-            owner: "admin".to_owned(),
-            deployment: "d1".to_owned(),
-            answer: "resp_68ab".to_owned(),
-            ours: false,
-        }
+        Origin { owner: "admin".to_owned(), deployment: "d1".to_owned(), answer: "resp_68ab".to_owned(), ours: false }
     }
 
     #[test]
@@ -127,7 +122,9 @@ mod tests {
         let mut changed = id.clone().into_bytes();
         let last = changed.len() / 2;
         changed[last] = if changed[last] == b'A' { b'B' } else { b'A' };
-        for wrong in [String::from_utf8(changed).unwrap(), "resp_".to_owned(), "resp_68ab".to_owned(), id.replace("resp_", "")] {
+        for wrong in
+            [String::from_utf8(changed).unwrap(), "resp_".to_owned(), "resp_68ab".to_owned(), id.replace("resp_", "")]
+        {
             assert_eq!(key.open(&wrong), None, "{wrong}");
         }
     }

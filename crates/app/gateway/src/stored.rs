@@ -244,7 +244,8 @@ mod tests {
 
     #[test]
     fn what_was_answered_is_listed_page_by_page() {
-        let input = json!([{"role": "user", "content": "a"}, {"id": "x", "type": "reasoning"}, {"role": "user"}]).to_string();
+        let input =
+            json!([{"role": "user", "content": "a"}, {"id": "x", "type": "reasoning"}, {"role": "user"}]).to_string();
         let ids = |query: &str| -> Vec<String> {
             let list = listed(&input, query);
             list["data"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()

@@ -16,6 +16,7 @@ mod leaving;
 mod ledger;
 mod paths;
 mod protocols;
+mod responses;
 mod retries;
 mod secrets;
 mod self_calls;

@@ -179,7 +179,9 @@ fn search_as_option(body: &mut RawBody, target: &Target) {
     let Some(Value::Array(tools)) = body.typed::<Value>("tools") else { return };
     let (searches, rest): (Vec<Value>, Vec<Value>) = tools.into_iter().partition(is_search);
     let Some(search) = searches.into_iter().next() else { return };
-    if params::takes(target, "web_search_options") && !body.has("web_search_options") {
+    // A search that must not leave the provider's own index is nobody else's.
+    let leaves = search.get("external_web_access") != Some(&Value::Bool(false));
+    if leaves && params::takes(target, "web_search_options") && !body.has("web_search_options") {
         body.set("web_search_options", &search_options(&search));
     }
     if rest.is_empty() {
@@ -245,7 +247,8 @@ mod tests {
     #[test]
     fn what_needs_tools_goes_without_them() {
         let request = read(&json!({"input": "Hi", "tools": [], "tool_choice": "auto", "parallel_tool_calls": true,
-            "text": {"format": {"type": "text"}}})).unwrap();
+            "text": {"format": {"type": "text"}}}))
+        .unwrap();
         assert_eq!((request.tool_choice, request.parallel_tool_calls), (None, None));
         assert_eq!(request.response_format, None);
     }
@@ -260,7 +263,13 @@ mod tests {
 
     #[test]
     fn members_of_a_wrong_type_are_named() {
-        for (name, value) in [("reasoning", json!("high")), ("text", json!([])), ("instructions", json!(3)), ("tools", json!({})), ("input", json!(1))] {
+        for (name, value) in [
+            ("reasoning", json!("high")),
+            ("text", json!([])),
+            ("instructions", json!(3)),
+            ("tools", json!({})),
+            ("input", json!(1)),
+        ] {
             let mut body = json!({"input": "Hi"});
             body[name] = value;
             assert_eq!(read(&body).unwrap_err().param.as_deref(), Some(name));

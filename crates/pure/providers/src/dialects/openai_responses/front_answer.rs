@@ -256,7 +256,11 @@ pub(super) fn write_usage(usage: &Usage, extras: &Extras) -> Value {
     if usage.audio_output > 0 {
         add(&mut output, "audio_tokens", usage.audio_output);
     }
-    take_counts(&mut input, extras.get("prompt_tokens_details"), &["text_tokens", "image_tokens", "cache_write_tokens"]);
+    take_counts(
+        &mut input,
+        extras.get("prompt_tokens_details"),
+        &["text_tokens", "image_tokens", "cache_write_tokens"],
+    );
     take_counts(&mut output, extras.get("completion_tokens_details"), &["text_tokens"]);
     json!({
         "input_tokens": usage.input,

@@ -62,7 +62,8 @@ fn read_item(item: &Value, at: usize, messages: &mut Vec<Message>) -> Result<(),
     }
     match text(item, "type") {
         "message" | "" => {
-            let role = read_role(item).ok_or_else(|| wrong(at, "has no role of user, assistant, system or developer"))?;
+            let role =
+                read_role(item).ok_or_else(|| wrong(at, "has no role of user, assistant, system or developer"))?;
             let parts = read_content(item.get("content").unwrap_or(&Value::Null), at)?;
             match role {
                 Role::Assistant => of_assistant(parts, messages),
@@ -121,7 +122,8 @@ fn read_part(part: &Value, at: usize) -> Result<Part, Failure> {
         "refusal" => Part::Refusal(text(part, "refusal").to_owned()),
         "input_image" => {
             let extras = part.get("detail").map(|detail| ("detail".to_owned(), detail.clone())).into_iter().collect();
-            let source = place(part, "image_url").ok_or_else(|| wrong(at, "has an image without image_url or file_id"))?;
+            let source =
+                place(part, "image_url").ok_or_else(|| wrong(at, "has an image without image_url or file_id"))?;
             Part::Image { source, extras }
         }
         "input_file" => {

@@ -10,7 +10,9 @@ use tollgate_wire::{
 };
 
 use super::{
-    front_answer::{self, Ending, annotation, head, item_id, message, output_text, reasoning, redacted, set, write_usage},
+    front_answer::{
+        self, Ending, annotation, head, item_id, message, output_text, reasoning, redacted, set, write_usage,
+    },
     front_tools::{Kind, input_of},
 };
 use crate::codec::{AnswerContext, ChatEncoder};

@@ -103,6 +103,7 @@ fn shell_arguments(item: &Value) -> Value {
     let mut action = item.get("action").cloned().unwrap_or_else(|| json!({}));
     if let Some(members) = action.as_object_mut() {
         members.shift_remove("type");
+        members.retain(|_, value| !value.is_null());
     }
     action
 }
@@ -254,7 +255,8 @@ mod tests {
     fn the_local_shell_is_a_function_and_back() {
         let tools = json!([{"type": "local_shell"}]);
         assert!(matches!(&read(tools.clone()).unwrap()[..], [Tool::Function { name, .. }] if name == SHELL));
-        let item = Kind::of(SHELL, &tools).item("lsh_1", "call_1", SHELL, r#"{"command":["ls"],"timeout_ms":5}"#, "completed");
+        let item =
+            Kind::of(SHELL, &tools).item("lsh_1", "call_1", SHELL, r#"{"command":["ls"],"timeout_ms":5}"#, "completed");
         assert_eq!(item["action"], json!({"type": "exec", "command": ["ls"], "env": {}, "timeout_ms": 5}));
         let again: Value = serde_json::from_str(&read_call(&item).arguments).unwrap();
         assert_eq!(again, json!({"command": ["ls"], "env": {}, "timeout_ms": 5}));
