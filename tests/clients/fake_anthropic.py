@@ -70,7 +70,10 @@ def _check(body):
                 require(block["tool_use_id"] in called, "messages: tool_result without its tool_use")
             require(block["type"] != "text" or block["text"], "messages: text content blocks must be non-empty")
     for tool in body.get("tools") or []:
-        require(tool.get("name") and tool.get("input_schema", {}).get("type") == "object", "tools: bad definition")
+        # Tools that Anthropic runs itself bear a date, and have no schema.
+        own = tool.get("type", "custom") != "custom"
+        schema = tool.get("input_schema", {}).get("type") == "object"
+        require(tool.get("name") and (own or schema), "tools: bad definition")
 
 
 def _blocks(content):

@@ -4,6 +4,7 @@ import base64
 import json
 import struct
 
+import fake_responses
 from fake_words import Refusal, halves, pieces, reply_to, require, require_known_fields, tokens_in, value_of
 
 KEY = "sk-upstream-openai"
@@ -42,6 +43,7 @@ def answer(path, headers, body, direct):
         "/openai/v1/chat/completions": _chat,
         "/openai/v1/completions": _completion,
         "/openai/v1/embeddings": _embeddings,
+        fake_responses.PATH: _response,
     }
     if path not in operations:
         raise Refusal(404, f"Invalid URL (POST {path})")
@@ -74,6 +76,11 @@ def upstream_name(name):
 def _known_model(body, models):
     if body.get("model") not in models:
         raise Refusal(404, f"The model `{body.get('model')}` does not exist or you do not have access to it.")
+
+
+def _response(body):
+    _known_model(body, CHAT_MODELS)
+    return fake_responses.answer(body)
 
 
 def _chat(body):

@@ -1,6 +1,6 @@
 """The provider behind the gateway in the client tests: small, scripted, strict.
 
-It speaks OpenAI (`/openai/v1/...`) and Anthropic (`/anthropic/v1/messages`), checks what arrives the way
+It speaks OpenAI (`/openai/v1/...`, the Responses API among it) and Anthropic (`/anthropic/v1/messages`), checks what arrives the way
 the real services do, and keeps every request for the tests to look at (`GET /_seen?marker=...`).
 
 What it answers is written into the request:
@@ -19,6 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import fake_anthropic
 import fake_openai
+import fake_responses
 from fake_words import Refusal
 
 # How long the model `slow` thinks. Longer than every timeout in the tests, short enough to end with them.
@@ -84,7 +85,21 @@ class _Handler(BaseHTTPRequestHandler):
             return self.send_json(200, self.provider.requests_with(marker))
         if url.path.endswith("/models"):
             return self.send_json(200, fake_openai.model_list())
-        return self.send_json(404, fake_openai.error_body(404, f"Invalid URL (GET {url.path})"))
+        return self.do_stored("GET", url.path)
+
+    def do_DELETE(self):
+        return self.do_stored("DELETE", urllib.parse.urlsplit(self.path).path)
+
+    def do_stored(self, method, path):
+        """Answers of the Responses API that were made before."""
+        try:
+            if not path.startswith(fake_responses.PATH + "/"):
+                raise Refusal(404, f"Invalid URL ({method} {path})")
+            if not self.provider.direct and self.headers.get("authorization") != f"Bearer {fake_openai.KEY}":
+                raise Refusal(401, "Incorrect API key provided")
+            return self.send_json(200, fake_responses.stored(method, path))
+        except Refusal as refusal:
+            return self.send_json(refusal.status, fake_openai.error_body(refusal.status, refusal.message))
 
     def do_POST(self):
         path = urllib.parse.urlsplit(self.path).path.replace("/v1/v1/", "/v1/")

@@ -57,6 +57,8 @@ class World:
         anthropic = {"api_base": f"{self.provider.url}/anthropic", "api_key": fake_anthropic.KEY}
         models = [
             ("openai-chat", {"model": "openai/gpt-4o-mini", **openai}),
+            # A server that knows chat only.
+            ("bridged-chat", {"model": "openai_like/gpt-4o-mini", **openai}),
             ("anthropic-chat", {"model": "anthropic/claude-sonnet-4-5-20250929", **anthropic}),
             ("anthropic-older", {"model": "anthropic/claude-3-haiku-20240307", **anthropic}),
             ("text", {"model": "text-completion-openai/gpt-3.5-turbo-instruct", **openai}),

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import OpenAI from "openai";
-import { zodResponseFormat } from "openai/helpers/zod";
+import { zodResponseFormat, zodTextFormat } from "openai/helpers/zod";
 import { z } from "zod";
 
 const { KEYED_URL, MASTER_KEY, OPEN_URL, FAKE_URL } = process.env;
@@ -136,3 +136,50 @@ test("any key is accepted when no master key is set, and the provider never sees
   assert.equal(seen.length, 1);
   assert.ok(!JSON.stringify(seen[0].headers).includes("anything"));
 });
+
+// The Responses API, over a provider that has it and two that have not.
+const weatherTool = { type: "function", name: "weather", strict: true, parameters: weather.function.parameters };
+
+for (const model of ["openai-chat", "bridged-chat", "anthropic-chat"]) {
+  test(`a response is whole, and goes on [${model}]`, async () => {
+    const marker = newMarker();
+    const first = await client.responses.create({ model, input: marker });
+    assert.equal(first.output_text, `You said: ${marker}`);
+    assert.equal(first.usage.input_tokens_details.cached_tokens, 0);
+    const second = await client.responses.create({ model, input: "REPLY<<<yes>>>", previous_response_id: first.id });
+    assert.equal(second.output_text, "yes");
+    assert.equal((await client.responses.retrieve(first.id)).output_text, first.output_text);
+    await client.responses.delete(first.id);
+    await assert.rejects(client.responses.retrieve(first.id), OpenAI.NotFoundError);
+  });
+
+  test(`a streamed response is assembled [${model}]`, async () => {
+    const marker = `${newMarker()} – ünï 🙂`;
+    const stream = client.responses.stream({ model, input: marker });
+    let text = "";
+    stream.on("response.output_text.delta", (event) => (text += event.delta));
+    const final = await stream.finalResponse();
+    assert.equal(text, `You said: ${marker}`);
+    assert.equal(final.output_text, text);
+    assert.equal(final.status, "completed");
+  });
+
+  test(`a streamed response calls a function [${model}]`, async () => {
+    const stream = await client.responses.create({ model, input: newMarker(), tools: [weatherTool], stream: true });
+    let fragments = "";
+    let call;
+    for await (const event of stream) {
+      if (event.type === "response.function_call_arguments.delta") fragments += event.delta;
+      if (event.type === "response.output_item.done") call = event.item;
+    }
+    assert.equal(call.name, "weather");
+    assert.equal(call.arguments, fragments);
+    assert.deepEqual(JSON.parse(fragments), { city: "Paris" });
+  });
+
+  test(`a response is parsed by its schema [${model}]`, async () => {
+    const text = { format: zodTextFormat(Trip, "trip") };
+    const answer = await client.responses.parse({ model, input: newMarker(), text });
+    assert.deepEqual(answer.output_parsed, { city: "Paris", days: 7 });
+  });
+}

@@ -204,7 +204,8 @@ fn responses_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
     }
     let Some(dialect) = target.chat_dialect() else { return Err(cannot(target, "chat")) };
     let body = front::settle(call.body.clone(), target, call.params)?;
-    let request = Box::new(call.client.read(&body)?);
+    let mut request = Box::new(call.client.read(&body)?);
+    front::ask_for_usage(&mut request, dialect.words());
     Ok(Lane::Hub { request, client: call.client, dialect })
 }
 

@@ -22,6 +22,7 @@ mod media;
 mod paths;
 mod protocols;
 mod rerank;
+mod responses;
 mod retries;
 mod secrets;
 mod self_calls;

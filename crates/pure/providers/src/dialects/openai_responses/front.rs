@@ -106,8 +106,15 @@ pub fn settle(body: RawBody, target: &Target, call: &CallParams) -> Result<RawBo
             body.remove(name);
         }
     }
-    search_as_option(&mut body, target);
+    settle_tools(&mut body, target, call)?;
     params::settle(body, target, call)
+}
+
+/// Every response tells its usage: in chat's words a stream must be asked for it. Rows that refuse the word take it out.
+pub fn ask_for_usage(request: &mut ChatRequest, words: Words) {
+    if request.stream && words == Words::OpenAiChat {
+        request.extras.insert("stream_options".to_owned(), json!({"include_usage": true}));
+    }
 }
 
 fn only_at_openai(body: &RawBody) -> Result<(), Failure> {
@@ -174,18 +181,35 @@ fn as_response_format(format: Value) -> Value {
     }
 }
 
-/// A search of the web is an option of chat. Agents offer it by habit: where the provider has none, it is left out.
-fn search_as_option(body: &mut RawBody, target: &Target) {
-    let Some(Value::Array(tools)) = body.typed::<Value>("tools") else { return };
+/// Tools that the provider runs. A search of the web is an option of chat; agents offer it by habit, so where the provider
+/// has none it is left out. Others are refused, or dropped where that is allowed.
+fn settle_tools(body: &mut RawBody, target: &Target, call: &CallParams) -> Result<(), Failure> {
+    let Some(Value::Array(mut tools)) = body.typed::<Value>("tools") else { return Ok(()) };
+    if let Some(kind) = tools.iter().find_map(front_tools::hosted) {
+        if !call.drop_params.unwrap_or(target.params.drop_params) {
+            return Err(params::unsupported(target, &[format!("tools.{kind}")]).with_param("tools"));
+        }
+        tools.retain(|tool| front_tools::hosted(tool).is_none());
+    }
     let (searches, rest): (Vec<Value>, Vec<Value>) = tools.into_iter().partition(is_search);
-    let Some(search) = searches.into_iter().next() else { return };
-    if params::takes(target, "web_search_options") && !body.has("web_search_options") {
-        body.set("web_search_options", &search_options(&search));
+    if let Some(search) = searches.first() {
+        offer_search(search, body, target);
     }
     if rest.is_empty() {
         body.remove("tools");
     } else {
         body.set("tools", &rest.into());
+    }
+    Ok(())
+}
+
+fn offer_search(search: &Value, body: &mut RawBody, target: &Target) {
+    // A search that must not leave the provider's own index is nobody else's.
+    let leaves = search.get("external_web_access") != Some(&Value::Bool(false));
+    // Of the servers that speak chat's words, most refuse the option.
+    let speaks_chat = target.chat_dialect().is_some_and(|dialect| dialect.words() == Words::OpenAiChat);
+    if leaves && !speaks_chat && params::takes(target, "web_search_options") {
+        body.set("web_search_options", &search_options(search));
     }
 }
 

@@ -6,7 +6,7 @@ use tollgate_wire::{
     chat::{ChatResponse, Extras, Finish, Part},
 };
 
-use super::{front_items::REDACTED, front_tools::Kind};
+use super::{front_items::REDACTED, front_tools::Called};
 use crate::codec::AnswerContext;
 
 /// An answer of the hub as a response.
@@ -224,8 +224,8 @@ fn item_of(part: &Part, place: usize, context: &AnswerContext) -> Option<Value> 
         Part::Thinking { text, signature } => reasoning(&id("rs"), text, signature.as_deref()),
         Part::RedactedThinking { data } => reasoning(&id("rs"), "", Some(&redacted(data))),
         Part::ToolCall(call) => {
-            let kind = Kind::of(&call.name, context.responses.asked("tools"));
-            kind.item(&id(kind.prefix()), &call.id, &call.name, &call.arguments, "completed")
+            let called = Called::of(&call.name, context.responses.asked("tools"));
+            called.item(&id(called.prefix()), &call.id, &call.arguments, "completed")
         }
         Part::Opaque { dialect: "openai_responses", raw } => raw.clone(),
         _ => return None,

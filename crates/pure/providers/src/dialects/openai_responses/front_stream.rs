@@ -13,7 +13,7 @@ use super::{
     front_answer::{
         self, Ending, annotation, head, item_id, message, output_text, reasoning, redacted, set, write_usage,
     },
-    front_tools::{Kind, input_of},
+    front_tools::{Called, Kind, input_of},
 };
 use crate::codec::{AnswerContext, ChatEncoder};
 
@@ -44,9 +44,8 @@ struct Call {
     place: usize,
     id: String,
     call_id: String,
-    name: String,
     arguments: String,
-    kind: Kind,
+    called: Called,
 }
 
 impl EventWriter {
@@ -204,18 +203,17 @@ impl EventWriter {
             return;
         }
         self.close_open(out);
-        let kind = Kind::of(name, self.context.responses.asked("tools"));
-        let (place, id) = self.place(kind.prefix());
-        self.added(place, &kind.item(&id, call_id, name, "", "in_progress"), out);
-        let (call_id, name) = (call_id.to_owned(), name.to_owned());
-        self.calls.insert(index, Call { place, id, call_id, name, arguments: String::new(), kind });
+        let called = Called::of(name, self.context.responses.asked("tools"));
+        let (place, id) = self.place(called.prefix());
+        self.added(place, &called.item(&id, call_id, "", "in_progress"), out);
+        self.calls.insert(index, Call { place, id, call_id: call_id.to_owned(), arguments: String::new(), called });
     }
 
     fn argue(&mut self, index: u64, fragment: &str, out: &mut Vec<u8>) {
         let Some(call) = self.calls.get_mut(&index) else { return };
         call.arguments.push_str(fragment);
         // The other kinds are told when their arguments can be read.
-        if call.kind == Kind::Function && !fragment.is_empty() {
+        if call.called.kind == Kind::Function && !fragment.is_empty() {
             let members = json!({"item_id": call.id, "output_index": call.place, "delta": fragment});
             self.event("response.function_call_arguments.delta", members, out);
         }
@@ -254,16 +252,16 @@ impl EventWriter {
 
     fn close_calls(&mut self, out: &mut Vec<u8>) {
         for call in std::mem::take(&mut self.calls).into_values() {
-            let Call { place, id, call_id, name, mut arguments, kind } = call;
+            let Call { place, id, call_id, mut arguments, called } = call;
             if arguments.is_empty() {
                 // Clients read the arguments as JSON, which nothing is not.
                 "{}".clone_into(&mut arguments);
             }
             let place_of = json!({"item_id": id, "output_index": place});
-            match kind {
+            match called.kind {
                 Kind::Function => {
-                    let said = json!({"arguments": arguments, "name": name});
-                    self.event("response.function_call_arguments.done", joined(&place_of, said), out);
+                    let said = joined(&place_of, json!({ "arguments": arguments }));
+                    self.event("response.function_call_arguments.done", said, out);
                 }
                 Kind::Custom => {
                     let input = input_of(&arguments);
@@ -274,7 +272,7 @@ impl EventWriter {
                 }
                 Kind::LocalShell => {}
             }
-            self.done(place, kind.item(&id, &call_id, &name, &arguments, "completed"), out);
+            self.done(place, called.item(&id, &call_id, &arguments, "completed"), out);
         }
     }
 

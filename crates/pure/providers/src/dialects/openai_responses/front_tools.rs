@@ -23,42 +23,76 @@ const INPUT: &str = "input";
 /// The name of the local shell, which has none in the client's words.
 const SHELL: &str = "local_shell";
 
-impl Kind {
-    /// How the client that asked with these tools knows the tool of this name.
+/// A called tool, as the client knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Called {
+    pub(super) kind: Kind,
+    name: String,
+    namespace: Option<String>,
+}
+
+impl Called {
+    /// The tool that the client who asked with these tools knows by this name of ours.
     pub(super) fn of(name: &str, tools: &Value) -> Self {
-        let mut tools = tools.as_array().into_iter().flatten();
-        let found = tools.find(|tool| match text(tool, "type") {
-            "custom" => text(tool, "name") == name,
-            "local_shell" => name == SHELL,
-            _ => false,
-        });
-        match found.map(|tool| text(tool, "type")) {
-            Some("custom") => Self::Custom,
-            Some(_) => Self::LocalShell,
-            None => Self::Function,
+        let known = |kind: Kind, own: &str, namespace: Option<&str>| Self {
+            kind,
+            name: own.to_owned(),
+            namespace: namespace.map(str::to_owned),
+        };
+        for tool in listed(tools) {
+            match text(tool, "type") {
+                "custom" if text(tool, "name") == name => return known(Kind::Custom, name, None),
+                "local_shell" if name == SHELL => return known(Kind::LocalShell, name, None),
+                "namespace" => {
+                    let space = text(tool, "name");
+                    let within = tool.get("tools").unwrap_or(&Value::Null);
+                    if let Some(inner) = listed(within).find(|inner| joined(space, text(inner, "name")) == name) {
+                        let kind = if text(inner, "type") == "custom" { Kind::Custom } else { Kind::Function };
+                        return known(kind, text(inner, "name"), Some(space));
+                    }
+                }
+                _ => {}
+            }
         }
+        known(Kind::Function, name, None)
     }
 
     /// What ids of its calls begin with.
-    pub(super) const fn prefix(self) -> &'static str {
-        match self {
-            Self::Function => "fc",
-            Self::Custom => "ctc",
-            Self::LocalShell => "lsh",
+    pub(super) const fn prefix(&self) -> &'static str {
+        match self.kind {
+            Kind::Function => "fc",
+            Kind::Custom => "ctc",
+            Kind::LocalShell => "lsh",
         }
     }
 
     /// A call as the client knows it.
-    pub(super) fn item(self, id: &str, call_id: &str, name: &str, arguments: &str, status: &str) -> Value {
-        match self {
-            Self::Function => json!({"type": "function_call", "id": id, "call_id": call_id, "name": name,
+    pub(super) fn item(&self, id: &str, call_id: &str, arguments: &str, status: &str) -> Value {
+        let name = &self.name;
+        let mut item = match self.kind {
+            Kind::Function => json!({"type": "function_call", "id": id, "call_id": call_id, "name": name,
                 "arguments": arguments, "status": status}),
-            Self::Custom => json!({"type": "custom_tool_call", "id": id, "call_id": call_id, "name": name,
+            Kind::Custom => json!({"type": "custom_tool_call", "id": id, "call_id": call_id, "name": name,
                 "input": input_of(arguments), "status": status}),
-            Self::LocalShell => json!({"type": "local_shell_call", "id": id, "call_id": call_id,
+            Kind::LocalShell => json!({"type": "local_shell_call", "id": id, "call_id": call_id,
                 "action": action_of(arguments), "status": status}),
+        };
+        if let (Some(namespace), Some(members)) = (&self.namespace, item.as_object_mut()) {
+            members.insert("namespace".to_owned(), namespace.as_str().into());
         }
+        item
     }
+}
+
+fn listed(tools: &Value) -> impl Iterator<Item = &Value> {
+    tools.as_array().into_iter().flatten()
+}
+
+/// The name of a tool within a namespace, for providers that know none. Longer names are refused by most of them.
+fn joined(namespace: &str, name: &str) -> String {
+    const LONGEST: usize = 64;
+    let whole = format!("{namespace}__{name}");
+    if namespace.is_empty() || whole.len() > LONGEST { name.to_owned() } else { whole }
 }
 
 /// The text that a custom tool is called with. A model that does not keep to the schema is taken at its word.
@@ -90,19 +124,21 @@ pub(super) fn read_call(item: &Value) -> ToolCall {
         "" => text(item, "id"),
         id => id,
     };
+    let name = joined(text(item, "namespace"), text(item, "name"));
     let (name, arguments) = match text(item, "type") {
-        "custom_tool_call" => (text(item, "name"), json!({ INPUT: item.get("input") }).to_string()),
-        "local_shell_call" => (SHELL, shell_arguments(item).to_string()),
-        _ => (text(item, "name"), text(item, "arguments").to_owned()),
+        "custom_tool_call" => (name, json!({ INPUT: item.get("input") }).to_string()),
+        "local_shell_call" => (SHELL.to_owned(), shell_arguments(item).to_string()),
+        _ => (name, text(item, "arguments").to_owned()),
     };
     let arguments = if arguments.is_empty() { "{}".to_owned() } else { arguments };
-    ToolCall { id: id.to_owned(), name: name.to_owned(), arguments, extras: Extras::new() }
+    ToolCall { id: id.to_owned(), name, arguments, extras: Extras::new() }
 }
 
 fn shell_arguments(item: &Value) -> Value {
     let mut action = item.get("action").cloned().unwrap_or_else(|| json!({}));
     if let Some(members) = action.as_object_mut() {
         members.shift_remove("type");
+        members.retain(|_, value| !value.is_null());
     }
     action
 }
@@ -115,7 +151,40 @@ pub(super) fn read(value: Value) -> Result<Vec<Tool>, Failure> {
     let Value::Array(tools) = value else {
         return Err(Failure::invalid("`tools` must be a list").with_param("tools"));
     };
-    tools.into_iter().enumerate().map(|(at, tool)| read_tool(tool, at)).collect()
+    let mut read = Vec::new();
+    for (at, tool) in tools.into_iter().enumerate() {
+        if text(&tool, "type") == "namespace" {
+            let space = text(&tool, "name").to_owned();
+            for mut inner in listed(tool.get("tools").unwrap_or(&Value::Null)).cloned() {
+                let name = joined(&space, text(&inner, "name"));
+                if let Some(members) = inner.as_object_mut() {
+                    members.insert("name".to_owned(), name.into());
+                }
+                read.push(read_tool(inner, at)?);
+            }
+        } else {
+            read.push(read_tool(tool, at)?);
+        }
+    }
+    Ok(read)
+}
+
+/// Tools that `OpenAI` runs itself, or whose calls only its models make.
+const HOSTED: &[&str] = &[
+    "file_search",
+    "code_interpreter",
+    "image_generation",
+    "mcp",
+    "computer",
+    "computer_use_preview",
+    "tool_search",
+    "shell",
+    "apply_patch",
+];
+
+/// The kind of a tool that no other provider has.
+pub(super) fn hosted(tool: &Value) -> Option<&str> {
+    Some(text(tool, "type")).filter(|kind| HOSTED.contains(kind))
 }
 
 fn read_tool(tool: Value, at: usize) -> Result<Tool, Failure> {
@@ -242,9 +311,9 @@ mod tests {
         assert_eq!((name.as_str(), parameters), ("apply_patch", &Some(custom_parameters())));
         assert!(description.as_ref().unwrap().contains("lark grammar:\nstart: x"));
 
-        let kind = Kind::of("apply_patch", &tools);
-        let item = kind.item("ctc_1", "call_1", "apply_patch", r#"{"input":"*** Begin"}"#, "completed");
-        assert_eq!((kind, &item["input"]), (Kind::Custom, &json!("*** Begin")));
+        let called = Called::of("apply_patch", &tools);
+        let item = called.item("ctc_1", "call_1", r#"{"input":"*** Begin"}"#, "completed");
+        assert_eq!((called.kind, &item["input"]), (Kind::Custom, &json!("*** Begin")));
         let call = read_call(&item);
         assert_eq!((call.id.as_str(), call.arguments.as_str()), ("call_1", r#"{"input":"*** Begin"}"#));
         assert_eq!(input_of("no JSON"), "no JSON");
@@ -255,10 +324,25 @@ mod tests {
         let tools = json!([{"type": "local_shell"}]);
         assert!(matches!(&read(tools.clone()).unwrap()[..], [Tool::Function { name, .. }] if name == SHELL));
         let item =
-            Kind::of(SHELL, &tools).item("lsh_1", "call_1", SHELL, r#"{"command":["ls"],"timeout_ms":5}"#, "completed");
+            Called::of(SHELL, &tools).item("lsh_1", "call_1", r#"{"command":["ls"],"timeout_ms":5}"#, "completed");
         assert_eq!(item["action"], json!({"type": "exec", "command": ["ls"], "env": {}, "timeout_ms": 5}));
         let again: Value = serde_json::from_str(&read_call(&item).arguments).unwrap();
         assert_eq!(again, json!({"command": ["ls"], "env": {}, "timeout_ms": 5}));
+    }
+
+    #[test]
+    fn tools_of_a_namespace_carry_its_name_and_lose_it_again() {
+        let inner = json!([{"type": "function", "name": "close"}, {"type": "function", "name": "x".repeat(62)}]);
+        let tools = json!([{"type": "namespace", "name": "agents", "tools": inner}]);
+        let read = read(tools.clone()).unwrap();
+        let names: Vec<&str> = read
+            .iter()
+            .filter_map(|tool| if let Tool::Function { name, .. } = tool { Some(&**name) } else { None })
+            .collect();
+        assert_eq!(names, ["agents__close", &"x".repeat(62)]);
+        let item = Called::of("agents__close", &tools).item("fc_1", "call_1", "{}", "completed");
+        assert_eq!((&item["name"], &item["namespace"]), (&json!("close"), &json!("agents")));
+        assert_eq!(read_call(&item).name, "agents__close");
     }
 
     #[test]
