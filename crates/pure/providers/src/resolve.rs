@@ -1,5 +1,7 @@
 //! From a deployment's settings to a [`Target`]: which provider a model string means, where it lives, with which key.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use tollgate_wire::{Secret, facts::ModelFacts};

@@ -135,7 +135,7 @@ fn completion(address: &str, request: &ChatRequest, target: &Target) -> Result<O
 
 /// The prompt is a template, the rest are the model's parameters.
 fn body(request: &ChatRequest, target: &Target) -> Map<String, Value> {
-    let mut params = openai::request_members(request);
+    let mut params = openai::write_request(request);
     params.shift_remove("stream");
     let version = params.shift_remove("model_version").unwrap_or_else(|| "latest".into());
     let mut prompt = Map::new();
