@@ -1,6 +1,8 @@
 //! Accounts of the clouds, turned into grants: kept until shortly before they expire, fetched by one call at a time while
 //! the others wait for it.
 
+mod aws;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -77,7 +79,7 @@ impl Credentials {
 async fn fetch(account: &Account, client: &Client, now: Duration) -> Result<Kept, Failure> {
     match account {
         Account::Exchange(exchange) => token(exchange, client, now).await,
-        Account::Aws(_) => Err(Failure::new(FailureKind::NotBuilt, "this way to AWS keys is not built yet")),
+        Account::Aws(account) => aws::fetch(account, client, now).await,
         Account::Google(_) => Err(Failure::new(FailureKind::NotBuilt, "Google accounts are not built yet")),
         Account::Entra(_) => Err(Failure::new(FailureKind::NotBuilt, "Entra accounts are not built yet")),
     }
