@@ -1,6 +1,7 @@
 //! Accounts of the clouds, turned into grants: kept until shortly before they expire, fetched by one call at a time while
 //! the others wait for it.
 
+mod aws;
 mod entra;
 mod google;
 
@@ -80,7 +81,7 @@ impl Credentials {
 async fn fetch(account: &Account, client: &Client, clock: &dyn Clock) -> Result<Kept, Failure> {
     match account {
         Account::Exchange(exchange) => token(exchange, client, clock.monotonic()).await,
-        Account::Aws(_) => Err(Failure::new(FailureKind::NotBuilt, "this way to AWS keys is not built yet")),
+        Account::Aws(account) => aws::fetch(account, client, clock.monotonic()).await,
         Account::Google(account) => google::grant(account, client, clock).await,
         Account::Entra(account) => entra::grant(account, client, clock).await,
     }

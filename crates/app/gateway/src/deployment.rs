@@ -232,7 +232,12 @@ impl Served {
         settings.api_version = client.api_version.clone().or(settings.api_version);
         let environment_for_client = Environment::default();
         let environment = if client.api_base.is_some() { &environment_for_client } else { environment };
-        self.place(settings, catalog, environment).map(Arc::new)
+        let mut place = self.place(settings, catalog, environment)?;
+        if client.api_base.is_some() && matches!(place.target.credential, Credential::Account(_)) {
+            // Nor must an account that needs no setting sign for it: that of the machine we run on.
+            Arc::make_mut(&mut place.target).credential = Credential::None;
+        }
+        Ok(Arc::new(place))
     }
 
     /// Whether a request may set this member itself.

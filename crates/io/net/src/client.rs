@@ -99,6 +99,11 @@ impl Client {
         }
     }
 
+    /// What this client measures time by.
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        self.pool.clock.as_ref()
+    }
+
     /// Closes idle connections past their time. Calls do it in passing; a worker does it for a gateway at rest.
     pub fn sweep(&self) {
         self.pool.sweep();

@@ -1,7 +1,8 @@
 //! All outgoing HTTP: one client with its own idle list over hyper's HTTP/1.1 connections.
 //!
 //! In come [`tollgate_wire::http::Outgoing`] wishes, out go responses whose bodies are pulled chunk by chunk. Nothing
-//! here retries a request that may have been seen, follows a redirect, decompresses, or reads the environment.
+//! here retries a request that may have been seen, follows a redirect, decompresses, or reads the environment; only the
+//! clouds' own ways to credentials ([`credentials`]) do what their vendors' libraries do.
 //! There are no background tasks: a connection is driven by the call that uses it, so a dropped call is a closed
 //! connection, at once.
 

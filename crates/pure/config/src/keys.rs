@@ -37,6 +37,8 @@ pub(crate) const PRICE_NAMES: &[Names] = &[Names::List(&prices::PRICES), Names::
 
 /// Settings of AWS, Vertex and watsonx.
 pub(crate) const CLOUD_NAMES: &[Names] = &[
+    Names::List(&params::AWS),
+    Names::List(&params::AWS_SECRETS),
     Names::List(&params::CLOUD),
     Names::List(&params::CLOUD_SECRETS),
     Names::List(&params::IBM),

@@ -87,6 +87,34 @@ model_list:
 }
 
 #[tokio::test]
+async fn no_account_of_ours_signs_for_an_address_that_a_client_chose() {
+    let config = "
+model_list:
+  - model_name: gpt
+    litellm_params:
+      model: bedrock/anthropic.claude-3-haiku-20240307-v1:0
+      api_base: '{provider}'
+      aws_access_key_id: AKIAOURS
+      aws_secret_access_key: our-secret
+      aws_region_name: us-east-1
+      configurable_clientside_auth_params: [api_base]
+";
+    let (world, theirs) = (World::start(config).await, FakeProvider::start_on(0, None).await);
+    let mut body = hi("gpt");
+    body["num_retries"] = json!(0);
+    let _ = world.chat(&body).await;
+    let ours = world.provider.calls();
+    let signed = ours.first().and_then(|call| call.header("authorization")).unwrap_or_default();
+    assert!(signed.contains("Credential=AKIAOURS/"), "{signed}");
+
+    body["api_base"] = json!(theirs.url());
+    let _ = world.chat(&body).await;
+    let calls = theirs.calls();
+    assert_eq!(calls.len(), 1);
+    assert!(calls.iter().all(|call| call.header("authorization").is_none()), "{:?}", calls.first().map(|c| &c.headers));
+}
+
+#[tokio::test]
 async fn a_mock_may_be_asked_for_by_the_admin_or_where_no_master_key_is_set() {
     let open = World::plain().await;
     let mut body = hi("gpt");

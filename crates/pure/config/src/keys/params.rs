@@ -95,7 +95,7 @@ pub(crate) static PARAMS: Section = Section {
         used("azure_scope", Text, "", "Azure: scope of the token."),
         key("model_info", Any, State::Without, "Belongs beside `litellm_params`, not into it."),
     ],
-    groups: &[&PRICES, &PRICE_TABLES, &CLOUD_SECRETS, &CLOUD, &IBM_SECRETS, &IBM],
+    groups: &[&PRICES, &PRICE_TABLES, &AWS_SECRETS, &AWS, &CLOUD_SECRETS, &CLOUD, &IBM_SECRETS, &IBM],
     families: &[
         Family { prefix: "aws_", suffix: "", kind: Any, state: State::Later, about: "AWS." },
         Family {
@@ -132,23 +132,16 @@ pub(crate) static PARAMS: Section = Section {
     ],
 };
 
-/// Cloud credentials that are secret.
-pub(crate) static CLOUD_SECRETS: Group = Group {
-    names: &[
-        "aws_access_key_id",
-        "aws_secret_access_key",
-        "aws_session_token",
-        "aws_web_identity_token",
-        "s3_access_key_id",
-        "s3_secret_access_key",
-    ],
+/// Keys and tokens of AWS.
+pub(crate) static AWS_SECRETS: Group = Group {
+    names: &["aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_web_identity_token"],
     kind: Secret,
-    state: State::Later,
-    about: "Cloud credentials.",
+    state: State::Used,
+    about: "AWS credentials; without them AWS's own chain (environment, files, container, instance).",
 };
 
-/// Cloud settings that are no secret.
-pub(crate) static CLOUD: Group = Group {
+/// Where AWS is, and as whom.
+pub(crate) static AWS: Group = Group {
     names: &[
         "aws_region_name",
         "aws_profile_name",
@@ -157,6 +150,23 @@ pub(crate) static CLOUD: Group = Group {
         "aws_external_id",
         "aws_sts_endpoint",
         "aws_bedrock_runtime_endpoint",
+    ],
+    kind: Text,
+    state: State::Used,
+    about: "AWS: region, profile, role to take on, addresses of STS and Bedrock.",
+};
+
+/// Cloud credentials that are secret.
+pub(crate) static CLOUD_SECRETS: Group = Group {
+    names: &["s3_access_key_id", "s3_secret_access_key"],
+    kind: Secret,
+    state: State::Later,
+    about: "Cloud credentials.",
+};
+
+/// Cloud settings that are no secret.
+pub(crate) static CLOUD: Group = Group {
+    names: &[
         "aws_bedrock_project_id",
         "aws_batch_role_arn",
         "gcs_bucket_name",

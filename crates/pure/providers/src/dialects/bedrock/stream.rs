@@ -38,6 +38,7 @@ pub(super) struct ConverseReader {
     open: BTreeMap<u64, Open>,
     calls: u64,
     formed: bool,
+    said: bool,
     started: bool,
     stopped: bool,
     done: bool,
@@ -53,6 +54,7 @@ impl ConverseReader {
             open: BTreeMap::new(),
             calls: 0,
             formed: false,
+            said: false,
             started: false,
             stopped: false,
             done: false,
@@ -92,6 +94,11 @@ impl ConverseReader {
         }
         let index = self.calls;
         self.calls += 1;
+        if !self.said {
+            // An answer without words is empty text for LiteLLM's clients, not nothing.
+            self.said = true;
+            push(Delta::Text(String::new()), out);
+        }
         push(Delta::ToolStart { index, id: text("toolUseId").to_owned(), name: self.renamed.back(text("name")) }, out);
         self.open.insert(place(event), Open::Call { index, argued: false });
     }
@@ -100,6 +107,7 @@ impl ConverseReader {
         self.start(out);
         let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
         if let Some(words) = text("/delta/text") {
+            self.said = true;
             push(Delta::Text(words.to_owned()), out);
         }
         if let Some(words) = text("/delta/reasoningContent/text") {
