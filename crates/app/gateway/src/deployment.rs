@@ -178,7 +178,7 @@ impl Served {
             clientside: params.configurable_clientside_auth_params.clone(),
             settings: target_settings(entry, globals),
         };
-        google_files::read_into(&mut served.settings, environment);
+        google_files::read_into(&mut served.settings, &|name| environment.get(name).cloned());
         if !served.model.contains('*') {
             served.goes_to = match served.place(served.settings.clone(), catalog, environment) {
                 Ok(place) => GoesTo::Fixed(Arc::new(place)),
@@ -226,7 +226,14 @@ impl Served {
         settings.api_version = client.api_version.clone().or(settings.api_version);
         let environment_for_client = Environment::default();
         let environment = if client.api_base.is_some() { &environment_for_client } else { environment };
-        self.place(settings, catalog, environment).map(Arc::new)
+        let place = self.place(settings, catalog, environment)?;
+        if client.api_base.is_some() && matches!(place.target.credential, Credential::Account(_)) {
+            // Where nothing is configured an account is the machine's own, whose tokens are for the cloud alone.
+            let words =
+                "a request that sets `api_base` cannot be made with this machine's account; set another provider";
+            return Err(Unservable::Missing(words.to_owned()));
+        }
+        Ok(Arc::new(place))
     }
 
     /// Whether a request may set this member itself.
@@ -316,8 +323,14 @@ const ENTRA_SCOPE: &str = "https://cognitiveservices.azure.com/.default";
 
 /// Where a deployment's calls go, as the configuration says it: what [`tollgate_providers::resolve`] makes a target of.
 #[must_use]
-pub fn settings_of(entry: &ModelEntry, config: &Config) -> TargetSettings {
-    target_settings(entry, &Globals::of(config))
+pub fn settings_of(
+    entry: &ModelEntry,
+    config: &Config,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> TargetSettings {
+    let mut settings = target_settings(entry, &Globals::of(config));
+    google_files::read_into(&mut settings, environment);
+    settings
 }
 
 fn target_settings(entry: &ModelEntry, globals: &Globals) -> TargetSettings {
