@@ -6,5 +6,6 @@ pub mod azure;
 pub mod gemini;
 pub mod openai;
 pub mod openai_responses;
+pub mod palm;
 pub mod snowflake;
 pub mod vertex;

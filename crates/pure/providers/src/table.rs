@@ -17,7 +17,7 @@ providers! {
     featherless_ai, fireworks_ai, friendliai, galadriel, gemini, github, gmi, gradient_ai, groq, helicone, heroku,
     hosted_vllm, hyperbolic, inception, infinity, jina_ai, lambda_ai, lemonade, litellm_proxy, llamafile, llamagate,
     lm_studio, maritalk, meta_llama, minimax, mistral, modelscope, moonshot, morph, nano_gpt, nebius, novita, nscale,
-    nvidia_nim, openai, openai_like, openrouter, ovhcloud, perplexity, poe, publicai, sambanova, sarvam, scaleway,
+    nvidia_nim, openai, openai_like, openrouter, ovhcloud, palm, perplexity, poe, publicai, sambanova, sarvam, scaleway,
     snowflake, synthetic, text_completion_codestral, text_completion_openai, together_ai, v0, veniceai,
     vercel_ai_gateway, vertex_ai, vllm, volcengine, voyage, wandb, xai, xiaomi_mimo, xinference, zai,
 }

@@ -171,7 +171,12 @@ fn pass(data: &[u8], target: &Target, progress: &mut Progress, out: &mut Vec<u8>
     }
     let said = event.get("candidates").map_or(0, |candidates| candidates.to_string().len());
     progress.output_bytes += said as u64;
-    write(data, out);
+    if data.contains(&b'\n') {
+        // An event of several lines becomes one of one.
+        write(event.to_string().as_bytes(), out);
+    } else {
+        write(data, out);
+    }
     Ok(())
 }
 
