@@ -183,7 +183,7 @@ impl Served {
             clientside: params.configurable_clientside_auth_params.clone(),
             settings: target_settings(entry, globals),
         };
-        google_files::read_into(&mut served.settings, environment);
+        google_files::read_into(&mut served.settings, &|name| environment.get(name).cloned());
         if !served.model.contains('*') {
             served.goes_to = match served.place(served.settings.clone(), catalog, environment) {
                 Ok(place) => GoesTo::Fixed(Arc::new(place)),
@@ -325,8 +325,14 @@ pub fn entra_account(params: &LitellmParams, machine: bool) -> Option<EntraAccou
 
 /// Where a deployment's calls go, as the configuration says it: what [`tollgate_providers::resolve`] makes a target of.
 #[must_use]
-pub fn settings_of(entry: &ModelEntry, config: &Config) -> TargetSettings {
-    target_settings(entry, &Globals::of(config))
+pub fn settings_of(
+    entry: &ModelEntry,
+    config: &Config,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> TargetSettings {
+    let mut settings = target_settings(entry, &Globals::of(config));
+    google_files::read_into(&mut settings, environment);
+    settings
 }
 
 /// How the model's prompts are made.

@@ -6,8 +6,6 @@ use std::io::Read as _;
 use serde_json::Value;
 use tollgate_providers::resolve::TargetSettings;
 
-use crate::snapshot::Environment;
-
 /// Where the path may stand if the deployment does not say it.
 const VARIABLES: [&str; 2] = ["VERTEXAI_CREDENTIALS", "GOOGLE_APPLICATION_CREDENTIALS"];
 /// The setting that holds it.
@@ -17,7 +15,7 @@ const MAX_BYTES: u64 = 256 << 10;
 
 /// Puts the file's text in its path's place. A file that cannot be read stays a path: whoever asks for a token then says
 /// what is wrong with it.
-pub(crate) fn read_into(settings: &mut TargetSettings, environment: &Environment) {
+pub(crate) fn read_into(settings: &mut TargetSettings, environment: &dyn Fn(&str) -> Option<String>) {
     if !settings.model.starts_with("vertex_ai") && settings.custom_llm_provider.as_deref() != Some("vertex_ai") {
         return;
     }
@@ -26,7 +24,7 @@ pub(crate) fn read_into(settings: &mut TargetSettings, environment: &Environment
         // An object in the configuration is the file itself.
         Some(None) => return,
         Some(path) => path,
-        None => VARIABLES.iter().find_map(|name| environment.get(*name).cloned()),
+        None => VARIABLES.iter().find_map(|name| environment(name)),
     };
     let Some(path) = named.filter(|path| !path.is_empty() && !path.trim_start().starts_with('{')) else { return };
     if let Some(text) = text(&path) {
@@ -53,8 +51,10 @@ mod tests {
         settings
     }
 
-    fn read(mut settings: TargetSettings, environment: &Environment) -> Option<String> {
-        read_into(&mut settings, environment);
+    fn read(mut settings: TargetSettings, variable: Option<&str>) -> Option<String> {
+        read_into(&mut settings, &|name| {
+            variable.filter(|_| name == "GOOGLE_APPLICATION_CREDENTIALS").map(str::to_owned)
+        });
         settings.cloud.get(SETTING).and_then(Value::as_str).map(str::to_owned)
     }
 
@@ -64,16 +64,15 @@ mod tests {
         std::fs::write(&path, r#"{"project_id": "p"}"#).unwrap();
         let name = path.to_str().unwrap().to_owned();
         let text = Some(r#"{"project_id": "p"}"#.to_owned());
-        assert_eq!(read(settings(Some(&name)), &Environment::new()), text);
-        let environment = Environment::from_iter([("GOOGLE_APPLICATION_CREDENTIALS".to_owned(), name)]);
-        assert_eq!(read(settings(None), &environment), text);
+        assert_eq!(read(settings(Some(&name)), None), text);
+        assert_eq!(read(settings(None), Some(&name)), text);
         std::fs::remove_file(&path).unwrap();
     }
 
     #[test]
     fn what_is_no_file_is_left_as_it_is() {
         let nowhere = "/nowhere/key.json";
-        assert_eq!(read(settings(Some(nowhere)), &Environment::new()).as_deref(), Some(nowhere));
-        assert_eq!(read(settings(None), &Environment::new()), None);
+        assert_eq!(read(settings(Some(nowhere)), None).as_deref(), Some(nowhere));
+        assert_eq!(read(settings(None), None), None);
     }
 }

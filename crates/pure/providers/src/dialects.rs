@@ -18,6 +18,7 @@ pub mod nlp_cloud;
 pub mod ollama;
 pub mod openai;
 pub mod openai_responses;
+pub mod palm;
 pub mod petals;
 pub mod predibase;
 pub mod prompt;

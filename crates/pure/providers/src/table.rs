@@ -18,7 +18,7 @@ providers! {
     helicone, heroku, hosted_vllm, huggingface, hyperbolic, inception, infinity, jina_ai, lambda_ai, lemonade,
     litellm_proxy, llamafile, llamagate, lm_studio, maritalk, meta_llama, minimax, mistral, modelscope, moonshot,
     morph, nano_gpt, nebius, nlp_cloud, novita, nscale, nvidia_nim, ollama, ollama_chat, oobabooga, openai,
-    openai_like, openrouter, ovhcloud, perplexity, petals, poe, predibase, publicai, replicate, sagemaker,
+    openai_like, openrouter, ovhcloud, palm, perplexity, petals, poe, predibase, publicai, replicate, sagemaker,
     sagemaker_chat, sambanova, sap, sarvam, scaleway, snowflake, synthetic, text_completion_codestral,
     text_completion_openai, together_ai, triton, v0, veniceai, vercel_ai_gateway, vertex_ai, vllm, volcengine, voyage,
     wandb, watsonx, watsonx_text, xai, xiaomi_mimo, xinference, zai,

@@ -53,7 +53,7 @@ fn why_not(entry: &ModelEntry, config: &Config, environment: &Environment, catal
         provider_of: &|model| catalog.provider_of_bare_name(model).map(str::to_owned),
         facts: &|_, _| ModelFacts::default(),
     };
-    let why = resolve(settings_of(entry, config), &around).err()?;
+    let why = resolve(settings_of(entry, config, around.env), &around).err()?;
     let brings_key = config.general.allow_client_side_credentials;
     if brings_key && matches!(why, Unservable::NoKey(..)) { None } else { Some(why) }
 }

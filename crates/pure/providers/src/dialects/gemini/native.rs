@@ -193,7 +193,12 @@ fn pass(
             None => said.push_str(part.get("text").and_then(Value::as_str).unwrap_or_default()),
         }
     }
-    write(data, out);
+    if data.contains(&b'\n') {
+        // An event of several lines becomes one of one.
+        write(event.to_string().as_bytes(), out);
+    } else {
+        write(data, out);
+    }
     Ok((said.len() - before) as u64)
 }
 
