@@ -71,7 +71,7 @@ const BELOW_THE_COMMAND: &[&str] = &[
 ];
 
 /// Outside libraries and the crates that own them.
-const OWNERS: [(&str, &[&str]); 14] = [
+const OWNERS: [(&str, &[&str]); 15] = [
     ("anyhow", &["app/cli"]),
     ("axum", &["app/server"]),
     ("clap", &["app/cli"]),
@@ -84,6 +84,7 @@ const OWNERS: [(&str, &[&str]); 14] = [
     ("sqlx", &["io/store"]),
     ("tiktoken-rs", &["pure/catalog"]),
     ("tokio-rustls", &["io/net", "app/server"]),
+    ("tokio-tungstenite", &["io/net"]),
     ("tower", &["app/server"]),
     ("tower-http", &["app/server"]),
 ];

@@ -116,7 +116,7 @@ async fn answer(mut ask: Ask, meter: Meter) -> Answer {
     }
 }
 
-fn refuse(failure: &Failure, mut meter: Meter) -> Answer {
+pub(crate) fn refuse(failure: &Failure, mut meter: Meter) -> Answer {
     let mut answer = Answer::failure(failure);
     headers::common(&mut answer.headers, meter.call_id());
     if let Ok(cost) = meter.spent().to_string().parse() {
@@ -210,6 +210,11 @@ fn asked_model(snapshot: &Snapshot, route: Route, path: Option<String>, body: &R
 }
 
 fn group_for<'s>(snapshot: &'s Snapshot, route: Route, asked: &str) -> Result<Group<'s>, Failure> {
+    group_for_path(snapshot, route.path(), asked)
+}
+
+/// The group of a name; `path` is for the words of a refusal.
+pub(crate) fn group_for_path<'s>(snapshot: &'s Snapshot, path: &str, asked: &str) -> Result<Group<'s>, Failure> {
     let none = || {
         Failure::new(
             FailureKind::UnknownModel,
@@ -227,7 +232,7 @@ fn group_for<'s>(snapshot: &'s Snapshot, route: Route, asked: &str) -> Result<Gr
     }
     let mut words = format!(
         "{}: Invalid model name passed in model={asked}. Call `/v1/models` to view available models for your key.",
-        route.path()
+        path
     );
     let near = nearest(asked, snapshot.fleet.names(), 3);
     if !near.is_empty() {

@@ -40,6 +40,10 @@ pub(crate) mod defaults {
     pub(crate) const NUM_RETRIES: u64 = 2;
     /// Whole calls whose client has left, read to their end at once.
     pub(crate) const MAX_DRAINING_CALLS: usize = 1000;
+    /// Largest message on a socket, bytes: `OpenAI` takes 15 MiB of sound in one.
+    pub(crate) const MAX_SOCKET_MESSAGE: usize = 16 << 20;
+    /// A socket on which nobody speaks.
+    pub(crate) const SOCKET_IDLE: Duration = Duration::from_secs(900);
 }
 
 /// One state of the configuration.
@@ -69,6 +73,8 @@ pub(crate) struct SnapshotBounds {
     pub(crate) max_event_bytes: usize,
     pub(crate) retries: u64,
     pub(crate) max_draining: usize,
+    pub(crate) max_socket_message: usize,
+    pub(crate) socket_idle: Duration,
 }
 
 impl Snapshot {
@@ -158,6 +164,8 @@ fn bounds(config: &Config) -> SnapshotBounds {
         max_event_bytes: general.stream_buffer_bytes.map_or(defaults::MAX_EVENT_BYTES, bytes),
         retries: config.router.num_retries.or(config.litellm.num_retries).unwrap_or(defaults::NUM_RETRIES),
         max_draining: general.max_draining_calls.map_or(defaults::MAX_DRAINING_CALLS, bytes),
+        max_socket_message: general.max_socket_message_bytes.map_or(defaults::MAX_SOCKET_MESSAGE, bytes),
+        socket_idle: general.socket_idle_timeout.unwrap_or(defaults::SOCKET_IDLE).max(Duration::from_millis(1)),
     }
 }
 

@@ -9,6 +9,7 @@ pub mod errand;
 pub mod locate;
 pub mod params;
 pub mod provider;
+pub mod realtime;
 pub mod resolve;
 pub mod table;
 pub mod target;

@@ -19,6 +19,7 @@ mod ledger;
 mod media;
 mod paths;
 mod protocols;
+mod realtime;
 mod retries;
 mod secrets;
 mod self_calls;
