@@ -231,8 +231,7 @@ pub(crate) fn group_for_path<'s>(snapshot: &'s Snapshot, path: &str, asked: &str
         return snapshot.fleet.default_group().ok_or_else(none);
     }
     let mut words = format!(
-        "{}: Invalid model name passed in model={asked}. Call `/v1/models` to view available models for your key.",
-        path
+        "{path}: Invalid model name passed in model={asked}. Call `/v1/models` to view available models for your key."
     );
     let near = nearest(asked, snapshot.fleet.names(), 3);
     if !near.is_empty() {

@@ -15,11 +15,12 @@ use futures_util::FutureExt as _;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Mutex, task::JoinSet, time::timeout};
+use tollgate_gateway::Environment;
 use tollgate_kit::http as ask;
 use tollgate_net::{Client, ClientSettings, NoSocket, SocketBounds, SocketReceiver, SocketSender, clock::SystemClock};
 use tollgate_wire::socket::{Closing, Frame};
 
-use crate::world::{MASTER, WITH_MASTER, World};
+use crate::world::{MASTER, WITH_MASTER, World, snapshot};
 
 /// Requests that the provider heard: path with query, and headers.
 type Heard = Arc<Mutex<Vec<(String, HeaderMap)>>>;
@@ -98,16 +99,19 @@ async fn converse(mut socket: WebSocket) {
 }
 
 async fn world(provider: &Provider, settings: &str) -> World {
-    World::start(&format!(
+    World::start(&config(provider, MASTER, settings)).await
+}
+
+fn config(provider: &Provider, master: &str, settings: &str) -> String {
+    format!(
         "
 model_list:
   - {{model_name: talk, litellm_params: {{model: openai/gpt-realtime, api_base: '{base}', api_key: sk-the-providers-own-key}}}}
   - {{model_name: refused, litellm_params: {{model: openai/refused, api_base: '{base}', api_key: sk-the-providers-own-key}}}}
-general_settings: {{master_key: '{MASTER}', {settings}}}
+general_settings: {{master_key: '{master}', {settings}}}
 ",
         base = provider.url
-    ))
-    .await
+    )
 }
 
 struct Talk {
@@ -269,6 +273,17 @@ async fn silence_and_shutdown_end_a_call() {
     talk.hear().await;
     going.gateway.end_streams();
     assert_eq!(talk.closed().await.code, 1001);
+}
+
+#[tokio::test]
+async fn a_key_that_is_taken_back_ends_its_calls() {
+    let provider = Provider::start().await;
+    // The key is looked at at least as often as the silence.
+    let settings = "socket_idle_timeout: 2";
+    let world = world(&provider, settings).await;
+    let mut talk = talk(&world).await;
+    world.gateway.swap(snapshot(&config(&provider, "sk-another-master-key", settings), Environment::new()));
+    assert_eq!(talk.closed().await.code, 1008);
 }
 
 #[tokio::test]
