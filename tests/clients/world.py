@@ -35,6 +35,8 @@ class World:
         # Without a binary the tests run against the fake provider itself, which checks the tests, not the gateway.
         self.provider = FakeProvider(direct=binary is None)
         self.urls = {}
+        # The realtime provider is a socket server of its test's own, where the client library for sockets is.
+        self.realtime_port = free_port()
 
     def start(self):
         if self.binary is None:
@@ -62,6 +64,14 @@ class World:
             ("anthropic-chat", {"model": "anthropic/claude-sonnet-4-5-20250929", **anthropic}),
             ("anthropic-older", {"model": "anthropic/claude-3-haiku-20240307", **anthropic}),
             ("text", {"model": "text-completion-openai/gpt-3.5-turbo-instruct", **openai}),
+            (
+                "realtime",
+                {
+                    "model": "openai/gpt-realtime",
+                    "api_base": f"http://127.0.0.1:{self.realtime_port}/v1",
+                    "api_key": fake_openai.KEY,
+                },
+            ),
             ("embedder", {"model": "openai/text-embedding-3-small", **openai}),
         ]
         for kind in ["slow", "cut", *(f"fail-{status}" for status in FAILING)]:
@@ -117,6 +127,7 @@ class World:
             "DROP_URL": self.urls["drop"],
             "OPEN_LOG": str(pathlib.Path(self.folder.name) / "open" / "log"),
             "FAKE_URL": self.provider.url,
+            "REALTIME_PORT": str(self.realtime_port),
             "MASTER_KEY": MASTER_KEY,
             "TMPDIR": self.folder.name,
             "PYTHONDONTWRITEBYTECODE": "1",

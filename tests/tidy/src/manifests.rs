@@ -29,7 +29,7 @@ fn may_import(place: &str) -> Option<Vec<&'static str>> {
 }
 
 /// Outside libraries and the crates that own them.
-const OWNERS: [(&str, &[&str]); 19] = [
+const OWNERS: [(&str, &[&str]); 20] = [
     ("anyhow", &["app/cli"]),
     ("aws-config", &["io/net"]),
     ("aws-sigv4", &["pure/providers"]),
@@ -47,6 +47,7 @@ const OWNERS: [(&str, &[&str]); 19] = [
     ("sqlx", &["io/store"]),
     ("tiktoken-rs", &["pure/catalog"]),
     ("tokio-rustls", &["io/net", "app/server"]),
+    ("tokio-tungstenite", &["io/net"]),
     ("tower", &["app/server"]),
     ("tower-http", &["app/server"]),
 ];

@@ -240,6 +240,11 @@ fn asked_model(snapshot: &Snapshot, route: Route, path: Option<String>, body: &R
 }
 
 fn group_for<'s>(snapshot: &'s Snapshot, route: Route, asked: &str) -> Result<Group<'s>, Failure> {
+    group_for_path(snapshot, route.path(), asked)
+}
+
+/// The group of a name; `path` is for the words of a refusal.
+pub(crate) fn group_for_path<'s>(snapshot: &'s Snapshot, path: &str, asked: &str) -> Result<Group<'s>, Failure> {
     let none = || {
         Failure::new(
             FailureKind::UnknownModel,
@@ -256,8 +261,7 @@ fn group_for<'s>(snapshot: &'s Snapshot, route: Route, asked: &str) -> Result<Gr
         return snapshot.fleet.default_group().ok_or_else(none);
     }
     let mut words = format!(
-        "{}: Invalid model name passed in model={asked}. Call `/v1/models` to view available models for your key.",
-        route.path()
+        "{path}: Invalid model name passed in model={asked}. Call `/v1/models` to view available models for your key."
     );
     let near = nearest(asked, snapshot.fleet.names(), 3);
     if !near.is_empty() {

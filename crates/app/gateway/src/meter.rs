@@ -24,7 +24,8 @@ use crate::{
 pub(crate) struct Meter {
     gateway: Arc<Gateway>,
     started: Duration,
-    route: Route,
+    /// Its answers are words of a model, which count as output.
+    speaks: bool,
     record: CallRecord,
     open: Option<OpenAttempt>,
     finished: bool,
@@ -48,13 +49,18 @@ struct OpenAttempt {
 
 impl Meter {
     pub(crate) fn start(gateway: &Arc<Gateway>, route: Route) -> Self {
+        Self::start_at(gateway, route.path(), route.speaks())
+    }
+
+    /// For what is no [`Route`]: its path, and whether its answers are words of a model.
+    pub(crate) fn start_at(gateway: &Arc<Gateway>, path: &'static str, speaks: bool) -> Self {
         Self {
             started: gateway.clock.monotonic(),
             gateway: Arc::clone(gateway),
-            route,
+            speaks,
             record: CallRecord {
                 call_id: gateway.uuid_v4().to_string(),
-                route: route.path(),
+                route: path,
                 asked: String::new(),
                 caller: "",
                 status: 0,
@@ -169,12 +175,12 @@ impl Meter {
 
     /// The provider's count, if it is one: some send zeros for what they do not count.
     pub(crate) fn stated(&self, usage: Option<Usage>) -> Option<Usage> {
-        usage.filter(|usage| !self.route.speaks() || !usage.is_empty() || usage.stated_cost_nanos.is_some())
+        usage.filter(|usage| !self.speaks || !usage.is_empty() || usage.stated_cost_nanos.is_some())
     }
 
     /// Counts what was asked and answered, on another thread. The attempt stays open meanwhile.
     pub(crate) fn count(&mut self, answer: Option<&Bytes>) -> impl Future<Output = Usage> + Send + 'static {
-        let speaks = self.route.speaks();
+        let speaks = self.speaks;
         let workers = self.gateway.workers.clone();
         let words = self.open.as_mut().and_then(|open| {
             let mut words = open.words.take()?;
@@ -192,6 +198,18 @@ impl Meter {
     pub(crate) fn settle_stated(&mut self, usage: Usage) -> Option<Cost> {
         let open = self.open.take()?;
         self.settle(open, usage, Certainty::Stated, Outcome::Answered)
+    }
+
+    /// Settles what is open by what was heard so far, where nothing can wait.
+    pub(crate) fn settle_at_once(&mut self) -> Option<Cost> {
+        let open = self.open.take()?;
+        let (usage, certainty) = self.partial(&open);
+        self.settle(open, usage, certainty, Outcome::Answered)
+    }
+
+    /// An attempt is open.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.is_some()
     }
 
     /// Settles an answered attempt by our own count.

@@ -48,6 +48,10 @@ pub(crate) mod defaults {
     pub(crate) const KEPT_RESPONSES_BYTES: usize = 128 << 20;
     /// How long they are kept.
     pub(crate) const KEPT_RESPONSES_TTL: Duration = Duration::from_secs(3600);
+    /// Largest message on a socket, bytes: `OpenAI` takes 15 MiB of sound in one.
+    pub(crate) const MAX_SOCKET_MESSAGE: usize = 16 << 20;
+    /// A socket on which nobody speaks.
+    pub(crate) const SOCKET_IDLE: Duration = Duration::from_secs(900);
 }
 
 /// One state of the configuration.
@@ -80,6 +84,8 @@ pub(crate) struct SnapshotBounds {
     pub(crate) retries: u64,
     pub(crate) max_draining: usize,
     pub(crate) kept: KeptBounds,
+    pub(crate) max_socket_message: usize,
+    pub(crate) socket_idle: Duration,
 }
 
 impl Snapshot {
@@ -176,6 +182,8 @@ fn bounds(config: &Config) -> SnapshotBounds {
             bytes: general.kept_responses_bytes.map_or(defaults::KEPT_RESPONSES_BYTES, bytes),
             ttl: general.kept_responses_ttl.unwrap_or(defaults::KEPT_RESPONSES_TTL),
         },
+        max_socket_message: general.max_socket_message_bytes.map_or(defaults::MAX_SOCKET_MESSAGE, bytes),
+        socket_idle: general.socket_idle_timeout.unwrap_or(defaults::SOCKET_IDLE).max(Duration::from_millis(1)),
     }
 }
 

@@ -109,6 +109,10 @@ const OPERATIONS: &[(&str, &str, &str, &str, Option<&str>)] = &[
     ("/model/info", "get", "models", "Every deployment with its facts and prices", None),
     ("/v1/model/info", "get", "models", "The same, with /v1", None),
     ("/model_group/info", "get", "models", "What the deployments of each group can do", None),
+    ("/v1/realtime", "get", "realtime", "A socket to a model that listens and speaks (`?model=`)", None),
+    ("/v1/realtime/client_secrets", "post", "realtime", "A secret of the provider's for one session", Some("Session")),
+    ("/v1/realtime/sessions", "post", "realtime", "The same, as clients of the first version ask", Some("Session")),
+    ("/v1/realtime/transcription_sessions", "post", "realtime", "The same, to write down speech", Some("Session")),
     ("/utils/token_counter", "post", "inquiries", "How many tokens a request has", Some("TokenCount")),
     ("/utils/supported_openai_params", "get", "inquiries", "Which parameters a model takes (`?model=`)", None),
     ("/utils/transform_request", "post", "inquiries", "What a provider would be sent", Some("Transform")),
@@ -157,6 +161,7 @@ fn components() -> Value {
             "Image": {"type": "object", "required": ["prompt"], "additionalProperties": true, "properties": {
                 "model": text, "prompt": text, "n": {"type": "integer"}, "size": text,
             }},
+            "Session": {"type": "object", "additionalProperties": true, "properties": {"model": text, "session": {"type": "object"}}},
             "TokenCount": {"type": "object", "required": ["model"], "properties": {
                 "model": text, "prompt": text, "messages": {"type": "array"}, "contents": {"type": "array"},
                 "tools": {"type": "array"}, "system": {},

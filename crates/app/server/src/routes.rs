@@ -5,6 +5,7 @@ mod health;
 mod info;
 mod inquiries;
 mod responses;
+pub(crate) mod sockets;
 
 use std::sync::Arc;
 
@@ -60,6 +61,7 @@ fn routes(app: App) -> Router {
         .route("/model/info", get(info::model_info))
         .route("/v1/model/info", get(info::model_info))
         .route("/model_group/info", get(info::model_groups))
+        .merge(realtime())
         .route("/utils/token_counter", post(inquiries::token_counter))
         .route("/utils/supported_openai_params", get(inquiries::supported_params))
         .route("/utils/transform_request", post(inquiries::transform_request))
@@ -79,6 +81,19 @@ fn routes(app: App) -> Router {
             .route(&format!("{prefix}/"), get(openapi::reference).with_state(app.clone()))
             .merge(routes.with_state(app)),
     }
+}
+
+/// Sockets, and the documents beside them.
+fn realtime() -> Router<App> {
+    let mut routes = Router::new();
+    for root in ["/realtime", "/v1/realtime", "/openai/v1/realtime"] {
+        routes = routes
+            .route(root, get(sockets::realtime))
+            .route(&format!("{root}/client_secrets"), post(sockets::client_secrets))
+            .route(&format!("{root}/sessions"), post(sockets::sessions))
+            .route(&format!("{root}/transcription_sessions"), post(sockets::transcription_sessions));
+    }
+    routes
 }
 
 async fn elsewhere(State(app): State<App>, mut request: Request) -> Response {
@@ -133,7 +148,7 @@ async fn wrong_method(request: Request) -> Response {
 /// The method that a path has.
 fn meant(request: &Request) -> &'static str {
     let path = request.uri().path();
-    let posted = ["/utils/token_counter", "/utils/transform_request"];
+    let posted = ["/utils/token_counter", "/utils/transform_request", "/client_secrets", "/sessions"];
     let is_post = Route::ALL.iter().map(|route| route.path()).chain(posted).any(|known| path.ends_with(known));
     if is_post { "POST" } else { "GET" }
 }

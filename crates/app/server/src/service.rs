@@ -9,12 +9,15 @@ use std::{
 
 use axum::{Router, body::Body, response::Response};
 use bytes::Bytes;
-use http::Request;
+use http::{Request, header::UPGRADE};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper_util::service::TowerToHyperService;
 
-use crate::socket::{Requests, Running};
+use crate::{
+    routes::sockets::Held,
+    socket::{Requests, Running},
+};
 
 /// The routes, for one connection.
 #[derive(Clone)]
@@ -34,8 +37,12 @@ impl hyper::service::Service<Request<Incoming>> for Counted {
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let running = self.requests.begin();
+        // What becomes a socket runs longer than its answer.
+        if request.headers().contains_key(UPGRADE) {
+            request.extensions_mut().insert(Held::new(self.requests.begin()));
+        }
         let answering = self.routes.call(request);
         Box::pin(async move { Ok(answering.await?.map(|body| CountedBody { body, _running: running })) })
     }

@@ -14,6 +14,7 @@ use crate::{
     connection::{Connection, Unanswered},
     dial::Dialer,
     pool::Pool,
+    stream::Stream,
     target::Target,
     tls::Tls,
 };
@@ -102,6 +103,15 @@ impl Client {
     /// What this client measures time by.
     pub(crate) fn clock(&self) -> &dyn Clock {
         self.pool.clock.as_ref()
+    }
+
+    /// A connection for whoever speaks something else than HTTP on it afterwards.
+    pub(crate) async fn dial(&self, target: &Target<'_>) -> Result<Stream, NetError> {
+        let authority = target.authority()?;
+        // A proxy that forwards requests cannot forward this one; it is asked for a tunnel.
+        let dialing = Box::pin(self.dialer.dial_through(target, &authority));
+        let dialed = tokio::time::timeout(self.connect_timeout, dialing).await;
+        dialed.unwrap_or(Err(NetError::Timeout { which: Wait::Connect, after: self.connect_timeout }))
     }
 
     /// Closes idle connections past their time. Calls do it in passing; a worker does it for a gateway at rest.

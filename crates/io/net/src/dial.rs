@@ -60,6 +60,19 @@ impl Dialer {
         Ok(Dialed { stream, forwarder })
     }
 
+    /// Connects to `target` with nobody in between who reads what is said: through a proxy always by a tunnel.
+    pub(crate) async fn dial_through(&self, target: &Target<'_>, authority: &Authority) -> Result<Stream, NetError> {
+        let (host, port) = (authority.host(), target.port(authority));
+        let stream = match self.proxy.before(target.tls, authority.as_str()) {
+            None => reach(host, port).await?,
+            Some(proxy) => {
+                let stream = self.reach_proxy(&proxy).await?;
+                proxy.tunnel(stream, host, port).await?
+            }
+        };
+        if target.tls { self.tls.wrap(host, stream).await } else { Ok(stream) }
+    }
+
     async fn reach_proxy(&self, proxy: &Proxy) -> Result<Stream, NetError> {
         let stream = reach(proxy.host(), proxy.port()).await?;
         if proxy.tls() { self.tls.wrap(proxy.host(), stream).await } else { Ok(stream) }

@@ -22,9 +22,11 @@ mod settings;
 mod stream;
 mod target;
 mod tls;
+mod websocket;
 
 pub use client::Client;
 pub use error::{NetError, Wait};
 pub use proxy::ProxySettings;
 pub use response::Response;
 pub use settings::{Bounds, ClientSettings};
+pub use websocket::{NoSocket, SocketBounds, SocketReceiver, SocketSender};

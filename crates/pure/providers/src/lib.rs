@@ -11,6 +11,7 @@ mod functions;
 pub mod locate;
 pub mod params;
 pub mod provider;
+pub mod realtime;
 pub mod resolve;
 pub mod table;
 pub mod target;

@@ -14,6 +14,7 @@ pub mod json;
 pub mod raw_body;
 pub mod rerank;
 pub mod secret;
+pub mod socket;
 pub mod usage;
 
 pub use failure::{Blame, Failure, FailureKind};

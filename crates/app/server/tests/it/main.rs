@@ -23,6 +23,7 @@ mod paths;
 mod protocols;
 mod rerank;
 mod responses;
+mod realtime;
 mod retries;
 mod secrets;
 mod self_calls;

@@ -1,0 +1,71 @@
+//! The turns of a realtime call, each an attempt that is opened and settled.
+
+use std::sync::Arc;
+
+use tollgate_observe::Outcome;
+use tollgate_providers::{
+    realtime::{Event, event},
+    translate::Progress,
+};
+
+use crate::{
+    counting::Prompt,
+    deployment::{Place, Served},
+    meter::Meter,
+};
+
+/// What of a realtime call is metered. `OpenAI` ends a session after an hour, so the turns of one call are bounded.
+pub(super) struct Turns {
+    meter: Meter,
+    served: Arc<Served>,
+    place: Arc<Place>,
+    progress: Progress,
+}
+
+impl Turns {
+    pub(super) fn new(meter: Meter, served: Arc<Served>, place: Arc<Place>) -> Self {
+        Self { meter, served, place, progress: Progress::default() }
+    }
+
+    /// The provider has said this.
+    pub(super) fn hear(&mut self, text: &str) {
+        match event(text) {
+            None => {}
+            Some(Event::Begun) => self.begin(),
+            Some(Event::Said(words)) => {
+                self.begin();
+                self.progress.output_bytes += words.len() as u64;
+                self.meter.progress(self.progress, &words);
+            }
+            Some(Event::Done(usage)) => {
+                self.begin();
+                match usage {
+                    Some(usage) => self.meter.settle_stated(usage),
+                    None => self.meter.settle_at_once(),
+                };
+            }
+        }
+    }
+
+    fn begin(&mut self) {
+        if self.meter.is_open() {
+            return;
+        }
+        self.progress = Progress::default();
+        // What the model reads in a turn is the conversation at the provider's, which only the provider counts.
+        self.meter.open(&self.served, &self.place, Prompt::of(std::iter::empty()));
+        self.meter.heard(true);
+    }
+
+    /// Bytes leave for the client.
+    pub(super) fn first_byte(&mut self) {
+        self.meter.first_byte();
+    }
+
+    /// The call is over; a turn that runs is settled by what was heard of it.
+    pub(super) fn finish(mut self, outcome: Outcome) {
+        self.meter.settle_at_once();
+        // The status of a socket that was opened.
+        self.meter.finish(101, outcome);
+    }
+}
