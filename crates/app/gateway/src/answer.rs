@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body::Frame;
 use serde_json::Value;
-use tollgate_providers::dialects::openai::error_body;
+use tollgate_providers::{codec::ClientDialect, dialects::openai::CHAT_CLIENT};
 use tollgate_wire::Failure;
 
 use crate::{drain::DrainedStream, event_stream::EventStream, late::LateStream};
@@ -101,11 +101,17 @@ impl Answer {
         Self { status: StatusCode::OK, headers, body }
     }
 
-    /// A failure in `OpenAI`'s shape, with `retry-after` where one is known.
+    /// A failure in `OpenAI`'s shape.
     #[must_use]
     pub fn failure(failure: &Failure) -> Self {
+        Self::failure_to(&CHAT_CLIENT, failure)
+    }
+
+    /// A failure in the client's shape, with `retry-after` where one is known.
+    #[must_use]
+    pub fn failure_to(client: &dyn ClientDialect, failure: &Failure) -> Self {
         let status = StatusCode::from_u16(failure.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut answer = Self::json(status, error_body(failure).to_string());
+        let mut answer = Self::json(status, client.error(failure).to_string());
         if let Some(wait) = failure.retry_after {
             // Rounded up: who comes back a moment early is refused again.
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);

@@ -15,16 +15,17 @@ use tollgate_providers::{
     codec::{AnswerContext, Wanted},
     params::CallParams,
     provider::Auth,
-    translate::{Answers, Call, Draft, Prepared, draft},
+    translate::{Answers, Call, Draft, Prepared, counts, draft},
 };
 use tollgate_router::{Event, Group, Plan, Step};
 use tollgate_wire::{
-    Blame, Failure, FailureKind, RawBody,
+    Blame, Failure, FailureKind, RawBody, Usage,
     http::{Reply, connection_options, is_credential, names_option},
 };
 
 use crate::{
     answer::{Answer, AnswerBody},
+    counting,
     deployment::{Place, Served},
     event_stream::{EventStream, Source},
     exchange::{Polled, host},
@@ -169,6 +170,9 @@ impl Ask {
     async fn attempt(&self, attempt: &Attempt<'_>, meter: Meter) -> Result<Answer, Missed> {
         if let Some(words) = self.options.mock_response.as_ref().or(attempt.served.mock.as_ref()) {
             return self.mocked(words, attempt, meter);
+        }
+        if self.route == Route::CountTokens && counts(&attempt.place.target, self.route.client()).is_none() {
+            return self.counted(attempt, meter);
         }
         let prepared = match self.prepare(attempt).await {
             Ok(prepared) => prepared,
@@ -389,7 +393,7 @@ impl Ask {
     }
 
     fn mocked(&self, mock: &serde_json::Value, attempt: &Attempt<'_>, mut meter: Meter) -> Result<Answer, Missed> {
-        if !matches!(self.route, Route::ChatCompletions | Route::Completions) {
+        if !matches!(self.route, Route::ChatCompletions | Route::Completions | Route::Messages) {
             let words = "`mock_response` answers chat and text completion, nothing else";
             return Err(Box::new((Failure::invalid(words).with_param("mock_response"), meter)));
         }
@@ -399,18 +403,35 @@ impl Ask {
         };
         meter.open(attempt.served, &attempt.place, 0);
         let client = self.route.client();
-        let (mut answer, usage) = if self.context.stream {
+        let (answer, usage) = if self.context.stream {
             let (events, usage) = mock::streamed(&words, client, &self.context);
             (Answer::events(AnswerBody::Whole(Bytes::from(events))), usage)
         } else {
             let (body, usage) = mock::whole(&words, client, &self.context);
             (Answer::json(StatusCode::OK, body), usage)
         };
+        Ok(self.our_own(answer, usage, attempt, meter))
+    }
+
+    /// A count of our own, where the provider has none.
+    fn counted(&self, attempt: &Attempt<'_>, mut meter: Meter) -> Result<Answer, Missed> {
+        let request = match self.route.client().read(&self.body) {
+            Ok(request) => request,
+            Err(failure) => return Err(Box::new((failure, meter))),
+        };
+        meter.open(attempt.served, &attempt.place, 0);
+        let count = counting::input_tokens(&request, &attempt.place.target.model);
+        let answer = Answer::value(&serde_json::json!({"input_tokens": count}));
+        Ok(self.our_own(answer, Usage::default(), attempt, meter))
+    }
+
+    /// The end of an answer for which nobody was asked.
+    fn our_own(&self, mut answer: Answer, usage: Usage, attempt: &Attempt<'_>, mut meter: Meter) -> Answer {
         let cost = meter.answered(Some(usage), 0);
         self.head(&mut answer, attempt, &meter, &HeaderMap::new(), cost);
         meter.first_byte();
         meter.finish(200, Outcome::Answered);
-        Ok(answer)
+        answer
     }
 }
 

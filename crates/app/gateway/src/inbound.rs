@@ -4,7 +4,10 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tollgate_providers::{
     codec::ClientDialect,
-    dialects::openai::{CHAT_CLIENT, COMPLETIONS_CLIENT},
+    dialects::{
+        anthropic::MESSAGES_CLIENT,
+        openai::{CHAT_CLIENT, COMPLETIONS_CLIENT},
+    },
     translate::Operation,
 };
 
@@ -15,6 +18,10 @@ pub enum Route {
     ChatCompletions,
     /// `/completions`.
     Completions,
+    /// `/v1/messages`.
+    Messages,
+    /// `/v1/messages/count_tokens`.
+    CountTokens,
     /// `/embeddings`.
     Embeddings,
     /// `/rerank`.
@@ -27,8 +34,16 @@ pub enum Route {
 
 impl Route {
     /// All of them, a path that ends with another's before that.
-    pub const ALL: &'static [Self] =
-        &[Self::ChatCompletions, Self::Completions, Self::Embeddings, Self::Rerank, Self::Moderations, Self::Images];
+    pub const ALL: &'static [Self] = &[
+        Self::ChatCompletions,
+        Self::Completions,
+        Self::Messages,
+        Self::CountTokens,
+        Self::Embeddings,
+        Self::Rerank,
+        Self::Moderations,
+        Self::Images,
+    ];
 
     /// The path, as error messages name it.
     #[must_use]
@@ -36,6 +51,8 @@ impl Route {
         match self {
             Self::ChatCompletions => "/chat/completions",
             Self::Completions => "/completions",
+            Self::Messages => "/v1/messages",
+            Self::CountTokens => "/v1/messages/count_tokens",
             Self::Embeddings => "/embeddings",
             Self::Rerank => "/rerank",
             Self::Moderations => "/moderations",
@@ -47,7 +64,7 @@ impl Route {
     #[must_use]
     pub(crate) const fn required(self) -> &'static str {
         match self {
-            Self::ChatCompletions => "messages",
+            Self::ChatCompletions | Self::Messages | Self::CountTokens => "messages",
             Self::Completions => "prompt",
             Self::Embeddings | Self::Moderations => "input",
             Self::Rerank => "query",
@@ -57,7 +74,8 @@ impl Route {
 
     pub(crate) const fn operation(self) -> Operation {
         match self {
-            Self::ChatCompletions => Operation::Chat,
+            Self::ChatCompletions | Self::Messages => Operation::Chat,
+            Self::CountTokens => Operation::CountTokens,
             Self::Completions => Operation::Completions,
             Self::Embeddings => Operation::Embeddings,
             Self::Rerank => Operation::Rerank,
@@ -66,9 +84,12 @@ impl Route {
         }
     }
 
-    pub(crate) fn client(self) -> &'static dyn ClientDialect {
+    /// The dialect in which this route is asked and answers, failures included.
+    #[must_use]
+    pub fn client(self) -> &'static dyn ClientDialect {
         match self {
             Self::Completions => &COMPLETIONS_CLIENT,
+            Self::Messages | Self::CountTokens => &MESSAGES_CLIENT,
             Self::ChatCompletions | Self::Embeddings | Self::Rerank | Self::Moderations | Self::Images => &CHAT_CLIENT,
         }
     }

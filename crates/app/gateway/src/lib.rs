@@ -3,6 +3,7 @@
 
 mod answer;
 mod caller;
+mod counting;
 mod credentials;
 mod deployment;
 mod dispatch;

@@ -22,6 +22,7 @@ const BYTES_PER_TOKEN: u64 = 4;
 /// The meter of one call.
 pub(crate) struct Meter {
     gateway: Arc<Gateway>,
+    route: Route,
     started: Duration,
     record: CallRecord,
     open: Option<OpenAttempt>,
@@ -46,6 +47,7 @@ impl Meter {
         Self {
             started: gateway.clock.monotonic(),
             gateway: Arc::clone(gateway),
+            route,
             record: CallRecord {
                 call_id: gateway.uuid_v4().to_string(),
                 route: route.path(),
@@ -61,6 +63,11 @@ impl Meter {
             open: None,
             finished: false,
         }
+    }
+
+    /// What the client asks for, and so in which words it is answered.
+    pub(crate) fn route(&self) -> Route {
+        self.route
     }
 
     pub(crate) fn workers(&self) -> &crate::workers::Workers {

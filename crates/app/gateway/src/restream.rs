@@ -38,6 +38,10 @@ pub(crate) fn retell(
         translation.close(cost.map(Cost::usd_f64), &mut out);
         return Ok((out.into(), cost));
     }
+    if let Some(retold) = answers.retell(reply)? {
+        let cost = meter.answered(retold.usage, retold.events.len());
+        return Ok((retold.close(cost.map(Cost::usd_f64)).into(), cost));
+    }
     let answered = answers.whole(reply)?;
     let cost = meter.answered(answered.usage, answered.body.len());
     let retold = Retold { include_usage, cost: cost.map(Cost::usd_f64) }.events(&answered.body);

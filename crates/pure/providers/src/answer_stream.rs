@@ -31,8 +31,34 @@ pub struct Progress {
 pub enum AnswerStream {
     /// Same dialect on both sides.
     Spliced(Box<SplicedStream>),
+    /// The same, by a dialect's [`crate::codec::Splice`].
+    Passed(Box<dyn PassedStream>),
     /// Through the hub.
     Hub(Box<HubStream>),
+}
+
+/// A streamed answer that passes between two sides of the same words; see [`AnswerStream`] for what each step is.
+pub trait PassedStream: Send {
+    /// How far the stream is.
+    fn progress(&self) -> &Progress;
+
+    /// Takes the provider's next bytes; whole events for the client are appended to `out`.
+    ///
+    /// # Errors
+    /// When the provider reports a failure in the stream, or cannot be understood.
+    fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Failure>;
+
+    /// The provider closed the stream without a cut.
+    ///
+    /// # Errors
+    /// When that was too early.
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failure>;
+
+    /// Writes the end of a stream that went well; `cost` in dollars, if known.
+    fn close(&mut self, cost: Option<f64>, out: &mut Vec<u8>);
+
+    /// Writes a failure as the end.
+    fn fail(&mut self, failure: &Failure, out: &mut Vec<u8>);
 }
 
 impl AnswerStream {
@@ -41,6 +67,7 @@ impl AnswerStream {
     pub fn progress(&self) -> &Progress {
         match self {
             Self::Spliced(stream) => stream.progress(),
+            Self::Passed(stream) => stream.progress(),
             Self::Hub(stream) => &stream.progress,
         }
     }
@@ -52,6 +79,7 @@ impl AnswerStream {
     pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
         match self {
             Self::Spliced(stream) => stream.push(bytes, out),
+            Self::Passed(stream) => stream.push(bytes, out),
             Self::Hub(stream) => stream.push(bytes, out),
         }
     }
@@ -63,6 +91,7 @@ impl AnswerStream {
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
         match self {
             Self::Spliced(stream) => stream.finish(out),
+            Self::Passed(stream) => stream.finish(out),
             Self::Hub(stream) => stream.finish(out),
         }
     }
@@ -71,6 +100,7 @@ impl AnswerStream {
     pub fn close(&mut self, cost: Option<f64>, out: &mut Vec<u8>) {
         match self {
             Self::Spliced(stream) => stream.close(cost, out),
+            Self::Passed(stream) => stream.close(cost, out),
             Self::Hub(stream) => stream.encoder.close(cost, out),
         }
     }
@@ -79,6 +109,7 @@ impl AnswerStream {
     pub fn fail(&mut self, failure: &Failure, out: &mut Vec<u8>) {
         match self {
             Self::Spliced(stream) => stream.fail(failure, out),
+            Self::Passed(stream) => stream.fail(failure, out),
             Self::Hub(stream) => stream.encoder.fail(failure, out),
         }
     }

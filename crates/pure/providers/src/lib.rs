@@ -10,6 +10,7 @@ pub mod locate;
 pub mod params;
 pub mod provider;
 pub mod resolve;
+mod retold;
 pub mod table;
 pub mod target;
 pub mod translate;

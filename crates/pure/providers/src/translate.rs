@@ -12,7 +12,7 @@ use tollgate_wire::{
 };
 
 use crate::{
-    codec::{AnswerContext, ClientDialect, Next, ProviderDialect, Wanted, Words},
+    codec::{AnswerContext, ClientDialect, Next, ProviderDialect, Splice, Wanted, Words},
     dialects::openai::{
         self, SplicedStream,
         merge::{self, Merger},
@@ -20,16 +20,22 @@ use crate::{
     errand::{Errand, Said},
     params::{self, CallParams},
     provider::Asked,
+    retold::chunks,
     target::{Target, set_header},
 };
 
-pub use crate::answer_stream::{AnswerStream, HubStream, Progress};
+pub use crate::{
+    answer_stream::{AnswerStream, HubStream, PassedStream, Progress},
+    retold::Retold,
+};
 
 /// What a client wants done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// A turn of a conversation, in whichever dialect.
     Chat,
+    /// How many tokens a turn of a conversation comes to.
+    CountTokens,
     /// Text completion.
     Completions,
     /// Embeddings.
@@ -58,6 +64,7 @@ impl Operation {
     pub const fn words(self) -> &'static str {
         match self {
             Self::Chat => "chat",
+            Self::CountTokens => "token counting",
             Self::Completions => "text completion",
             Self::Embeddings => "embeddings",
             Self::Rerank => "rerank",
@@ -109,7 +116,16 @@ enum Lane {
         client: &'static dyn ClientDialect,
         dialect: &'static dyn ProviderDialect,
     },
+    /// Same words on both sides, by the dialect's own way.
+    Passed(RawBody, &'static dyn Splice, Passing),
     Errand(Arc<dyn Errand>),
+}
+
+/// What passes between two sides of the same words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passing {
+    Chat,
+    Count,
 }
 
 /// What a spliced answer is.
@@ -131,6 +147,7 @@ enum Shape {
 pub fn draft(call: &Call<'_>, target: &Arc<Target>) -> Result<Draft, Failure> {
     let lane = match call.operation {
         Operation::Chat | Operation::Completions => chat_lane(call, target)?,
+        Operation::CountTokens => count_lane(call, target)?,
         Operation::Embeddings if target.provider.embed.is_some() => errand_lane(call, target)?,
         Operation::Embeddings => vectors_lane(call, target)?,
         other => match target.provider.also.iter().find(|(can, _)| *can == other) {
@@ -180,24 +197,55 @@ fn vectors_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
     })
 }
 
+/// How tokens are counted at this target for a client of the same words; `None` where the gateway must count itself.
+#[must_use]
+pub fn counts(target: &Target, client: &dyn ClientDialect) -> Option<&'static dyn Splice> {
+    target.chat_dialect().filter(|dialect| dialect.words() == client.words()).and_then(ProviderDialect::splice)
+}
+
+fn count_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
+    let Some(splice) = counts(target, call.client) else { return Err(cannot(target, call.operation.words())) };
+    Ok(Lane::Passed(params::with_defaults(call.body.clone(), target, call.params), splice, Passing::Count))
+}
+
 fn chat_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
     let provider = target.provider;
     let dialect = match call.operation {
         Operation::Completions => provider.completions.or_else(|| target.chat_dialect()),
-        _ => target.chat_dialect().or(provider.completions),
+        _ => dialect_for(call.client, target),
     };
     let Some(dialect) = dialect else { return Err(cannot(target, "chat")) };
-    let body = params::settle(call.body.clone(), target, call.params)?;
+    let body = call.client.settle(call.body.clone(), target, call.params)?;
     let words = dialect.words();
     if words == call.client.words() {
+        if let Some(splice) = dialect.splice() {
+            return Ok(Lane::Passed(body, splice, Passing::Chat));
+        }
         let (path, shape) = match words {
             Words::OpenAiChat => (provider.chat_path, Shape::Chat),
             Words::OpenAiCompletions => (provider.completions_path, Shape::Text),
-            _ => return Err(Failure::bug("no splice for these words")),
+            _ => return hub_lane(call, &body, target, dialect),
         };
         return Ok(Lane::Splice { body, path, shape });
     }
-    let request = Box::new(call.client.read(&body)?);
+    hub_lane(call, &body, target, dialect)
+}
+
+/// How this client's turns of a conversation are said to the target.
+fn dialect_for(client: &dyn ClientDialect, target: &Target) -> Option<&'static dyn ProviderDialect> {
+    let by_model = target.provider.chat_by_model.and_then(|choose| choose(target));
+    let own = target.provider.messages.filter(|_| client.words() == Words::AnthropicMessages);
+    by_model.or(own).or_else(|| target.chat_dialect()).or(target.provider.completions)
+}
+
+fn hub_lane(
+    call: &Call<'_>,
+    body: &RawBody,
+    target: &Target,
+    dialect: &'static dyn ProviderDialect,
+) -> Result<Lane, Failure> {
+    let mut request = Box::new(call.client.read(body)?);
+    call.client.fit(&mut request, target, dialect, call.params)?;
     Ok(Lane::Hub { request, client: call.client, dialect })
 }
 
@@ -212,7 +260,7 @@ impl Draft {
     #[must_use]
     pub fn wants(&self) -> Vec<Wanted> {
         match &self.lane {
-            Lane::Splice { .. } | Lane::Errand(_) => Vec::new(),
+            Lane::Splice { .. } | Lane::Passed(..) | Lane::Errand(_) => Vec::new(),
             Lane::Hub { request, dialect, .. } => dialect.wants(request, &self.target),
         }
     }
@@ -243,6 +291,14 @@ impl Draft {
             Lane::Splice { body, path, shape } => {
                 let (outgoing, asked) = openai::finish_request(body, path, &target, &params)?;
                 (outgoing, Reader::Splice(shape, asked))
+            }
+            Lane::Passed(body, splice, Passing::Chat) => {
+                (splice.request(body, &target, &params)?, Reader::Passed(splice, Passing::Chat))
+            }
+            Lane::Passed(body, splice, Passing::Count) => {
+                let outgoing = splice.count(body, &target, &params);
+                let outgoing = outgoing.unwrap_or_else(|| Err(cannot(&target, Operation::CountTokens.words())))?;
+                (outgoing, Reader::Passed(splice, Passing::Count))
             }
             Lane::Errand(errand) => {
                 let mut requests = errand.requests(&for_call(&target, &params))?.into_iter();
@@ -318,6 +374,7 @@ pub struct Answers {
 enum Reader {
     Splice(Shape, Asked),
     Hub { request: Box<ChatRequest>, client: &'static dyn ClientDialect, dialect: &'static dyn ProviderDialect },
+    Passed(&'static dyn Splice, Passing),
     Errand(Arc<dyn Errand>),
 }
 
@@ -336,6 +393,7 @@ impl Answers {
     pub fn failure(&self, reply: &Reply) -> Failure {
         match &self.reader {
             Reader::Splice(..) => openai::failure(reply, &self.target),
+            Reader::Passed(splice, _) => splice.failure(reply, &self.target),
             Reader::Hub { dialect, .. } => dialect.failure(reply, &self.target),
             Reader::Errand(errand) => errand.failure(reply, &self.target),
         }
@@ -348,7 +406,7 @@ impl Answers {
     pub fn next(&self, reply: &Reply) -> Result<Option<Next>, Failure> {
         match &self.reader {
             Reader::Hub { request, dialect, .. } => dialect.next(reply, request, &self.target),
-            Reader::Splice(..) | Reader::Errand(_) => Ok(None),
+            Reader::Splice(..) | Reader::Passed(..) | Reader::Errand(_) => Ok(None),
         }
     }
 
@@ -382,6 +440,11 @@ impl Answers {
                 let (body, usage) = openai::spliced_answer(reply, &self.target, &self.context, *asked)?;
                 Ok(Answered { body, usage })
             }
+            Reader::Passed(splice, Passing::Chat) => {
+                let (body, usage) = splice.answer(reply, &self.target, &self.context)?;
+                Ok(Answered { body, usage })
+            }
+            Reader::Passed(_, Passing::Count) => counted(reply, &self.target),
             Reader::Hub { request, client, dialect } => {
                 let mut response = dialect.response(reply, request, &self.target)?;
                 if self.target.params.merge_reasoning {
@@ -390,6 +453,32 @@ impl Answers {
                 Ok(Answered { body: client.write(&response, &self.context).into(), usage: response.usage })
             }
             Reader::Errand(errand) => errand.answer(std::slice::from_ref(reply), &self.target, &self.context),
+        }
+    }
+
+    /// The events of a whole answer to a streamed call; `None` where nobody here knows how to tell it so.
+    ///
+    /// # Errors
+    /// When it is not an answer.
+    pub fn retell(&self, reply: &Reply) -> Result<Option<Retold>, Failure> {
+        match &self.reader {
+            Reader::Passed(splice, Passing::Chat) => {
+                let (body, usage) = splice.answer(reply, &self.target, &self.context)?;
+                Ok(splice.retell(&body).map(|events| Retold { events, usage, encoder: None }))
+            }
+            Reader::Hub { request, client, dialect } => {
+                let mut response = dialect.response(reply, request, &self.target)?;
+                if self.target.params.merge_reasoning {
+                    merge::response(&mut response);
+                }
+                let (usage, mut encoder, mut events) =
+                    (response.usage, client.encoder(&self.context), Vec::new());
+                for chunk in chunks(response) {
+                    encoder.encode(&chunk, &mut events);
+                }
+                Ok(Some(Retold { events, usage, encoder: Some(encoder) }))
+            }
+            Reader::Splice(..) | Reader::Passed(..) | Reader::Errand(_) => Ok(None),
         }
     }
 
@@ -403,7 +492,10 @@ impl Answers {
                 let text = shape == Shape::Text;
                 AnswerStream::Spliced(Box::new(SplicedStream::new(self.target, self.context, limit, text, asked)))
             }
-            Reader::Errand(_) => return Err(Failure::invalid("this operation cannot be streamed").with_param("stream")),
+            Reader::Passed(splice, Passing::Chat) => {
+                AnswerStream::Passed(splice.stream(self.target, self.context, limit))
+            }
+            Reader::Passed(..) | Reader::Errand(_) => return Err(Failure::invalid("this operation cannot be streamed").with_param("stream")),
             Reader::Hub { request, client, dialect } => AnswerStream::Hub(Box::new(HubStream {
                 framer: Framer::new(dialect.framing(&self.target), limit),
                 decoder: dialect.decoder(&request, &self.target),
@@ -415,4 +507,14 @@ impl Answers {
             })),
         })
     }
+}
+
+/// Anthropic's count of tokens, with `LiteLLM`'s word for who counted.
+fn counted(reply: &Reply, target: &Target) -> Result<Answered, Failure> {
+    let mut body = RawBody::parse(&reply.body).ok().filter(|body| body.has("input_tokens")).ok_or_else(|| {
+        target.failure(FailureKind::InvalidResponse, "the answer is no count of tokens")
+    })?;
+    body.set_str("litellm_count_source", "provider");
+    // Counting is free.
+    Ok(Answered { body: body.to_bytes(), usage: Some(Usage::default()) })
 }

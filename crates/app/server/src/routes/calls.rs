@@ -21,6 +21,14 @@ pub(crate) async fn completions(State(app): State<App>, request: Request) -> Res
     run(app, Route::Completions, None, request).await
 }
 
+pub(crate) async fn messages(State(app): State<App>, request: Request) -> Response {
+    run(app, Route::Messages, None, request).await
+}
+
+pub(crate) async fn count_tokens(State(app): State<App>, request: Request) -> Response {
+    run(app, Route::CountTokens, None, request).await
+}
+
 pub(crate) async fn embeddings(State(app): State<App>, request: Request) -> Response {
     run(app, Route::Embeddings, None, request).await
 }

@@ -5,9 +5,15 @@ mod betas;
 mod blocks;
 mod conversation;
 mod failure;
+mod front;
+mod front_blocks;
+mod front_fit;
+mod front_stream;
+mod front_writer;
 mod names;
 mod request;
 mod response;
+mod splice;
 mod stream;
 mod structured;
 mod thinking;
@@ -24,12 +30,14 @@ use tollgate_wire::{
 
 pub use betas::{BETA_HEADER, is_oauth, join as join_betas};
 pub use failure::{failure, in_band};
+pub use front::MESSAGES_CLIENT;
 pub use request::request_body;
 pub use response::read_answer;
+pub use splice::{MessageStream, SPLICE};
 pub use stream::MessageReader;
 
 use crate::{
-    codec::{ChatDecoder, ProviderDialect, Wanted, Words},
+    codec::{ChatDecoder, ProviderDialect, Splice, Wanted, Words},
     dialects::anthropic_complete,
     target::Target,
 };
@@ -44,6 +52,10 @@ pub struct Messages;
 impl ProviderDialect for Messages {
     fn words(&self) -> Words {
         Words::AnthropicMessages
+    }
+
+    fn splice(&self) -> Option<&'static dyn Splice> {
+        Some(&SPLICE)
     }
 
     fn wants(&self, request: &ChatRequest, _target: &Target) -> Vec<Wanted> {

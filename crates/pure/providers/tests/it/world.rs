@@ -11,7 +11,7 @@ use tollgate_providers::{
     Target,
     auth::{self, Grant},
     codec::{AnswerContext, ClientDialect},
-    dialects::openai,
+    dialects::{anthropic, openai},
     params::CallParams,
     resolve::{self, CloudSettings, Surroundings, TargetSettings, Unservable},
     target::{Credential, ParamPolicy},
@@ -40,6 +40,8 @@ impl Ask {
     pub(crate) fn read(ask: &Value) -> Self {
         let (operation, client): (_, &'static dyn ClientDialect) = match ask["operation"].as_str() {
             Some("chat") => (Operation::Chat, &openai::CHAT_CLIENT),
+            Some("messages") => (Operation::Chat, &anthropic::MESSAGES_CLIENT),
+            Some("count_tokens") => (Operation::CountTokens, &anthropic::MESSAGES_CLIENT),
             Some("completions") => (Operation::Completions, &openai::COMPLETIONS_CLIENT),
             Some("embeddings") => (Operation::Embeddings, &openai::CHAT_CLIENT),
             Some("rerank") => (Operation::Rerank, &openai::CHAT_CLIENT),
