@@ -101,15 +101,15 @@ impl Answer {
         Self { status: StatusCode::OK, headers, body }
     }
 
-    /// A failure in `OpenAI`'s shape, with `retry-after` where one is known.
+    /// A failure in `OpenAI`'s shape.
     #[must_use]
     pub fn failure(failure: &Failure) -> Self {
-        Self::failure_for(failure, &CHAT_CLIENT)
+        Self::failure_to(&CHAT_CLIENT, failure)
     }
 
-    /// A failure in the shape that this client reads.
+    /// A failure in the client's shape, with `retry-after` where one is known.
     #[must_use]
-    pub fn failure_for(failure: &Failure, client: &dyn ClientDialect) -> Self {
+    pub fn failure_to(client: &dyn ClientDialect, failure: &Failure) -> Self {
         let status = StatusCode::from_u16(failure.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut answer = Self::json(status, client.error(failure).to_string());
         if let Some(wait) = failure.retry_after {

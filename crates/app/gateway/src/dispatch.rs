@@ -16,11 +16,11 @@ use tollgate_providers::{
     codec::{AnswerContext, Wanted, Words},
     params::CallParams,
     provider::Auth,
-    translate::{Answers, Call, Draft, Operation, Prepared, draft},
+    translate::{Answers, Call, Draft, Prepared, counts, draft},
 };
 use tollgate_router::{Event, Group, Plan, Step};
 use tollgate_wire::{
-    Blame, Failure, FailureKind, RawBody,
+    Blame, Failure, FailureKind, RawBody, Usage,
     http::{Reply, connection_options, is_credential, names_option},
 };
 
@@ -175,8 +175,8 @@ impl Ask {
         if let Some(words) = self.options.mock_response.as_ref().or(attempt.served.mock.as_ref()) {
             return self.mocked(words, attempt, meter);
         }
-        if self.route == Route::CountTokens && !counts_itself(&attempt.place.target) {
-            return Ok(self.counted(attempt, meter));
+        if self.route.counts() && counts(&attempt.place.target, self.route.client()).is_none() {
+            return self.counted(attempt, meter).await;
         }
         let prepared = match self.prepare(attempt).await {
             Ok(prepared) => prepared,
@@ -397,21 +397,9 @@ impl Ask {
         headers::add_provider(&mut answer.headers, provider_headers);
     }
 
-    /// Tokens of a request to a model whose provider does not count for us: an estimate.
-    fn counted(&self, attempt: &Attempt<'_>, mut meter: Meter) -> Answer {
-        let tokens = tollgate_catalog::tokens::guess(self.body.get("contents").map_or(0, bytes::Bytes::len));
-        let body = serde_json::json!({ "totalTokens": tokens }).to_string();
-        let mut answer = Answer::json(StatusCode::OK, body);
-        self.head(&mut answer, attempt, &meter, &HeaderMap::new(), None);
-        meter.first_byte();
-        meter.finish(200, Outcome::Answered);
-        answer
-    }
-
     fn mocked(&self, mock: &serde_json::Value, attempt: &Attempt<'_>, mut meter: Meter) -> Result<Answer, Missed> {
-        let has_words = matches!(self.route.operation(), Operation::Chat | Operation::Completions);
-        if !has_words {
-            let words = "`mock_response` answers chat, text completion and responses, nothing else";
+        if !self.route.speaks() {
+            let words = "`mock_response` answers chat, text completion, messages and responses, nothing else";
             return Err(Box::new((Failure::invalid(words).with_param("mock_response"), meter)));
         }
         let words = match mock::words(mock) {
@@ -420,23 +408,40 @@ impl Ask {
         };
         meter.open(attempt.served, &attempt.place, Prompt::of(std::iter::empty()));
         let (client, context) = (self.route.client(), self.context_for(attempt.served));
-        let (mut answer, usage) = if self.context.stream {
+        let (answer, usage) = if self.context.stream {
             let (events, usage) = mock::streamed(&words, client, &context);
             (Answer::events(AnswerBody::Whole(Bytes::from(events))), usage)
         } else {
             let (body, usage) = mock::whole(&words, client, &context);
             (Answer::json(StatusCode::OK, body), usage)
         };
+        Ok(self.our_own(answer, usage, attempt, meter))
+    }
+
+    /// A count of our own, where the provider has none.
+    async fn counted(&self, attempt: &Attempt<'_>, mut meter: Meter) -> Result<Answer, Missed> {
+        let client = self.route.client();
+        let request = match client.read(&self.body) {
+            Ok(request) => request,
+            Err(failure) => return Err(Box::new((failure, meter))),
+        };
+        meter.open(attempt.served, &attempt.place, Prompt::of(std::iter::empty()));
+        let model = attempt.place.target.model.clone();
+        let computing = self.gateway.workers.compute(move || tollgate_catalog::tokens::count_chat(&request, &model));
+        let Some(count) = computing.await else {
+            return Err(Box::new((Failure::bug("counting tokens panicked"), meter)));
+        };
+        Ok(self.our_own(Answer::value(&client.count(count)), Usage::default(), attempt, meter))
+    }
+
+    /// The end of an answer for which nobody was asked.
+    fn our_own(&self, mut answer: Answer, usage: Usage, attempt: &Attempt<'_>, mut meter: Meter) -> Answer {
         let cost = meter.settle_stated(usage);
         self.head(&mut answer, attempt, &meter, &HeaderMap::new(), cost);
         meter.first_byte();
         meter.finish(200, Outcome::Answered);
-        Ok(answer)
+        answer
     }
-}
-
-fn counts_itself(target: &Target) -> bool {
-    target.chat_dialect().is_some_and(|dialect| dialect.words() == Words::GeminiContent)
 }
 
 /// A mock's place: what the deployment would be, or nothing at all.

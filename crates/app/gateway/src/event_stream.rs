@@ -17,18 +17,17 @@ use tollgate_wire::{Failure, FailureKind, Usage};
 
 use crate::{gateway::Closed, meter::Meter};
 
-/// An idle stream gets a comment this often, so that nothing on the way takes it for dead.
+/// An idle stream gets a comment, or its client's like, this often, so that nothing on the way takes it for dead.
 pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Most bytes of events without content that are held back before the first content.
 const HELD_BACK: usize = 64 << 10;
-/// The comment.
-pub(crate) const COMMENT: &[u8] = b": keep-alive\n\n";
 
 /// A stream of server-sent events.
 pub struct EventStream {
     source: Option<Source>,
     translation: AnswerStream,
     meter: Meter,
+    keep_alive: &'static [u8],
     /// What the client has not been given yet.
     out: Vec<u8>,
     quiet: Option<Pin<Box<tokio::time::Sleep>>>,
@@ -72,10 +71,12 @@ impl EventStream {
     pub(crate) fn new(source: Source, translation: AnswerStream, meter: Meter, closed: Closed) -> Self {
         let closing = closed.clone();
         let closed = Box::pin(closed.wait());
+        let keep_alive = meter.route().client().keep_alive();
         Self {
             source: Some(source),
             translation,
             meter,
+            keep_alive,
             out: Vec::new(),
             quiet: None,
             counting: None,
@@ -216,7 +217,7 @@ impl EventStream {
         let sleep = self.quiet.get_or_insert_with(|| Box::pin(tokio::time::sleep(KEEP_ALIVE)));
         std::task::ready!(sleep.as_mut().poll(context));
         self.quiet = None;
-        self.out.extend_from_slice(COMMENT);
+        self.out.extend_from_slice(self.keep_alive);
         Poll::Ready(())
     }
 

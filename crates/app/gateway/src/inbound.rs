@@ -5,6 +5,7 @@ use http::HeaderMap;
 use tollgate_providers::{
     codec::ClientDialect,
     dialects::{
+        anthropic::MESSAGES_CLIENT,
         gemini::CONTENT_CLIENT,
         openai::{CHAT_CLIENT, COMPLETIONS_CLIENT},
         openai_responses::RESPONSES_CLIENT,
@@ -19,6 +20,18 @@ pub enum Route {
     ChatCompletions,
     /// `/completions`.
     Completions,
+    /// `/v1/messages/count_tokens`.
+    CountTokens,
+    /// `/v1/messages`.
+    Messages,
+    /// `/responses`.
+    Responses,
+    /// `/v1beta/models/{model}:generateContent`.
+    GenerateContent,
+    /// `/v1beta/models/{model}:streamGenerateContent?alt=sse`.
+    StreamGenerateContent,
+    /// `/v1beta/models/{model}:countTokens`.
+    CountContents,
     /// `/embeddings`.
     Embeddings,
     /// `/rerank`.
@@ -27,14 +40,33 @@ pub enum Route {
     Moderations,
     /// `/images/generations`.
     Images,
-    /// `/responses`.
-    Responses,
-    /// `/v1beta/models/{model}:generateContent`.
-    GenerateContent,
-    /// `/v1beta/models/{model}:streamGenerateContent?alt=sse`.
-    StreamGenerateContent,
-    /// `/v1beta/models/{model}:countTokens`.
-    CountTokens,
+}
+
+/// Everything about a route that a value can say.
+struct Facts {
+    path: &'static str,
+    /// The member without which a request is none.
+    required: &'static str,
+    operation: Operation,
+    client: &'static dyn ClientDialect,
+    /// The path itself says that the answer is streamed, or that it is not.
+    streams: Option<bool>,
+}
+
+impl Facts {
+    const fn new(
+        path: &'static str,
+        required: &'static str,
+        operation: Operation,
+        client: &'static dyn ClientDialect,
+    ) -> Self {
+        Self { path, required, operation, client, streams: None }
+    }
+
+    const fn streaming(mut self, streams: bool) -> Self {
+        self.streams = Some(streams);
+        self
+    }
 }
 
 impl Route {
@@ -42,83 +74,78 @@ impl Route {
     pub const ALL: &'static [Self] = &[
         Self::ChatCompletions,
         Self::Completions,
+        Self::CountTokens,
+        Self::Messages,
+        Self::Responses,
+        Self::GenerateContent,
+        Self::StreamGenerateContent,
+        Self::CountContents,
         Self::Embeddings,
         Self::Rerank,
         Self::Moderations,
         Self::Images,
-        Self::Responses,
-        Self::GenerateContent,
-        Self::StreamGenerateContent,
-        Self::CountTokens,
     ];
+
+    const fn facts(self) -> Facts {
+        use Operation::{Chat, Completions, Embeddings, Images, Moderations, Rerank};
+        match self {
+            Self::ChatCompletions => Facts::new("/chat/completions", "messages", Chat, &CHAT_CLIENT),
+            Self::Completions => Facts::new("/completions", "prompt", Completions, &COMPLETIONS_CLIENT),
+            Self::CountTokens => {
+                Facts::new("/v1/messages/count_tokens", "messages", Operation::CountTokens, &MESSAGES_CLIENT)
+                    .streaming(false)
+            }
+            Self::Messages => Facts::new("/v1/messages", "messages", Chat, &MESSAGES_CLIENT),
+            Self::Responses => Facts::new("/responses", "input", Chat, &RESPONSES_CLIENT),
+            Self::GenerateContent => Facts::new(":generateContent", "contents", Chat, &CONTENT_CLIENT).streaming(false),
+            Self::StreamGenerateContent => {
+                Facts::new(":streamGenerateContent", "contents", Chat, &CONTENT_CLIENT).streaming(true)
+            }
+            Self::CountContents => {
+                Facts::new(":countTokens", "contents", Operation::CountTokens, &CONTENT_CLIENT).streaming(false)
+            }
+            Self::Embeddings => Facts::new("/embeddings", "input", Embeddings, &CHAT_CLIENT),
+            Self::Rerank => Facts::new("/rerank", "query", Rerank, &CHAT_CLIENT),
+            Self::Moderations => Facts::new("/moderations", "input", Moderations, &CHAT_CLIENT),
+            Self::Images => Facts::new("/images/generations", "prompt", Images, &CHAT_CLIENT),
+        }
+    }
 
     /// The path, as error messages name it.
     #[must_use]
     pub const fn path(self) -> &'static str {
-        match self {
-            Self::ChatCompletions => "/chat/completions",
-            Self::Completions => "/completions",
-            Self::Embeddings => "/embeddings",
-            Self::Rerank => "/rerank",
-            Self::Moderations => "/moderations",
-            Self::Images => "/images/generations",
-            Self::Responses => "/responses",
-            Self::GenerateContent => ":generateContent",
-            Self::StreamGenerateContent => ":streamGenerateContent",
-            Self::CountTokens => ":countTokens",
-        }
+        self.facts().path
     }
 
     /// The member without which a request is none.
     #[must_use]
     pub(crate) const fn required(self) -> &'static str {
-        match self {
-            Self::ChatCompletions => "messages",
-            Self::Completions => "prompt",
-            Self::Embeddings | Self::Moderations | Self::Responses => "input",
-            Self::Rerank => "query",
-            Self::Images => "prompt",
-            Self::GenerateContent | Self::StreamGenerateContent | Self::CountTokens => "contents",
-        }
+        self.facts().required
     }
 
     /// The path itself says that the answer is streamed, or that it is not.
     pub(crate) const fn streams(self) -> Option<bool> {
-        match self {
-            Self::StreamGenerateContent => Some(true),
-            Self::GenerateContent | Self::CountTokens => Some(false),
-            _ => None,
-        }
+        self.facts().streams
     }
 
     /// Whether its answers are words of a model, which count as output.
     pub(crate) const fn speaks(self) -> bool {
-        !matches!(self, Self::Embeddings | Self::Rerank | Self::Moderations | Self::Images)
+        matches!(self.operation(), Operation::Chat | Operation::Completions)
+    }
+
+    /// Whether it asks only how many tokens a request has.
+    pub(crate) const fn counts(self) -> bool {
+        matches!(self.operation(), Operation::CountTokens)
     }
 
     pub(crate) const fn operation(self) -> Operation {
-        match self {
-            Self::ChatCompletions | Self::Responses | Self::GenerateContent | Self::StreamGenerateContent => {
-                Operation::Chat
-            }
-            Self::CountTokens => Operation::CountTokens,
-            Self::Completions => Operation::Completions,
-            Self::Embeddings => Operation::Embeddings,
-            Self::Rerank => Operation::Rerank,
-            Self::Moderations => Operation::Moderations,
-            Self::Images => Operation::Images,
-        }
+        self.facts().operation
     }
 
-    /// How its clients speak.
+    /// The dialect in which this route is asked and answers, failures included.
     #[must_use]
     pub fn client(self) -> &'static dyn ClientDialect {
-        match self {
-            Self::Completions => &COMPLETIONS_CLIENT,
-            Self::Responses => &RESPONSES_CLIENT,
-            Self::GenerateContent | Self::StreamGenerateContent | Self::CountTokens => &CONTENT_CLIENT,
-            Self::ChatCompletions | Self::Embeddings | Self::Rerank | Self::Moderations | Self::Images => &CHAT_CLIENT,
-        }
+        self.facts().client
     }
 }
 

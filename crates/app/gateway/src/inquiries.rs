@@ -85,7 +85,7 @@ impl Gateway {
         let place = self.snapshot().place_of(&asked).ok_or_else(|| {
             Failure::new(FailureKind::UnknownModel, format!("Invalid model name passed in model={asked}"))
         })?;
-        let options = options::take(&mut request, &http::HeaderMap::new())?;
+        let options = options::take(&mut request, &http::HeaderMap::new(), *route)?;
         let stream = request.typed("stream").unwrap_or_default();
         let context = AnswerContext { alias: asked, now: self.now_unix(), stream, ..AnswerContext::default() };
         let call = Call {

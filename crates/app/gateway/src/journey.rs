@@ -38,6 +38,7 @@ impl Gateway {
         };
         let call_id = meter.call_id().to_owned();
         let streams = ask.context.stream;
+        let client = ask.route.client();
         let drains = ask.disconnect() == ClientDisconnect::Drain;
         let (bounds, workers, closed) = (snapshot.bounds, self.workers.clone(), self.closed());
         // Boxed once: middleware, router and connection would otherwise carry, and move, all the kilobytes of a call's
@@ -46,7 +47,7 @@ impl Gateway {
         if !streams {
             return if drains { Drained::new(answering, workers, bounds.max_draining).await } else { answering.await };
         }
-        let in_time = late::in_time(answering, bounds.stream_header_wait, call_id, closed);
+        let in_time = late::in_time(answering, client, bounds.stream_header_wait, call_id, closed);
         if !drains {
             return in_time.await;
         }
@@ -70,7 +71,7 @@ impl Gateway {
         let mut body = parse(&body)?;
         // Here it is the provider's, which keeps it beside the answer.
         let metadata = body.get("metadata").filter(|_| route == Route::Responses).cloned();
-        let options = options::take(&mut body, &headers)?;
+        let options = options::take(&mut body, &headers, route)?;
         if let Some(metadata) = metadata {
             body.set_raw("metadata", metadata);
         }
@@ -90,7 +91,7 @@ impl Gateway {
             }
             None => flag(&body, "stream")?,
         };
-        let include_usage = stream && wants_usage(snapshot, &body)?;
+        let include_usage = stream && (route == Route::Messages || wants_usage(snapshot, &body)?);
         meter.asked_for(&asked, stream);
         let id = meter.call_id().to_owned();
         let (responses, told) = match route {
@@ -140,7 +141,7 @@ async fn answer(mut ask: Ask, meter: Meter) -> Answer {
 }
 
 pub(crate) fn refuse(failure: &Failure, mut meter: Meter) -> Answer {
-    let mut answer = Answer::failure_for(failure, meter.route().client());
+    let mut answer = Answer::failure_to(meter.route().client(), failure);
     headers::common(&mut answer.headers, meter.call_id());
     if let Ok(cost) = meter.spent().to_string().parse() {
         answer.headers.insert("x-litellm-response-cost", cost);
@@ -154,9 +155,10 @@ pub(crate) fn refuse(failure: &Failure, mut meter: Meter) -> Answer {
 
 /// A panic in a call is that call's failure; its meter has settled on the way.
 async fn caught(ask: Ask, meter: Meter, call_id: String) -> Answer {
+    let client = ask.route.client();
     let call = AssertUnwindSafe(answer(ask, meter));
     call.catch_unwind().await.unwrap_or_else(|_| {
-        let mut answer = Answer::failure(&Failure::bug("a call panicked"));
+        let mut answer = Answer::failure_to(client, &Failure::bug("a call panicked"));
         headers::common(&mut answer.headers, &call_id);
         answer
     })
@@ -187,7 +189,7 @@ fn may_mock(snapshot: &Snapshot, caller: Caller) -> bool {
 
 /// What every provider would refuse is refused here, in `OpenAI`'s words.
 fn check_members(route: Route, body: &RawBody) -> Result<(), Failure> {
-    if route == Route::CountTokens && body.has("generateContentRequest") {
+    if route == Route::CountContents && body.has("generateContentRequest") {
         return Ok(());
     }
     let required = route.required();
@@ -197,7 +199,7 @@ fn check_members(route: Route, body: &RawBody) -> Result<(), Failure> {
         let words = format!("{}: Missing required parameter: '{required}'.", route.path());
         return Err(Failure::invalid(words).with_param(required));
     };
-    if route == Route::ChatCompletions {
+    if required == "messages" {
         if raw.first() != Some(&b'[') {
             return Err(Failure::invalid("`messages` must be a list").with_param("messages"));
         }
@@ -222,9 +224,12 @@ fn check_members(route: Route, body: &RawBody) -> Result<(), Failure> {
 fn asked_model(snapshot: &Snapshot, route: Route, path: Option<String>, body: &RawBody) -> Result<String, Failure> {
     let forced = match route {
         Route::Embeddings => &snapshot.embedding_model,
-        Route::ChatCompletions | Route::Completions | Route::GenerateContent | Route::StreamGenerateContent => {
-            &snapshot.completion_model
-        }
+        Route::ChatCompletions
+        | Route::Completions
+        | Route::Messages
+        | Route::CountTokens
+        | Route::GenerateContent
+        | Route::StreamGenerateContent => &snapshot.completion_model,
         _ => &None,
     };
     if let Some(forced) = forced {

@@ -23,6 +23,7 @@ use crate::{
 /// The meter of one call.
 pub(crate) struct Meter {
     gateway: Arc<Gateway>,
+    route: Route,
     started: Duration,
     /// Its answers are words of a model, which count as output.
     speaks: bool,
@@ -49,7 +50,9 @@ struct OpenAttempt {
 
 impl Meter {
     pub(crate) fn start(gateway: &Arc<Gateway>, route: Route) -> Self {
-        Self::start_at(gateway, route.path(), route.speaks())
+        let mut meter = Self::start_at(gateway, route.path(), route.speaks());
+        meter.route = route;
+        meter
     }
 
     /// For what is no [`Route`]: its path, and whether its answers are words of a model.
@@ -58,6 +61,7 @@ impl Meter {
             started: gateway.clock.monotonic(),
             gateway: Arc::clone(gateway),
             speaks,
+            route: Route::ChatCompletions,
             record: CallRecord {
                 call_id: gateway.uuid_v4().to_string(),
                 route: path,
@@ -75,13 +79,13 @@ impl Meter {
         }
     }
 
-    pub(crate) fn workers(&self) -> &crate::workers::Workers {
-        &self.gateway.workers
-    }
-
-    /// What was asked for.
+    /// What the client asks for, and so in which words it is answered.
     pub(crate) fn route(&self) -> Route {
         self.route
+    }
+
+    pub(crate) fn workers(&self) -> &crate::workers::Workers {
+        &self.gateway.workers
     }
 
     pub(crate) fn call_id(&self) -> &str {

@@ -7,6 +7,8 @@ use serde_json::Value;
 use tollgate_providers::params::CallParams;
 use tollgate_wire::{Failure, FailureKind, RawBody, Secret, http::is_credential};
 
+use crate::inbound::Route;
+
 /// Members that are ours, never a provider's. Those whose feature comes later are taken out all the same.
 const OURS: &[&str] = &[
     "metadata",
@@ -128,7 +130,7 @@ pub(crate) struct ClientSide {
 ///
 /// # Errors
 /// 400 for a member of a wrong type, or one that no client may send.
-pub(crate) fn take(body: &mut RawBody, headers: &HeaderMap) -> Result<CallOptions, Failure> {
+pub(crate) fn take(body: &mut RawBody, headers: &HeaderMap, route: Route) -> Result<CallOptions, Failure> {
     if let Some(name) = NEVER.iter().find(|name| body.has(name)) {
         return Err(Failure::invalid(format!("`{name}` cannot be set by a request")).with_param(*name));
     }
@@ -154,7 +156,9 @@ pub(crate) fn take(body: &mut RawBody, headers: &HeaderMap) -> Result<CallOption
         },
     };
     from_headers(&mut options, headers)?;
-    body.retain(|name| !OURS.contains(&name));
+    // Anthropic's clients say there who their user is.
+    let theirs = |name: &str| name == "metadata" && route == Route::Messages;
+    body.retain(|name| !OURS.contains(&name) || theirs(name));
     Ok(options)
 }
 

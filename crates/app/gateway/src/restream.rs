@@ -39,6 +39,10 @@ pub(crate) async fn retell(
         translation.close(cost.map(Cost::usd_f64), &mut out);
         return Ok((out.into(), cost));
     }
+    if let Some(retold) = answers.retell(reply)? {
+        let cost = meter.answered(retold.usage, &reply.body).await;
+        return Ok((retold.close(cost.map(Cost::usd_f64)).into(), cost));
+    }
     let answered = answers.whole(reply)?;
     let cost = meter.answered(answered.usage, &answered.body).await;
     let events = Retold { include_usage, cost: cost.map(Cost::usd_f64) }.events(&answered.body);

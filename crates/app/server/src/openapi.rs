@@ -67,6 +67,8 @@ const OPERATIONS: &[(&str, &str, &str, &str, Option<&str>)] = &[
         "The same, as Azure's clients ask",
         Some("Completion"),
     ),
+    ("/v1/messages", "post", "messages", "A turn of a conversation in Anthropic's words", Some("Messages")),
+    ("/v1/messages/count_tokens", "post", "messages", "How many tokens a turn comes to", Some("Messages")),
     ("/v1/embeddings", "post", "embeddings", "Vectors of texts", Some("Embedding")),
     ("/embeddings", "post", "embeddings", "The same, without /v1", Some("Embedding")),
     ("/engines/{model}/embeddings", "post", "embeddings", "The same, the model in the path", Some("Embedding")),
@@ -140,6 +142,10 @@ fn components() -> Value {
             "Chat": {"type": "object", "required": ["messages"], "additionalProperties": true, "properties": {
                 "model": text, "messages": {"type": "array", "items": {"type": "object"}}, "stream": flag,
                 "temperature": number, "max_tokens": {"type": "integer"}, "tools": {"type": "array", "items": {"type": "object"}},
+            }},
+            "Messages": {"type": "object", "required": ["messages"], "additionalProperties": true, "properties": {
+                "model": text, "messages": {"type": "array", "items": {"type": "object"}}, "system": {}, "stream": flag,
+                "max_tokens": {"type": "integer"}, "tools": {"type": "array", "items": {"type": "object"}},
             }},
             "Completion": {"type": "object", "required": ["prompt"], "additionalProperties": true, "properties": {
                 "model": text, "prompt": {}, "stream": flag, "max_tokens": {"type": "integer"},

@@ -43,6 +43,8 @@ fn routes(app: App) -> Router {
         .route("/v1/chat/completions", post(calls::chat_completions))
         .route("/completions", post(calls::completions))
         .route("/v1/completions", post(calls::completions))
+        .route("/v1/messages", post(calls::messages))
+        .route("/v1/messages/count_tokens", post(calls::count_tokens))
         .route("/embeddings", post(calls::embeddings))
         .route("/v1/embeddings", post(calls::embeddings))
         .route("/rerank", post(calls::rerank))
@@ -133,12 +135,13 @@ fn tidied(uri: &Uri) -> Option<Uri> {
 
 fn not_found(request: &Request) -> Response {
     let words = format!("Invalid URL ({} {}); GET / lists what there is", request.method(), request.uri().path());
-    reply::failure(&Failure::new(FailureKind::RouteNotFound, words))
+    reply::failure_at(request.uri().path(), &Failure::new(FailureKind::RouteNotFound, words))
 }
 
 async fn wrong_method(request: Request) -> Response {
     let words = format!("Not allowed to {} on {}; use {}", request.method(), request.uri().path(), meant(&request));
-    let mut response = reply::failure(&Failure::new(FailureKind::MethodNotAllowed, words));
+    let failure = Failure::new(FailureKind::MethodNotAllowed, words);
+    let mut response = reply::failure_at(request.uri().path(), &failure);
     if let Ok(value) = meant(&request).parse() {
         response.headers_mut().insert(http::header::ALLOW, value);
     }

@@ -10,11 +10,7 @@ use tollgate_wire::{
 
 use crate::{
     codec::{ChatDecoder, ChatEncoder},
-    dialects::{
-        gemini::native::PassedStream,
-        openai::{SplicedStream, merge::Merger},
-        openai_responses::splice::NativeStream,
-    },
+    dialects::openai::{SplicedStream, merge::Merger},
     target::Target,
 };
 
@@ -35,12 +31,40 @@ pub struct Progress {
 pub enum AnswerStream {
     /// Same dialect on both sides.
     Spliced(Box<SplicedStream>),
-    /// Gemini's words on both sides.
-    Gemini(Box<PassedStream>),
+    /// The same, by a dialect's [`crate::codec::Splice`].
+    Passed(Box<dyn PassedStream>),
     /// Through the hub.
     Hub(Box<HubStream>),
-    /// The Responses API on both sides.
-    Responses(Box<NativeStream>),
+}
+
+/// A streamed answer that passes between two sides of the same words; see [`AnswerStream`] for what each step is.
+pub trait PassedStream: Send {
+    /// How far the stream is.
+    fn progress(&self) -> &Progress;
+
+    /// Takes the provider's next bytes; whole events for the client are appended to `out`.
+    ///
+    /// # Errors
+    /// When the provider reports a failure in the stream, or cannot be understood.
+    fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Failure>;
+
+    /// The provider closed the stream without a cut.
+    ///
+    /// # Errors
+    /// When that was too early.
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failure>;
+
+    /// The words of the answer that came since the last [`Self::forget_said`].
+    fn said(&self) -> &str;
+
+    /// They have been heard.
+    fn forget_said(&mut self);
+
+    /// Writes the end of a stream that went well; `cost` in dollars, if known.
+    fn close(&mut self, cost: Option<f64>, out: &mut Vec<u8>);
+
+    /// Writes a failure as the end.
+    fn fail(&mut self, failure: &Failure, out: &mut Vec<u8>);
 }
 
 impl AnswerStream {
@@ -49,9 +73,8 @@ impl AnswerStream {
     pub fn progress(&self) -> &Progress {
         match self {
             Self::Spliced(stream) => stream.progress(),
-            Self::Gemini(stream) => stream.progress(),
+            Self::Passed(stream) => stream.progress(),
             Self::Hub(stream) => &stream.progress,
-            Self::Responses(stream) => stream.progress(),
         }
     }
 
@@ -62,9 +85,8 @@ impl AnswerStream {
     pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
         match self {
             Self::Spliced(stream) => stream.push(bytes, out),
-            Self::Gemini(stream) => stream.push(bytes, out),
+            Self::Passed(stream) => stream.push(bytes, out),
             Self::Hub(stream) => stream.push(bytes, out),
-            Self::Responses(stream) => stream.push(bytes, out),
         }
     }
 
@@ -75,9 +97,8 @@ impl AnswerStream {
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
         match self {
             Self::Spliced(stream) => stream.finish(out),
-            Self::Gemini(stream) => stream.finish(out),
+            Self::Passed(stream) => stream.finish(out),
             Self::Hub(stream) => stream.finish(out),
-            Self::Responses(stream) => stream.finish(out),
         }
     }
 
@@ -86,9 +107,8 @@ impl AnswerStream {
     pub fn said(&self) -> &str {
         match self {
             Self::Spliced(stream) => stream.said(),
-            Self::Gemini(stream) => stream.said(),
+            Self::Passed(stream) => stream.said(),
             Self::Hub(stream) => &stream.said,
-            Self::Responses(stream) => stream.said(),
         }
     }
 
@@ -96,9 +116,8 @@ impl AnswerStream {
     pub fn forget_said(&mut self) {
         match self {
             Self::Spliced(stream) => stream.forget_said(),
-            Self::Gemini(stream) => stream.forget_said(),
+            Self::Passed(stream) => stream.forget_said(),
             Self::Hub(stream) => stream.said.clear(),
-            Self::Responses(stream) => stream.forget_said(),
         }
     }
 
@@ -106,10 +125,8 @@ impl AnswerStream {
     pub fn close(&mut self, cost: Option<f64>, out: &mut Vec<u8>) {
         match self {
             Self::Spliced(stream) => stream.close(cost, out),
-            // The end of the stream is its last word.
-            Self::Gemini(_) => {}
+            Self::Passed(stream) => stream.close(cost, out),
             Self::Hub(stream) => stream.encoder.close(cost, out),
-            Self::Responses(stream) => stream.close(cost, out),
         }
     }
 
@@ -117,9 +134,8 @@ impl AnswerStream {
     pub fn fail(&mut self, failure: &Failure, out: &mut Vec<u8>) {
         match self {
             Self::Spliced(stream) => stream.fail(failure, out),
-            Self::Gemini(_) => PassedStream::fail(failure, out),
+            Self::Passed(stream) => stream.fail(failure, out),
             Self::Hub(stream) => stream.encoder.fail(failure, out),
-            Self::Responses(stream) => stream.fail(failure, out),
         }
     }
 }

@@ -1,16 +1,21 @@
 //! What a dialect must be able to do. Nothing here is async: translation is values in, values out.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use serde_json::Value;
 use tollgate_wire::{
-    Failure, RawBody,
+    Failure, RawBody, Usage,
     chat::{ChatChunk, ChatRequest, ChatResponse},
     framing::{Frame, Framing},
     http::{Outgoing, Reply},
 };
 
-use crate::target::Target;
+use crate::{
+    answer_stream::PassedStream,
+    params::{self, CallParams},
+    target::Target,
+};
 
 pub use crate::dialects::openai_responses::context::{Desk, ResponsesContext};
 
@@ -57,6 +62,11 @@ pub trait ProviderDialect: Sync + std::fmt::Debug {
     /// The words it uses.
     fn words(&self) -> Words;
 
+    /// How bodies pass to this dialect from clients of the same words, where that is told by a trait; the hub otherwise.
+    fn splice(&self) -> Option<&'static dyn Splice> {
+        None
+    }
+
     /// What must be fetched, and put into the request, before it can be written.
     fn wants(&self, _request: &ChatRequest, _target: &Target) -> Vec<Wanted> {
         Vec::new()
@@ -102,6 +112,40 @@ pub trait ProviderDialect: Sync + std::fmt::Debug {
 
     /// The provider's refusal (status 400 and above).
     fn failure(&self, reply: &Reply, target: &Target) -> Failure;
+}
+
+/// How bodies pass between a client and a provider of the same words: as they are, but for what is the gateway's affair.
+pub trait Splice: Sync + std::fmt::Debug {
+    /// The client's body as the provider gets it.
+    ///
+    /// # Errors
+    /// When the credential cannot stand in a header.
+    fn request(&self, body: RawBody, target: &Target, call: &CallParams) -> Result<Outgoing, Failure>;
+
+    /// The provider's whole answer (status below 400) under the client's name for the model, and what it used.
+    ///
+    /// # Errors
+    /// When it is not an answer, or holds an error.
+    fn answer(
+        &self,
+        reply: &Reply,
+        target: &Target,
+        context: &AnswerContext,
+    ) -> Result<(Bytes, Option<Usage>), Failure>;
+
+    /// A reader for a streamed answer; events over `limit` bytes are refused.
+    fn stream(&self, target: Arc<Target>, context: AnswerContext, limit: usize) -> Box<dyn PassedStream>;
+
+    /// The events of what [`Self::answer`] gave for a streamed call, its end included; `None` if it is no such answer.
+    fn retell(&self, body: &[u8]) -> Option<Vec<u8>>;
+
+    /// The provider's refusal (status 400 and above).
+    fn failure(&self, reply: &Reply, target: &Target) -> Failure;
+
+    /// The request for the number of tokens that this body comes to, where the provider counts for others.
+    fn count(&self, _body: RawBody, _target: &Target, _call: &CallParams) -> Option<Result<Outgoing, Failure>> {
+        None
+    }
 }
 
 /// How an operation other than chat is asked of a provider in words that are not `OpenAI`'s.
@@ -171,9 +215,46 @@ pub trait ClientDialect: Sync + std::fmt::Debug {
     /// A whole answer as this client wants it.
     fn write(&self, response: &ChatResponse, context: &AnswerContext) -> Vec<u8>;
 
+    /// The client's body with the deployment's defaults in, and without what must not go out.
+    ///
+    /// # Errors
+    /// `UnsupportedParams` when the provider does not take a parameter and nobody allowed to drop it.
+    fn settle(&self, body: RawBody, target: &Target, call: &CallParams) -> Result<RawBody, Failure> {
+        params::settle(body, target, call)
+    }
+
+    /// Makes a request one that a target of other words takes; for clients whose parameters [`Self::settle`] cannot judge.
+    ///
+    /// # Errors
+    /// `UnsupportedParams` when the provider does not take a parameter and nobody allowed to drop it.
+    fn fit(
+        &self,
+        _request: &mut ChatRequest,
+        _target: &Target,
+        _dialect: &dyn ProviderDialect,
+        _call: &CallParams,
+    ) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// A count of tokens as the body of an answer.
+    fn count(&self, tokens: u64) -> Value {
+        serde_json::json!({ "input_tokens": tokens })
+    }
+
     /// A failure as the body of an answer of its own.
     fn error(&self, failure: &Failure) -> Value {
         crate::dialects::openai::error_body(failure)
+    }
+
+    /// The body of a failure as the only event of a stream.
+    fn error_event(&self, body: &[u8]) -> Vec<u8> {
+        [b"data: ", body, b"\n\n"].concat()
+    }
+
+    /// What keeps a silent stream awake.
+    fn keep_alive(&self) -> &'static [u8] {
+        b": keep-alive\n\n"
     }
 
     /// A writer for a streamed answer.

@@ -13,6 +13,7 @@ pub mod params;
 pub mod provider;
 pub mod realtime;
 pub mod resolve;
+mod retold;
 pub mod table;
 pub mod target;
 pub mod translate;

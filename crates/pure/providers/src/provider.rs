@@ -43,6 +43,8 @@ pub struct Provider {
     pub chat: Option<&'static dyn ProviderDialect>,
     /// Chat of those models that speak another dialect than the rest; `None` for the rest.
     pub chat_by_model: Option<ByModel>,
+    /// How chat is spoken for Anthropic's clients, where otherwise than for the rest.
+    pub messages: Option<&'static dyn ProviderDialect>,
     /// How text completion is spoken, if it is.
     pub completions: Option<&'static dyn ProviderDialect>,
     /// Path of embeddings below the base URL, if they are asked for in `OpenAI`'s words.
@@ -243,6 +245,7 @@ pub const OPENAI_COMPATIBLE: Provider = Provider {
     auth: Auth::Bearer,
     chat: Some(&openai::CHAT),
     chat_by_model: None,
+    messages: None,
     completions: None,
     embeddings: Some("/embeddings"),
     embed: None,

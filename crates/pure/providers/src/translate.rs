@@ -12,32 +12,36 @@ use tollgate_wire::{
 };
 
 use crate::{
-    codec::{AnswerContext, ClientDialect, Next, ProviderDialect, Wanted, Words},
+    codec::{AnswerContext, ClientDialect, Next, ProviderDialect, Splice, Wanted, Words},
     dialects::{
         gemini::{self, native},
         openai::{
             self, SplicedStream,
             merge::{self, Merger},
         },
-        openai_responses::{front, splice},
+        openai_responses::{front, splice::RESPONSES},
     },
     errand::{Errand, Said},
     params::{self, CallParams},
     provider::Asked,
+    retold::chunks,
     target::{Target, set_header},
 };
 
-pub use crate::answer_stream::{AnswerStream, HubStream, Progress};
+pub use crate::{
+    answer_stream::{AnswerStream, HubStream, PassedStream, Progress},
+    retold::Retold,
+};
 
 /// What a client wants done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// A turn of a conversation, in whichever dialect.
     Chat,
+    /// How many tokens a turn of a conversation comes to.
+    CountTokens,
     /// Text completion.
     Completions,
-    /// How many tokens a turn of a conversation has, in Gemini's words.
-    CountTokens,
     /// Embeddings.
     Embeddings,
     /// Documents by relevance.
@@ -64,8 +68,8 @@ impl Operation {
     pub const fn words(self) -> &'static str {
         match self {
             Self::Chat => "chat",
-            Self::Completions => "text completion",
             Self::CountTokens => "token counting",
+            Self::Completions => "text completion",
             Self::Embeddings => "embeddings",
             Self::Rerank => "rerank",
             Self::Images => "image generation",
@@ -116,14 +120,16 @@ enum Lane {
         client: &'static dyn ClientDialect,
         dialect: &'static dyn ProviderDialect,
     },
+    /// Same words on both sides, by the dialect's own way.
+    Passed(RawBody, &'static dyn Splice, Passing),
     Errand(Arc<dyn Errand>),
-    /// The Responses API on both sides: body and path.
-    Responses(RawBody, &'static str),
-    /// Gemini's words on both sides; whether tokens are counted, not content generated.
-    Gemini {
-        body: RawBody,
-        counts: bool,
-    },
+}
+
+/// What passes between two sides of the same words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passing {
+    Chat,
+    Count,
 }
 
 /// What a spliced answer is.
@@ -145,9 +151,9 @@ enum Shape {
 pub fn draft(call: &Call<'_>, target: &Arc<Target>) -> Result<Draft, Failure> {
     let lane = match call.operation {
         Operation::Chat if call.client.words() == Words::OpenAiResponses => responses_lane(call, target)?,
-        Operation::CountTokens => gemini_lane(call, target)?,
         Operation::Chat if call.client.words() == Words::GeminiContent => gemini_lane(call, target)?,
         Operation::Chat | Operation::Completions => chat_lane(call, target)?,
+        Operation::CountTokens => count_lane(call, target)?,
         Operation::Embeddings if target.provider.embed.is_some() => errand_lane(call, target)?,
         Operation::Embeddings => vectors_lane(call, target)?,
         other => match target.provider.also.iter().find(|(can, _)| *can == other) {
@@ -199,8 +205,9 @@ fn vectors_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
 
 /// A client of the Responses API: passed on to a provider's own, or told in chat's words.
 fn responses_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
-    if let Some(path) = splice::path(target) {
-        return Ok(Lane::Responses(params::with_defaults(call.body.clone(), target, call.params), path));
+    if crate::dialects::openai_responses::splice::path(target).is_some() {
+        let body = params::with_defaults(call.body.clone(), target, call.params);
+        return Ok(Lane::Passed(body, &RESPONSES, Passing::Chat));
     }
     let Some(dialect) = target.chat_dialect() else { return Err(cannot(target, "chat")) };
     let body = front::settle(call.body.clone(), target, call.params)?;
@@ -214,13 +221,9 @@ fn gemini_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
     let Some(dialect) = target.chat_dialect().or(target.provider.completions) else {
         return Err(cannot(target, "chat"));
     };
-    let counts = call.operation == Operation::CountTokens;
     if dialect.words() == Words::GeminiContent {
-        let body = if counts { call.body.clone() } else { native::settle(call.body.clone(), target, call.params)? };
-        return Ok(Lane::Gemini { body, counts });
-    }
-    if counts {
-        return Err(cannot(target, call.operation.words()));
+        let body = native::settle(call.body.clone(), target, call.params)?;
+        return Ok(Lane::Passed(body, &native::CONTENT, Passing::Chat));
     }
     let mut body = gemini::front::in_openai_words(call.body)?;
     if matches!(target.provider.name, "openai" | "azure") {
@@ -232,24 +235,55 @@ fn gemini_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
     Ok(Lane::Hub { request, client: call.client, dialect })
 }
 
+/// How tokens are counted at this target for a client of the same words; `None` where the gateway must count itself.
+#[must_use]
+pub fn counts(target: &Target, client: &dyn ClientDialect) -> Option<&'static dyn Splice> {
+    target.chat_dialect().filter(|dialect| dialect.words() == client.words()).and_then(ProviderDialect::splice)
+}
+
+fn count_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
+    let Some(splice) = counts(target, call.client) else { return Err(cannot(target, call.operation.words())) };
+    Ok(Lane::Passed(call.body.clone(), splice, Passing::Count))
+}
+
 fn chat_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
     let provider = target.provider;
     let dialect = match call.operation {
         Operation::Completions => provider.completions.or_else(|| target.chat_dialect()),
-        _ => target.chat_dialect().or(provider.completions),
+        _ => dialect_for(call.client, target),
     };
     let Some(dialect) = dialect else { return Err(cannot(target, "chat")) };
-    let body = params::settle(call.body.clone(), target, call.params)?;
+    let body = call.client.settle(call.body.clone(), target, call.params)?;
     let words = dialect.words();
     if words == call.client.words() {
+        if let Some(splice) = dialect.splice() {
+            return Ok(Lane::Passed(body, splice, Passing::Chat));
+        }
         let (path, shape) = match words {
             Words::OpenAiChat => (provider.chat_path, Shape::Chat),
             Words::OpenAiCompletions => (provider.completions_path, Shape::Text),
-            _ => return Err(Failure::bug("no splice for these words")),
+            _ => return hub_lane(call, &body, target, dialect),
         };
         return Ok(Lane::Splice { body, path, shape });
     }
-    let request = Box::new(call.client.read(&body)?);
+    hub_lane(call, &body, target, dialect)
+}
+
+/// How this client's turns of a conversation are said to the target.
+fn dialect_for(client: &dyn ClientDialect, target: &Target) -> Option<&'static dyn ProviderDialect> {
+    let by_model = target.provider.chat_by_model.and_then(|choose| choose(target));
+    let own = target.provider.messages.filter(|_| client.words() == Words::AnthropicMessages);
+    by_model.or(own).or_else(|| target.chat_dialect()).or(target.provider.completions)
+}
+
+fn hub_lane(
+    call: &Call<'_>,
+    body: &RawBody,
+    target: &Target,
+    dialect: &'static dyn ProviderDialect,
+) -> Result<Lane, Failure> {
+    let mut request = Box::new(call.client.read(body)?);
+    call.client.fit(&mut request, target, dialect, call.params)?;
     Ok(Lane::Hub { request, client: call.client, dialect })
 }
 
@@ -264,7 +298,7 @@ impl Draft {
     #[must_use]
     pub fn wants(&self) -> Vec<Wanted> {
         match &self.lane {
-            Lane::Splice { .. } | Lane::Errand(_) | Lane::Responses(..) | Lane::Gemini { .. } => Vec::new(),
+            Lane::Splice { .. } | Lane::Passed(..) | Lane::Errand(_) => Vec::new(),
             Lane::Hub { request, dialect, .. } => dialect.wants(request, &self.target),
         }
     }
@@ -296,8 +330,14 @@ impl Draft {
                 let (outgoing, asked) = openai::finish_request(body, path, &target, &params)?;
                 (outgoing, Reader::Splice(shape, asked))
             }
-            Lane::Responses(body, path) => (splice::request(body, path, &target, &params)?, Reader::Responses),
-            Lane::Gemini { body, counts } => (native::request(body, counts, &target, &params)?, Reader::Gemini),
+            Lane::Passed(body, splice, Passing::Chat) => {
+                (splice.request(body, &target, &params)?, Reader::Passed(splice, Passing::Chat))
+            }
+            Lane::Passed(body, splice, Passing::Count) => {
+                let outgoing = splice.count(body, &target, &params);
+                let outgoing = outgoing.unwrap_or_else(|| Err(cannot(&target, Operation::CountTokens.words())))?;
+                (outgoing, Reader::Passed(splice, Passing::Count))
+            }
             Lane::Errand(errand) => {
                 let mut requests = errand.requests(&for_call(&target, &params))?.into_iter();
                 let Some(mut outgoing) = requests.next() else {
@@ -372,9 +412,8 @@ pub struct Answers {
 enum Reader {
     Splice(Shape, Asked),
     Hub { request: Box<ChatRequest>, client: &'static dyn ClientDialect, dialect: &'static dyn ProviderDialect },
+    Passed(&'static dyn Splice, Passing),
     Errand(Arc<dyn Errand>),
-    Responses,
-    Gemini,
 }
 
 /// A whole answer for the client.
@@ -391,8 +430,8 @@ impl Answers {
     #[must_use]
     pub fn failure(&self, reply: &Reply) -> Failure {
         match &self.reader {
-            Reader::Splice(..) | Reader::Responses => openai::failure(reply, &self.target),
-            Reader::Gemini => gemini::failure(reply, &self.target),
+            Reader::Splice(..) => openai::failure(reply, &self.target),
+            Reader::Passed(splice, _) => splice.failure(reply, &self.target),
             Reader::Hub { dialect, .. } => dialect.failure(reply, &self.target),
             Reader::Errand(errand) => errand.failure(reply, &self.target),
         }
@@ -405,7 +444,7 @@ impl Answers {
     pub fn next(&self, reply: &Reply) -> Result<Option<Next>, Failure> {
         match &self.reader {
             Reader::Hub { request, dialect, .. } => dialect.next(reply, request, &self.target),
-            Reader::Splice(..) | Reader::Errand(_) | Reader::Responses | Reader::Gemini => Ok(None),
+            Reader::Splice(..) | Reader::Passed(..) | Reader::Errand(_) => Ok(None),
         }
     }
 
@@ -416,7 +455,7 @@ impl Answers {
     pub fn otherwise(&self, reply: &Reply) -> Result<Option<Outgoing>, Failure> {
         match &self.reader {
             Reader::Hub { request, dialect, .. } => dialect.otherwise(reply, request, &self.target),
-            Reader::Splice(..) | Reader::Errand(_) | Reader::Responses | Reader::Gemini => Ok(None),
+            Reader::Splice(..) | Reader::Passed(..) | Reader::Errand(_) => Ok(None),
         }
     }
 
@@ -450,6 +489,11 @@ impl Answers {
                 let (body, usage) = openai::spliced_answer(reply, &self.target, &self.context, *asked)?;
                 Ok(Answered { body, usage })
             }
+            Reader::Passed(splice, Passing::Chat) => {
+                let (body, usage) = splice.answer(reply, &self.target, &self.context)?;
+                Ok(Answered { body, usage })
+            }
+            Reader::Passed(_, Passing::Count) => counted(reply, &self.target),
             Reader::Hub { request, client, dialect } => {
                 let mut response = dialect.response(reply, request, &self.target)?;
                 if self.target.params.merge_reasoning {
@@ -457,15 +501,32 @@ impl Answers {
                 }
                 Ok(Answered { body: client.write(&response, &self.context).into(), usage: response.usage })
             }
-            Reader::Responses => {
-                let (body, usage) = splice::answer(reply, &self.target, &self.context)?;
-                Ok(Answered { body, usage })
-            }
-            Reader::Gemini => {
-                let (body, usage) = native::answer(reply, &self.target)?;
-                Ok(Answered { body, usage })
-            }
             Reader::Errand(errand) => errand.answer(std::slice::from_ref(reply), &self.target, &self.context),
+        }
+    }
+
+    /// The events of a whole answer to a streamed call; `None` where nobody here knows how to tell it so.
+    ///
+    /// # Errors
+    /// When it is not an answer.
+    pub fn retell(&self, reply: &Reply) -> Result<Option<Retold>, Failure> {
+        match &self.reader {
+            Reader::Passed(splice, Passing::Chat) => {
+                let (body, usage) = splice.answer(reply, &self.target, &self.context)?;
+                Ok(splice.retell(&body).map(|events| Retold { events, usage, encoder: None }))
+            }
+            Reader::Hub { request, client, dialect } => {
+                let mut response = dialect.response(reply, request, &self.target)?;
+                if self.target.params.merge_reasoning {
+                    merge::response(&mut response);
+                }
+                let (usage, mut encoder, mut events) = (response.usage, client.encoder(&self.context), Vec::new());
+                for chunk in chunks(response) {
+                    encoder.encode(&chunk, &mut events);
+                }
+                Ok(Some(Retold { events, usage, encoder: Some(encoder) }))
+            }
+            Reader::Splice(..) | Reader::Passed(..) | Reader::Errand(_) => Ok(None),
         }
     }
 
@@ -479,11 +540,12 @@ impl Answers {
                 let text = shape == Shape::Text;
                 AnswerStream::Spliced(Box::new(SplicedStream::new(self.target, self.context, limit, text, asked)))
             }
-            Reader::Responses => {
-                AnswerStream::Responses(Box::new(splice::NativeStream::new(self.target, self.context, limit)))
+            Reader::Passed(splice, Passing::Chat) => {
+                AnswerStream::Passed(splice.stream(self.target, self.context, limit))
             }
-            Reader::Gemini => AnswerStream::Gemini(Box::new(native::PassedStream::new(self.target, limit))),
-            Reader::Errand(_) => return Err(Failure::invalid("this operation cannot be streamed").with_param("stream")),
+            Reader::Passed(..) | Reader::Errand(_) => {
+                return Err(Failure::invalid("this operation cannot be streamed").with_param("stream"));
+            }
             Reader::Hub { request, client, dialect } => AnswerStream::Hub(Box::new(HubStream {
                 framer: Framer::new(dialect.framing(&self.target), limit),
                 decoder: dialect.decoder(&request, &self.target),
@@ -498,4 +560,18 @@ impl Answers {
             })),
         })
     }
+}
+
+/// Anthropic's count of tokens, with `LiteLLM`'s word for who counted.
+fn counted(reply: &Reply, target: &Target) -> Result<Answered, Failure> {
+    let counts = |body: &RawBody| body.has("input_tokens") || body.has("totalTokens");
+    let mut body = RawBody::parse(&reply.body)
+        .ok()
+        .filter(counts)
+        .ok_or_else(|| target.failure(FailureKind::InvalidResponse, "the answer is no count of tokens"))?;
+    if body.has("input_tokens") {
+        body.set_str("litellm_count_source", "provider");
+    }
+    // Counting is free.
+    Ok(Answered { body: body.to_bytes(), usage: Some(Usage::default()) })
 }

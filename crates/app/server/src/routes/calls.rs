@@ -21,6 +21,14 @@ pub(crate) async fn completions(State(app): State<App>, request: Request) -> Res
     run(app, Route::Completions, None, request).await
 }
 
+pub(crate) async fn messages(State(app): State<App>, request: Request) -> Response {
+    run(app, Route::Messages, None, request).await
+}
+
+pub(crate) async fn count_tokens(State(app): State<App>, request: Request) -> Response {
+    run(app, Route::CountTokens, None, request).await
+}
+
 pub(crate) async fn embeddings(State(app): State<App>, request: Request) -> Response {
     run(app, Route::Embeddings, None, request).await
 }
@@ -43,7 +51,7 @@ pub(crate) async fn gemini(State(app): State<App>, Path(id): Path<String>, mut r
     let (model, streams, route) = match method {
         (model, "generateContent") => (model, false, Route::GenerateContent),
         (model, "streamGenerateContent") => (model, true, Route::StreamGenerateContent),
-        (model, "countTokens") => (model, false, Route::CountTokens),
+        (model, "countTokens") => (model, false, Route::CountContents),
         _ => return super::not_found(&request),
     };
     let query = request.uri().query().unwrap_or_default().to_owned();

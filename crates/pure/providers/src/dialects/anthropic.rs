@@ -5,9 +5,15 @@ mod betas;
 mod blocks;
 mod conversation;
 mod failure;
+mod front;
+mod front_blocks;
+mod front_fit;
+mod front_stream;
+mod front_writer;
 mod names;
 mod request;
 mod response;
+mod splice;
 mod stream;
 pub(crate) mod structured;
 pub(crate) mod thinking;
@@ -25,12 +31,14 @@ use tollgate_wire::{
 pub use betas::{BETA_HEADER, is_oauth, join as join_betas};
 pub(crate) use conversation::LATE_INSTRUCTIONS;
 pub use failure::{failure, in_band};
+pub use front::MESSAGES_CLIENT;
 pub use request::request_body;
 pub use response::read_answer;
+pub use splice::{MessageStream, SPLICE};
 pub use stream::MessageReader;
 
 use crate::{
-    codec::{ChatDecoder, ProviderDialect, Wanted, Words},
+    codec::{ChatDecoder, ProviderDialect, Splice, Wanted, Words},
     dialects::anthropic_complete,
     target::Target,
 };
@@ -62,6 +70,10 @@ pub struct Messages;
 impl ProviderDialect for Messages {
     fn words(&self) -> Words {
         Words::AnthropicMessages
+    }
+
+    fn splice(&self) -> Option<&'static dyn Splice> {
+        Some(&SPLICE)
     }
 
     fn wants(&self, request: &ChatRequest, _target: &Target) -> Vec<Wanted> {

@@ -30,7 +30,7 @@ pub use front::CONTENT_CLIENT;
 pub use request::request_body;
 
 use crate::{
-    codec::{ChatDecoder, ProviderDialect, Wanted, Words},
+    codec::{ChatDecoder, ProviderDialect, Splice, Wanted, Words},
     dialects::vertex,
     target::Target,
 };
@@ -45,6 +45,10 @@ pub struct Content;
 impl ProviderDialect for Content {
     fn words(&self) -> Words {
         Words::GeminiContent
+    }
+
+    fn splice(&self) -> Option<&'static dyn Splice> {
+        Some(&native::CONTENT)
     }
 
     fn wants(&self, request: &ChatRequest, _target: &Target) -> Vec<Wanted> {

@@ -16,6 +16,8 @@ pub static PROVIDER: Provider = Provider {
     key_env: &["OPENAI_API_KEY"],
     also: openai::FURTHER,
     chat_by_model: Some(other_words),
+    // Thoughts of earlier turns can be returned there, which clients such as Claude Code do.
+    messages: Some(&openai_responses::RESPONSES),
     quirks: Quirks {
         supported: Supported::ByModel(openai::openai_takes),
         stream_usage: StreamUsage::Ask,

@@ -12,7 +12,7 @@ use tollgate_providers::{
     auth::{self, Grant},
     codec::{AnswerContext, ClientDialect, ResponsesContext},
     dialects::{
-        gemini, openai, openai_responses,
+        anthropic, gemini, openai, openai_responses,
         prompt::{OwnTemplate, PromptTemplate},
     },
     params::CallParams,
@@ -45,6 +45,8 @@ impl Ask {
             Some("chat") => (Operation::Chat, &openai::CHAT_CLIENT),
             Some("gemini") => (Operation::Chat, &gemini::CONTENT_CLIENT),
             Some("gemini_count") => (Operation::CountTokens, &gemini::CONTENT_CLIENT),
+            Some("messages") => (Operation::Chat, &anthropic::MESSAGES_CLIENT),
+            Some("count_tokens") => (Operation::CountTokens, &anthropic::MESSAGES_CLIENT),
             Some("completions") => (Operation::Completions, &openai::COMPLETIONS_CLIENT),
             Some("responses") => (Operation::Chat, &openai_responses::RESPONSES_CLIENT),
             Some("embeddings") => (Operation::Embeddings, &openai::CHAT_CLIENT),

@@ -34,6 +34,10 @@ impl ClientDialect for ContentClient {
         openai::CHAT_CLIENT.read(&in_openai_words(body)?)
     }
 
+    fn count(&self, tokens: u64) -> Value {
+        json!({ "totalTokens": tokens })
+    }
+
     fn write(&self, response: &ChatResponse, context: &AnswerContext) -> Vec<u8> {
         writer::answer(response, context).to_string().into_bytes()
     }

@@ -19,12 +19,54 @@ use super::{
     usage::Counts,
 };
 use crate::{
-    codec::ClientDialect as _,
+    codec::{AnswerContext, ClientDialect as _, Splice},
     dialects::openai::CHAT_CLIENT,
     params::{self, CallParams},
     target::{Target, set_header},
-    translate::Progress,
+    translate::{PassedStream, Progress},
 };
+
+/// How bodies pass.
+pub static CONTENT: Native = Native;
+
+/// See [`CONTENT`].
+#[derive(Debug)]
+pub struct Native;
+
+impl Splice for Native {
+    fn request(&self, body: RawBody, target: &Target, call: &CallParams) -> Result<Outgoing, Failure> {
+        request(body, false, target, call)
+    }
+
+    fn answer(
+        &self,
+        reply: &Reply,
+        target: &Target,
+        _context: &AnswerContext,
+    ) -> Result<(Bytes, Option<Usage>), Failure> {
+        answer(reply, target)
+    }
+
+    fn stream(&self, target: Arc<Target>, _context: AnswerContext, limit: usize) -> Box<dyn PassedStream> {
+        let (framer, progress) = (Framer::new(Framing::Sse, limit), Progress::default());
+        Box::new(ContentStream { target, framer, progress, said: String::new() })
+    }
+
+    /// A whole answer is an event as it is.
+    fn retell(&self, body: &[u8]) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        write(body, &mut out);
+        Some(out)
+    }
+
+    fn failure(&self, reply: &Reply, target: &Target) -> Failure {
+        super::failure::failure(reply, target)
+    }
+
+    fn count(&self, body: RawBody, target: &Target, call: &CallParams) -> Option<Result<Outgoing, Failure>> {
+        Some(request(body, true, target, call))
+    }
+}
 
 /// The client's body with the deployment's defaults in, where the client does not say otherwise.
 ///
@@ -81,7 +123,7 @@ fn camel(snake: &str) -> String {
 ///
 /// # Errors
 /// When the key cannot stand in a header.
-pub fn request(mut body: RawBody, counts: bool, target: &Target, call: &CallParams) -> Result<Outgoing, Failure> {
+fn request(mut body: RawBody, counts: bool, target: &Target, call: &CallParams) -> Result<Outgoing, Failure> {
     let streamed = body.remove("stream").is_some_and(|raw| raw.as_ref() == b"true");
     let url = if counts { url(target, "countTokens") } else { content_url(target, streamed) };
     if counts {
@@ -100,7 +142,7 @@ pub fn request(mut body: RawBody, counts: bool, target: &Target, call: &CallPara
 ///
 /// # Errors
 /// When it is not an answer, or holds an error.
-pub fn answer(reply: &Reply, target: &Target) -> Result<(Bytes, Option<Usage>), Failure> {
+fn answer(reply: &Reply, target: &Target) -> Result<(Bytes, Option<Usage>), Failure> {
     let invalid = |error: serde_json::Error| {
         target.failure(FailureKind::InvalidResponse, format!("the answer is no JSON: {error}"))
     };
@@ -112,43 +154,35 @@ pub fn answer(reply: &Reply, target: &Target) -> Result<(Bytes, Option<Usage>), 
 }
 
 /// A stream that passes as it is.
-pub struct PassedStream {
+struct ContentStream {
     target: Arc<Target>,
     framer: Framer,
     progress: Progress,
     said: String,
 }
 
-impl PassedStream {
-    pub(crate) fn new(target: Arc<Target>, limit: usize) -> Self {
-        Self { target, framer: Framer::new(Framing::Sse, limit), progress: Progress::default(), said: String::new() }
+impl ContentStream {
+    fn garbled(&self, error: &dyn std::fmt::Display) -> Failure {
+        self.target.failure(FailureKind::InvalidResponse, error.to_string())
     }
+}
 
-    pub(crate) fn said(&self) -> &str {
-        &self.said
-    }
-
-    pub(crate) fn forget_said(&mut self) {
-        self.said.clear();
-    }
-
-    pub(crate) fn progress(&self) -> &Progress {
+impl PassedStream for ContentStream {
+    fn progress(&self) -> &Progress {
         &self.progress
     }
 
-    pub(crate) fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
-        let garbled = |target: &Target, error: &dyn std::fmt::Display| {
-            target.failure(FailureKind::InvalidResponse, error.to_string())
-        };
-        self.framer.push(bytes).map_err(|error| garbled(&self.target, &error))?;
-        while let Some(frame) = self.framer.next_frame().map_err(|error| garbled(&self.target, &error))? {
-            let data = frame.data.into_owned();
+    fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
+        let pushed = self.framer.push(bytes);
+        pushed.map_err(|error| self.garbled(&error))?;
+        loop {
+            let frame = self.framer.next_frame().map(|frame| frame.map(|frame| frame.data.into_owned()));
+            let Some(data) = frame.map_err(|error| self.garbled(&error))? else { return Ok(()) };
             self.progress.output_bytes += pass(&data, &self.target, &mut self.progress, &mut self.said, out)?;
         }
-        Ok(())
     }
 
-    pub(crate) fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
         if let Some(frame) = self.framer.finish() {
             let data = frame.data.into_owned();
             self.progress.output_bytes += pass(&data, &self.target, &mut self.progress, &mut self.said, out)?;
@@ -160,7 +194,18 @@ impl PassedStream {
         Ok(())
     }
 
-    pub(crate) fn fail(failure: &Failure, out: &mut Vec<u8>) {
+    fn said(&self) -> &str {
+        &self.said
+    }
+
+    fn forget_said(&mut self) {
+        self.said.clear();
+    }
+
+    /// The end of the stream is its last word.
+    fn close(&mut self, _cost: Option<f64>, _out: &mut Vec<u8>) {}
+
+    fn fail(&mut self, failure: &Failure, out: &mut Vec<u8>) {
         write(front::error(failure).to_string().as_bytes(), out);
     }
 }

@@ -120,7 +120,7 @@ fn with_role(mut message: Value) -> Value {
 /// A hub request as `OpenAI`'s body, without the model.
 pub(crate) fn write_request(request: &ChatRequest) -> Map<String, Value> {
     let mut out = Map::new();
-    out.insert("messages".to_owned(), request.messages.iter().flat_map(message::write).collect());
+    out.insert("messages".to_owned(), message::write_all(&request.messages).into());
     let mut set = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
             out.insert(name.to_owned(), value);

@@ -18,11 +18,11 @@ use super::{
     response::{failed, in_band, read_usage, text},
 };
 use crate::{
-    codec::{AnswerContext, Words},
+    codec::{AnswerContext, Splice, Words},
     dialects::openai,
     params::CallParams,
     target::Target,
-    translate::Progress,
+    translate::{PassedStream, Progress},
 };
 
 /// The path of the provider's own Responses API, if this target has one.
@@ -32,11 +32,46 @@ pub fn path(target: &Target) -> Option<&'static str> {
     target.provider.responses.or(speaks.then_some(PATH))
 }
 
+/// How bodies pass.
+pub static RESPONSES: Native = Native;
+
+/// See [`RESPONSES`].
+#[derive(Debug)]
+pub struct Native;
+
+impl Splice for Native {
+    fn request(&self, body: RawBody, target: &Target, call: &CallParams) -> Result<Outgoing, Failure> {
+        request(body, path(target).unwrap_or(PATH), target, call)
+    }
+
+    fn answer(
+        &self,
+        reply: &Reply,
+        target: &Target,
+        context: &AnswerContext,
+    ) -> Result<(Bytes, Option<Usage>), Failure> {
+        answer(reply, target, context)
+    }
+
+    fn stream(&self, target: Arc<Target>, context: AnswerContext, limit: usize) -> Box<dyn PassedStream> {
+        Box::new(NativeStream::new(target, context, limit))
+    }
+
+    /// What tells a whole response as a stream knows what it cost, and is not asked here ([`retold`]).
+    fn retell(&self, _body: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn failure(&self, reply: &Reply, target: &Target) -> Failure {
+        openai::failure(reply, target)
+    }
+}
+
 /// The request for a target, its defaults in.
 ///
 /// # Errors
 /// When the credential cannot stand in a header.
-pub fn request(mut body: RawBody, path: &str, target: &Target, call: &CallParams) -> Result<Outgoing, Failure> {
+fn request(mut body: RawBody, path: &str, target: &Target, call: &CallParams) -> Result<Outgoing, Failure> {
     if call.drop_params.unwrap_or(target.params.drop_params) {
         openai::reasoning_rules(&mut body, target, call)?;
     }
@@ -56,7 +91,7 @@ pub fn request(mut body: RawBody, path: &str, target: &Target, call: &CallParams
 ///
 /// # Errors
 /// `InvalidResponse` when a 200 does not carry a response, the provider's own error where it failed.
-pub fn answer(reply: &Reply, target: &Target, context: &AnswerContext) -> Result<(Bytes, Option<Usage>), Failure> {
+fn answer(reply: &Reply, target: &Target, context: &AnswerContext) -> Result<(Bytes, Option<Usage>), Failure> {
     let invalid = || target.failure(FailureKind::InvalidResponse, "the answer is no response object");
     let mut body = RawBody::parse(&reply.body).map_err(|_| invalid())?;
     let head = json!({"status": body.typed::<Value>("status"), "error": body.typed::<Value>("error")});
@@ -124,66 +159,6 @@ impl NativeStream {
         }
     }
 
-    /// The words since the last [`Self::forget_said`].
-    #[must_use]
-    pub fn said(&self) -> &str {
-        &self.said
-    }
-
-    /// They have been heard.
-    pub fn forget_said(&mut self) {
-        self.said.clear();
-    }
-
-    /// How far the stream is.
-    #[must_use]
-    pub fn progress(&self) -> &Progress {
-        &self.progress
-    }
-
-    /// Takes the provider's next bytes.
-    ///
-    /// # Errors
-    /// When the provider reports a failure, or cannot be understood.
-    pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
-        let pushed = self.framer.push(bytes);
-        pushed.map_err(|error| self.target.failure(FailureKind::InvalidResponse, error.to_string()))?;
-        while !self.progress.done {
-            if let Some(failure) = self.failed.take() {
-                return Err(failure);
-            }
-            let Some(data) = self.framer.next_frame().map(|frame| Bytes::copy_from_slice(&frame.data)) else { break };
-            self.event(&data, out)?;
-            if self.failed.is_some() {
-                // Its event goes out first: it is an answer, too.
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// The provider closed the stream without a cut.
-    ///
-    /// # Errors
-    /// When that was too early.
-    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
-        while !self.progress.done && self.failed.is_none() {
-            let Some(data) = self.framer.next_frame().map(|frame| Bytes::copy_from_slice(&frame.data)) else { break };
-            self.event(&data, out)?;
-        }
-        if !self.progress.done
-            && self.failed.is_none()
-            && let Some(data) = self.framer.finish().map(|frame| Bytes::copy_from_slice(&frame.data))
-        {
-            self.event(&data, out)?;
-        }
-        match self.failed.take() {
-            Some(failure) => Err(failure),
-            None if self.progress.done => Ok(()),
-            None => Err(self.target.unfinished(self.response.is_some())),
-        }
-    }
-
     fn event(&mut self, data: &Bytes, out: &mut Vec<u8>) -> Result<(), Failure> {
         let trimmed = data.trim_ascii();
         if trimmed.is_empty() || trimmed == b"[DONE]" {
@@ -241,9 +216,57 @@ impl NativeStream {
         event.set_raw("response", response.to_bytes());
         self.response = Some(response);
     }
+}
 
-    /// Writes the end: the provider's last word, with what the call cost.
-    pub fn close(&mut self, cost: Option<f64>, out: &mut Vec<u8>) {
+impl PassedStream for NativeStream {
+    fn said(&self) -> &str {
+        &self.said
+    }
+
+    fn forget_said(&mut self) {
+        self.said.clear();
+    }
+
+    fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
+        let pushed = self.framer.push(bytes);
+        pushed.map_err(|error| self.target.failure(FailureKind::InvalidResponse, error.to_string()))?;
+        while !self.progress.done {
+            if let Some(failure) = self.failed.take() {
+                return Err(failure);
+            }
+            let Some(data) = self.framer.next_frame().map(|frame| Bytes::copy_from_slice(&frame.data)) else { break };
+            self.event(&data, out)?;
+            if self.failed.is_some() {
+                // Its event goes out first: it is an answer, too.
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
+        while !self.progress.done && self.failed.is_none() {
+            let Some(data) = self.framer.next_frame().map(|frame| Bytes::copy_from_slice(&frame.data)) else { break };
+            self.event(&data, out)?;
+        }
+        if !self.progress.done
+            && self.failed.is_none()
+            && let Some(data) = self.framer.finish().map(|frame| Bytes::copy_from_slice(&frame.data))
+        {
+            self.event(&data, out)?;
+        }
+        match self.failed.take() {
+            Some(failure) => Err(failure),
+            None if self.progress.done => Ok(()),
+            None => Err(self.target.unfinished(self.response.is_some())),
+        }
+    }
+
+    fn close(&mut self, cost: Option<f64>, out: &mut Vec<u8>) {
         let Some((kind, mut event)) = self.last.take() else { return };
         let response = event.get("response").and_then(|raw| RawBody::parse(raw).ok());
         if let (Some(cost), Some(mut response)) = (cost, response)
@@ -256,8 +279,7 @@ impl NativeStream {
         write(&kind, &event, out);
     }
 
-    /// Writes a failure as the end, unless the provider has told it itself.
-    pub fn fail(&mut self, failure: &Failure, out: &mut Vec<u8>) {
+    fn fail(&mut self, failure: &Failure, out: &mut Vec<u8>) {
         if self.told {
             return;
         }

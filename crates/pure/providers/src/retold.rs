@@ -1,0 +1,67 @@
+//! A whole answer told as a stream: some providers answer a streamed call with one document.
+
+use tollgate_wire::{
+    Usage,
+    chat::{ChatChunk, ChatResponse, Choice, Delta, Part},
+};
+
+use crate::codec::ChatEncoder;
+
+/// The events of a whole answer, up to its end.
+pub struct Retold {
+    /// What is told.
+    pub events: Vec<u8>,
+    /// What was used, if the provider says.
+    pub usage: Option<Usage>,
+    pub(crate) encoder: Option<Box<dyn ChatEncoder>>,
+}
+
+impl Retold {
+    /// All events, once it is known what the call cost (dollars).
+    #[must_use]
+    pub fn close(mut self, cost: Option<f64>) -> Vec<u8> {
+        if let Some(encoder) = &mut self.encoder {
+            encoder.close(cost, &mut self.events);
+        }
+        self.events
+    }
+}
+
+/// The steps in which this answer would have come.
+pub(crate) fn chunks(response: ChatResponse) -> Vec<ChatChunk> {
+    let mut out = vec![ChatChunk::Start { id: response.id, model: response.model }];
+    for choice in response.choices {
+        tell(choice, &mut out);
+    }
+    if let Some(usage) = response.usage {
+        out.push(ChatChunk::Usage { usage, extras: response.usage_extras });
+    }
+    out
+}
+
+fn tell(choice: Choice, out: &mut Vec<ChatChunk>) {
+    let mut say = |delta: Delta| out.push(ChatChunk::Delta { choice: choice.index, delta });
+    let mut calls = 0;
+    for part in choice.parts {
+        match part {
+            Part::Text { text, .. } if text.is_empty() => {}
+            Part::Text { text, .. } => say(Delta::Text(text)),
+            Part::Refusal(text) => say(Delta::Refusal(text)),
+            Part::Thinking { text, signature } => {
+                say(Delta::Thinking(text));
+                signature.into_iter().for_each(|seal| say(Delta::Signature(seal)));
+            }
+            Part::RedactedThinking { data } => say(Delta::RedactedThinking(data)),
+            Part::ToolCall(call) => {
+                say(Delta::ToolStart { index: calls, id: call.id, name: call.name });
+                say(Delta::ToolArguments { index: calls, fragment: call.arguments });
+                calls += 1;
+            }
+            _ => {}
+        }
+    }
+    if !choice.message_extras.is_empty() {
+        say(Delta::Extras(choice.message_extras));
+    }
+    out.push(ChatChunk::Finish { choice: choice.index, finish: choice.finish, native: choice.native_finish });
+}
