@@ -12,8 +12,7 @@ use tollgate_config::ClientDisconnect;
 use tollgate_net::{Bounds, Response};
 use tollgate_observe::Outcome;
 use tollgate_providers::{
-    Target,
-    codec::{AnswerContext, Wanted, Words},
+    codec::{AnswerContext, Wanted},
     params::CallParams,
     provider::Auth,
     translate::{Answers, Call, Draft, Prepared, counts, draft},
