@@ -1,8 +1,7 @@
 //! Names of models and providers: which are the same, and whose a bare name is.
 
 /// Providers that the source keeps apart by operation, and the provider they belong to. (`vertex_ai-…` is a rule.)
-const BELONGS: [(&str, &str); 9] = [
-    ("ai21_chat", "ai21"),
+const BELONGS: [(&str, &str); 8] = [
     ("amazon-nova", "amazon_nova"),
     ("anthropic_text", "anthropic"),
     ("azure_text", "azure"),

@@ -107,7 +107,6 @@ fn a_name_is_found_with_and_without_its_provider() {
     check("openai", "gpt-3.5-turbo-instruct", "gpt-3.5-turbo-instruct");
     check("amazon_nova", "nova-lite-v1", "amazon-nova/nova-lite-v1");
     check("azure_ai", "gpt-4o", "azure/gpt-4o");
-    check("ai21_chat", "j2-light", "j2-light");
     check("ollama_chat", "codellama", "ollama/codellama");
 }
 
