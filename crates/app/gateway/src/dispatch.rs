@@ -252,8 +252,9 @@ impl Ask {
             let media = self.media(&url).await?;
             draft.supply(&url, &media.media_type, &media.base64);
         }
+        let now = self.gateway.clock.monotonic();
         for url in documents {
-            if let Some(text) = self.gateway.documents.find(&url, &self.gateway.client).await {
+            if let Some(text) = self.gateway.documents.find(&url, &self.gateway.client, now).await {
                 draft.supply_document(&url, text.as_ref().to_owned());
             }
         }

@@ -74,7 +74,7 @@ impl Catalog {
             let dated = self.table.rows_beginning(undated).map(|row| row.name);
             dated.filter(|name| names::without_date(name) == Some(undated)).last()
         });
-        [Some(model), Some(base), undated, newest].into_iter().flatten()
+        [Some(model), Some(base), names::without_hash(model), undated, newest].into_iter().flatten()
     }
 }
 

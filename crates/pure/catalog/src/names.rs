@@ -1,13 +1,14 @@
 //! Names of models and providers: which are the same, and whose a bare name is.
 
 /// Providers that the source keeps apart by operation, and the provider they belong to. (`vertex_ai-…` is a rule.)
-const BELONGS: [(&str, &str); 7] = [
+const BELONGS: [(&str, &str); 8] = [
     ("amazon-nova", "amazon_nova"),
     ("anthropic_text", "anthropic"),
     ("azure_text", "azure"),
     ("bedrock_converse", "bedrock"),
     ("cohere_chat", "cohere"),
     ("fireworks_ai-embedding-models", "fireworks_ai"),
+    ("ollama_chat", "ollama"),
     ("text-completion-openai", "openai"),
 ];
 
@@ -105,6 +106,12 @@ pub(crate) fn row_prefix(provider: &str) -> &str {
 pub(crate) fn without_owner(name: &str) -> Option<&str> {
     let base = name.strip_prefix("ft:")?.split(':').next()?;
     name.get(..base.len() + 3).filter(|tuned| tuned.len() < name.len())
+}
+
+/// A model of Replicate's without the version: `meta/llama-2-70b-chat` for `meta/llama-2-70b-chat:02e5…` (64 digits).
+pub(crate) fn without_hash(name: &str) -> Option<&str> {
+    let (base, hash) = name.rsplit_once(':')?;
+    (hash.len() == 64 && hash.bytes().all(|sign| sign.is_ascii_hexdigit())).then_some(base)
 }
 
 /// The name without the date or version at its end: `-2024-08-06`, `-20241022`, `-240715`, `-0613`, `-08-2024`, `@001`.

@@ -233,3 +233,30 @@ async fn an_answer_that_could_not_be_streamed_is_told_as_a_stream() {
 
     assert_eq!(streamed(&gateway).await, "Hello");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vectors_come_from_azure_openai_and_hugging_face() {
+    let provider = stranger().await;
+    let url = provider.url();
+    let told = json!({"object": "list", "model": "m", "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}],
+        "usage": {"prompt_tokens": 1, "total_tokens": 1}});
+    provider.script_for("POST /openai/*", [Answer::json(200, told.clone())]);
+    provider.script_for("POST /v1/embeddings", [Answer::json(200, told)]);
+    provider.script_for("POST /", [Answer::json(200, json!([[0.5]]))]);
+    let file = format!(
+        "model_list:
+  - {{model_name: a, litellm_params: {{model: azure/ada, api_base: '{url}', api_key: k, api_version: 2024-02-01}}}}
+  - {{model_name: o, litellm_params: {{model: openai/text-embedding-3-small, api_base: '{url}/v1', api_key: k}}}}
+  - {{model_name: h, litellm_params: {{model: huggingface/BAAI/bge-small-en, api_base: '{url}'}}}}
+"
+    );
+    let gateway = Gateway::with().binary(env!("CARGO_BIN_EXE_tollgate")).config(&file).start().await;
+
+    for model in ["a", "o", "h"] {
+        let reply = http::post(&gateway.at("/embeddings"), &[], &json!({"model": model, "input": ["Hi"]})).await;
+        let answer = reply.json();
+        assert_eq!(reply.status, 200, "{model}: {answer}");
+        assert_eq!((&answer["object"], &answer["model"]), (&json!("list"), &json!(model)));
+        assert_eq!(answer["data"], json!([{"object": "embedding", "index": 0, "embedding": [0.5]}]), "{model}");
+    }
+}

@@ -107,10 +107,14 @@ fn a_name_is_found_with_and_without_its_provider() {
     check("openai", "gpt-3.5-turbo-instruct", "gpt-3.5-turbo-instruct");
     check("amazon_nova", "nova-lite-v1", "amazon-nova/nova-lite-v1");
     check("azure_ai", "gpt-4o", "azure/gpt-4o");
+    check("ollama_chat", "codellama", "ollama/codellama");
 }
 
 #[test]
 fn a_dated_or_fine_tuned_name_falls_back_to_the_listed_one() {
+    let version = "meta/llama-2-70b-chat:02e509c789964a7ea8736978a43525956ef40397be9033abf9fd2badfe68c9e3";
+    assert_eq!(found("replicate", version).as_deref(), Some("replicate/meta/llama-2-70b-chat"));
+    assert_eq!(found("replicate", "meta/llama-2-70b-chat:latest"), None);
     let check = |model, row: &str| assert_eq!(found("openai", model).as_deref(), Some(row), "{model}");
     check("gpt-4o-2024-08-06", "gpt-4o-2024-08-06");
     check("gpt-4o-2031-01-02", "gpt-4o");

@@ -19,7 +19,6 @@ use crate::{
     codec::{ChatDecoder, ProviderDialect, Wanted, Words},
     dialects::{openai, prompt},
     locate::{Located, Site},
-    params,
     resolve::Unservable,
     target::Target,
 };
@@ -134,8 +133,7 @@ impl ProviderDialect for HuggingFace {
         // Who knows chat names the model that it does not know.
         let says_model = memchr::memmem::find(&reply.body.to_ascii_lowercase(), b"model").is_some();
         let at_home = target.is_at(&["router.huggingface.co"]);
-        let sayable = request.tools.is_empty() && params::takes(target, "stream");
-        if generates(target) || at_home || !no_such_path || says_model || !sayable {
+        if generates(target) || at_home || !no_such_path || says_model || !request.tools.is_empty() {
             return Ok(None);
         }
         self.prompted(request, target).map(Some)
