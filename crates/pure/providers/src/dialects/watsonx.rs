@@ -120,7 +120,10 @@ impl ChatDecoder for OwnId {
 /// # Errors
 /// Never.
 pub fn own_words(body: &mut RawBody, target: &Target, _call: &CallParams) -> Result<(), Failure> {
-    body.remove("model");
+    // Said twice, as `LiteLLM` does, but not to a deployment, which has one.
+    if deployment(target).is_some() {
+        body.remove("model");
+    }
     if !body.has("stream") {
         body.set_raw("stream", "false");
     }
