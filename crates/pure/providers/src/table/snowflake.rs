@@ -13,6 +13,7 @@ pub static PROVIDER: Provider = Provider {
     base_env: &["SNOWFLAKE_API_BASE"],
     key_env: &["SNOWFLAKE_JWT"],
     auth: Auth::Snowflake,
+    chat: Some(&snowflake::CHAT),
     chat_by_model: Some(snowflake::of_model),
     chat_path: "/api/v2/cortex/v1/chat/completions",
     embeddings: None,
