@@ -78,35 +78,6 @@ pub(crate) fn authorize(key: &Secret, headers: &mut HeaderMap) -> Result<(), Fai
     Ok(())
 }
 
-/// The dialect of all models but Claude: `OpenAI`'s words, and ids of our own in streams.
-pub static CHAT: Chat = Chat;
-
-/// See [`CHAT`].
-#[derive(Debug)]
-pub struct Chat;
-
-impl ProviderDialect for Chat {
-    fn words(&self) -> Words {
-        Words::Foreign
-    }
-
-    fn request(&self, request: &ChatRequest, target: &Target) -> Result<Outgoing, Failure> {
-        openai::CHAT.request(request, target)
-    }
-
-    fn response(&self, reply: &Reply, request: &ChatRequest, target: &Target) -> Result<ChatResponse, Failure> {
-        openai::CHAT.response(reply, request, target)
-    }
-
-    fn decoder(&self, request: &ChatRequest, target: &Target) -> Box<dyn ChatDecoder> {
-        Box::new(openai::OwnId(openai::CHAT.decoder(request, target)))
-    }
-
-    fn failure(&self, reply: &Reply, target: &Target) -> Failure {
-        openai::failure(reply, target)
-    }
-}
-
 /// The dialect of Claude: Anthropic's words at Snowflake's path.
 pub static CLAUDE: Claude = Claude;
 
