@@ -177,6 +177,8 @@ pub struct Quirks {
     pub vectors_take: Option<&'static [&'static str]>,
     /// Vectors are fetched as base64, a third of the size, whatever the client wants to see.
     pub base64_vectors: bool,
+    /// Streams get an id of ours, as `LiteLLM` gives them for a few.
+    pub own_stream_id: bool,
     /// Headers that every request carries.
     pub headers: &'static [(&'static str, &'static str)],
     /// Headers whose values an environment variable may give: variable and header.
@@ -218,6 +220,7 @@ impl Quirks {
         json_schema: JsonSchema::Native,
         vectors_take: None,
         base64_vectors: false,
+        own_stream_id: false,
         headers: &[],
         header_env: &[],
         bare_thoughts: false,

@@ -160,6 +160,7 @@ pub fn resolve(settings: TargetSettings, around: &Surroundings<'_>) -> Result<Ta
     let Some((provider, model)) = provider_of(&settings, around) else {
         return Err(Unservable::UnknownProvider(settings.model));
     };
+    let (provider, settings) = of_foundry(provider, &model, settings, around);
     let located = match provider.locate {
         Some(locate) => locate(&Site { model: &model, settings: &settings, around })?,
         None => Located { model, ..Located::default() },
@@ -212,6 +213,31 @@ pub fn resolve(settings: TargetSettings, around: &Surroundings<'_>) -> Result<Ta
         place,
         template: settings.template,
     })
+}
+
+/// A model of `OpenAI`'s that is deployed in Azure's Foundry is called as Azure `OpenAI` is, unless the address is that of
+/// the model inference API, which serves all models alike.
+fn of_foundry(
+    provider: &'static Provider,
+    model: &str,
+    mut settings: TargetSettings,
+    around: &Surroundings<'_>,
+) -> (&'static Provider, TargetSettings) {
+    let foundry = &table::azure_ai::PROVIDER;
+    if provider.name != foundry.name || (around.provider_of)(model).as_deref() != Some("openai") {
+        return (provider, settings);
+    }
+    let env = |names: &[&str]| names.iter().find_map(|name| (around.env)(name).filter(|value| !value.is_empty()));
+    let Some(base) = settings.api_base.clone().filter(|base| !base.is_empty()).or_else(|| env(foundry.base_env)) else {
+        return (provider, settings);
+    };
+    let at_foundry = host_of(&base).is_some_and(|host| host.ends_with(".services.ai.azure.com"));
+    if at_foundry && !base.contains("/openai/deployments") {
+        return (provider, settings);
+    }
+    settings.api_base = Some(base);
+    settings.api_key = settings.api_key.or_else(|| env(foundry.key_env).map(Secret::new));
+    (&table::azure::PROVIDER, settings)
 }
 
 /// Environment variables that may hold a bearer token in the key's place.
@@ -288,4 +314,31 @@ fn split_series(provider: &Provider, model: String) -> (Series, String) {
         }
     }
     (Series::Unsaid, model)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn provider(model: &str, base: &str) -> &'static str {
+        let around = Surroundings {
+            env: &|name| (name == "AZURE_AI_API_KEY").then(|| "k".to_owned()),
+            provider_of: &|name| name.starts_with("gpt").then(|| "openai".to_owned()),
+            facts: &|_, _| ModelFacts::default(),
+        };
+        let settings =
+            TargetSettings { model: model.to_owned(), api_base: Some(base.to_owned()), ..Default::default() };
+        resolve(settings, &around).map(|target| target.provider.name).unwrap()
+    }
+
+    #[test]
+    fn openais_models_in_the_foundry_are_called_as_azures() {
+        assert_eq!(provider("azure_ai/gpt-4o", "https://mine.openai.azure.com"), "azure");
+        assert_eq!(provider("azure_ai/gpt-4o", "https://mine.services.ai.azure.com"), "azure_ai");
+        assert_eq!(
+            provider("azure_ai/gpt-4o", "https://mine.services.ai.azure.com/openai/deployments/gpt-4o"),
+            "azure"
+        );
+        assert_eq!(provider("azure_ai/mistral-large", "https://mistral.models.ai.azure.com"), "azure_ai");
+    }
 }

@@ -113,12 +113,19 @@ fn finish(word: &str) -> (Finish, Option<String>) {
     }
 }
 
-/// What was used, of `usage` (second version) or `meta` (first). What is billed is less than what went in: Cohere's own
-/// part of the prompt is free, but it counts for the context, and clients of `LiteLLM` are told the whole.
+/// What was used, of `usage`. What is billed is less than what went in: Cohere's own part of the prompt is free, but it
+/// counts for the context, and clients of `LiteLLM` are told the whole.
 fn usage(told: Option<&Value>) -> Option<Usage> {
-    let told = told?;
-    let counts =
-        ["tokens", "billed_units"].into_iter().find_map(|name| told.get(name).filter(|value| value.is_object()))?;
+    counts(told?, ["tokens", "billed_units"])
+}
+
+/// What was used, of the first version's `meta`, of which `LiteLLM` tells what is billed.
+fn billed(told: Option<&Value>) -> Option<Usage> {
+    counts(told?, ["billed_units", "tokens"])
+}
+
+fn counts(told: &Value, names: [&str; 2]) -> Option<Usage> {
+    let counts = names.into_iter().find_map(|name| told.get(name).filter(|value| value.is_object()))?;
     Some(Usage {
         input: whole(counts.get("input_tokens")).unwrap_or_default(),
         output: whole(counts.get("output_tokens")).unwrap_or_default(),

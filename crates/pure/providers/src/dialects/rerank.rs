@@ -35,6 +35,8 @@ pub enum Told {
     Input,
     /// Their sum alone.
     Total,
+    /// Their sum alone, and no place for the others.
+    SumOnly,
 }
 
 /// Cohere's words below the base URL, as most have them.
@@ -44,7 +46,7 @@ pub static TOGETHER: Ranker = Ranker { told: Told::Total, ..COMMON };
 /// vLLM, and gateways of `LiteLLM`'s kind.
 pub static VLLM: Ranker = Ranker { told: Told::Input, ..COMMON };
 /// Another gateway, which speaks Cohere's words on both sides.
-pub static GATEWAY: Ranker = Ranker { told: Told::AsIs, ..COMMON };
+pub static GATEWAY: Ranker = Ranker { url: version_one, told: Told::AsIs, ..COMMON };
 /// Jina.
 pub static JINA: Ranker = Ranker { url: version_one, told: Told::Total, ..COMMON };
 /// Voyage, which wants the best `top_k`.
@@ -56,7 +58,7 @@ pub static FOUNDRY: Ranker = Ranker { url: foundry, told: Told::AsIs, ..COMMON }
 /// `DeepInfra`, which gives a score to each pair of a query and a document.
 pub static DEEPINFRA: Ranker = Ranker { url: deepinfra, body: pairs, repeats_documents: Some(false), ..COMMON };
 /// NVIDIA's retrievers.
-pub static NVIDIA: Ranker = Ranker { url: nvidia, body: passages, told: Told::Total, repeats_documents: Some(true) };
+pub static NVIDIA: Ranker = Ranker { url: nvidia, body: passages, told: Told::SumOnly, repeats_documents: Some(true) };
 
 impl Codec<RerankRequest, RerankResponse> for Ranker {
     fn requests(&self, ask: &RerankRequest, target: &Target) -> Result<Vec<Outgoing>, Failure> {
@@ -177,11 +179,14 @@ fn tell(told: &mut RerankResponse, how: Told) {
         Told::Tokens => json!({"input_tokens": input, "output_tokens": 0}),
         Told::AsIs | Told::Input => json!({ "input_tokens": input }),
         Told::Total => json!({}),
+        Told::SumOnly => Value::Null,
     };
     told.meta = Extras::new();
     if let Some(input) = input {
         told.meta.insert("billed_units".to_owned(), json!({ "total_tokens": input }));
-        told.meta.insert("tokens".to_owned(), tokens);
+        if !tokens.is_null() {
+            told.meta.insert("tokens".to_owned(), tokens);
+        }
     }
 }
 

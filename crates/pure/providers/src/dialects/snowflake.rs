@@ -1,16 +1,17 @@
 //! Snowflake Cortex: `OpenAI`'s words, and a header that says which kind of token the key is.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tollgate_wire::{
     Failure, FailureKind, Secret, Usage,
+    chat::{ChatRequest, ChatResponse},
     embeddings::{EmbeddingRequest, EmbeddingResponse},
     http::{Outgoing, Reply},
 };
 
 use crate::{
-    codec::Codec,
-    dialects::openai,
+    codec::{ChatDecoder, Codec, ProviderDialect, Wanted, Words},
+    dialects::{anthropic, openai},
     target::{Target, secret_value},
 };
 
@@ -75,4 +76,72 @@ pub(crate) fn authorize(key: &Secret, headers: &mut HeaderMap) -> Result<(), Fai
     let name = HeaderName::from_static("x-snowflake-authorization-token-type");
     headers.insert(name, HeaderValue::from_static(kind));
     Ok(())
+}
+
+/// The dialect of Claude: Anthropic's words at Snowflake's path.
+pub static CLAUDE: Claude = Claude;
+
+/// See [`CLAUDE`].
+#[derive(Debug)]
+pub struct Claude;
+
+/// The dialect, if the model is Claude.
+#[must_use]
+pub fn of_model(target: &Target) -> Option<&'static dyn ProviderDialect> {
+    target.model.contains("claude").then_some(&CLAUDE as &dyn ProviderDialect)
+}
+
+impl ProviderDialect for Claude {
+    fn words(&self) -> Words {
+        Words::Foreign
+    }
+
+    fn wants(&self, request: &ChatRequest, target: &Target) -> Vec<Wanted> {
+        anthropic::MESSAGES.wants(request, target)
+    }
+
+    fn request(&self, request: &ChatRequest, target: &Target) -> Result<Outgoing, Failure> {
+        let mut body = anthropic::request_body(request, target)?;
+        body.insert("model".to_owned(), target.model.as_str().into());
+        body.insert("stream".to_owned(), request.stream.into());
+        simplify(&mut body);
+        let mut headers = target.request_headers()?;
+        let version = HeaderName::from_static("anthropic-version");
+        headers.entry(version).or_insert(HeaderValue::from_static("2023-06-01"));
+        let url = target.url("/api/v2/cortex/v1/messages");
+        Ok(Outgoing { method: Method::POST, url, headers, body: Value::Object(body).to_string().into() })
+    }
+
+    fn response(&self, reply: &Reply, request: &ChatRequest, target: &Target) -> Result<ChatResponse, Failure> {
+        anthropic::MESSAGES.response(reply, request, target)
+    }
+
+    fn decoder(&self, request: &ChatRequest, target: &Target) -> Box<dyn ChatDecoder> {
+        anthropic::MESSAGES.decoder(request, target)
+    }
+
+    fn failure(&self, reply: &Reply, target: &Target) -> Failure {
+        openai::failure(reply, target)
+    }
+}
+
+/// One text is said as a text, and tools have no type, as `LiteLLM` says it to Snowflake.
+fn simplify(body: &mut Map<String, Value>) {
+    let list = |value: Option<&mut Value>| value.and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default();
+    let mut messages = list(body.get_mut("messages"));
+    for content in messages.iter_mut().filter_map(|message| message.get_mut("content")) {
+        let text = match content.as_array().map(Vec::as_slice) {
+            Some([Value::Object(block)]) if block.len() == 2 => block.get("text").cloned(),
+            _ => None,
+        };
+        if let Some(text) = text {
+            *content = text;
+        }
+    }
+    body.insert("messages".to_owned(), messages.into());
+    for tool in body.get_mut("tools").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(members) = tool.as_object_mut() {
+            members.retain(|name, value| name != "type" || value != "custom");
+        }
+    }
 }

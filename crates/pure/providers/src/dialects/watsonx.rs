@@ -9,8 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 use tollgate_wire::{
     Failure, RawBody, Secret,
-    chat::{ChatChunk, ChatRequest, ChatResponse},
-    framing::Frame,
+    chat::{ChatRequest, ChatResponse},
     http::{Outgoing, Reply},
 };
 
@@ -83,35 +82,11 @@ impl ProviderDialect for Chat {
     }
 
     fn decoder(&self, request: &ChatRequest, target: &Target) -> Box<dyn ChatDecoder> {
-        Box::new(OwnId(openai::CHAT.decoder(request, target)))
+        Box::new(openai::OwnId(openai::CHAT.decoder(request, target)))
     }
 
     fn failure(&self, reply: &Reply, target: &Target) -> Failure {
         openai::failure(reply, target)
-    }
-}
-
-/// Streams get an id of `OpenAI`'s form, as `LiteLLM` gives them.
-struct OwnId(Box<dyn ChatDecoder>);
-
-impl ChatDecoder for OwnId {
-    fn feed(&mut self, frame: &Frame<'_>, out: &mut Vec<ChatChunk>) -> Result<(), Failure> {
-        let before = out.len();
-        let fed = self.0.feed(frame, out);
-        for chunk in out.iter_mut().skip(before) {
-            if let ChatChunk::Start { id, .. } = chunk {
-                id.clear();
-            }
-        }
-        fed
-    }
-
-    fn finish(&mut self, out: &mut Vec<ChatChunk>) -> Result<(), Failure> {
-        self.0.finish(out)
-    }
-
-    fn is_done(&self) -> bool {
-        self.0.is_done()
     }
 }
 
@@ -120,7 +95,10 @@ impl ChatDecoder for OwnId {
 /// # Errors
 /// Never.
 pub fn own_words(body: &mut RawBody, target: &Target, _call: &CallParams) -> Result<(), Failure> {
-    body.remove("model");
+    // Said twice, as `LiteLLM` does, but not to a deployment, which has one.
+    if deployment(target).is_some() {
+        body.remove("model");
+    }
     if !body.has("stream") {
         body.set_raw("stream", "false");
     }

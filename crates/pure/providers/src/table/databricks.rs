@@ -30,7 +30,7 @@ pub static PROVIDER: Provider = Provider {
         request: Some(own_words),
         notes: &[
             "`DATABRICKS_CLIENT_ID` and `DATABRICKS_CLIENT_SECRET` of a service principal serve in a key's place",
-            "`name` only in user messages, no empty contents", "Claude: `reasoning_effort` becomes a budget, JSON schemas go out as a tool"],
+            "`name` only in user messages, no empty contents, one text is no list", "Claude: `reasoning_effort` becomes a budget, JSON schemas go out as a tool"],
         ..Quirks::NONE
     },
     ..OPENAI_COMPATIBLE
@@ -66,6 +66,13 @@ fn own_words(body: &mut RawBody, target: &Target, _call: &CallParams) -> Result<
     });
     if is_claude(target) {
         budget_thoughts(body);
+    } else {
+        messages::edit_where(body, "\"text\"", |message| {
+            let alone = message.get("content").and_then(Value::as_array).is_some_and(|parts| parts.len() == 1);
+            if alone {
+                messages::join_content(message);
+            }
+        });
     }
     Ok(())
 }

@@ -54,6 +54,10 @@ fn check_choice(body: &mut RawBody, target: &Target, call: &CallParams) -> Resul
         }
     });
     let Some(choice) = body.typed::<serde_json::Value>("tool_choice") else { return Ok(()) };
+    // What it does anyway.
+    if choice == "auto" {
+        body.remove("tool_choice");
+    }
     if choice == "auto" || choice == "none" {
         return Ok(());
     }

@@ -13,6 +13,7 @@ pub static PROVIDER: Provider = Provider {
     base_env: &["SNOWFLAKE_API_BASE"],
     key_env: &["SNOWFLAKE_JWT"],
     auth: Auth::Snowflake,
+    chat_by_model: Some(snowflake::of_model),
     chat_path: "/api/v2/cortex/v1/chat/completions",
     embeddings: None,
     embed: Some(&snowflake::VECTORS),
@@ -29,6 +30,8 @@ pub static PROVIDER: Provider = Provider {
         rename: &[("max_tokens", "max_completion_tokens")],
         stream_usage: StreamUsage::Never,
         says_stream_false: true,
+        own_stream_id: true,
+        notes: &["Claude is served at `/api/v2/cortex/v1/messages`"],
         ..Quirks::NONE
     },
     ..OPENAI_COMPATIBLE

@@ -105,6 +105,7 @@ fn differences(quirks: &Quirks) -> Vec<String> {
         (quirks.joins_texts, "contents that are lists of texts are joined"),
         (quirks.keeps_cache_control, "`cache_control` is left in"),
         (quirks.base64_vectors, "vectors are fetched as base64"),
+        (quirks.own_stream_id, "streams get an id of ours"),
     ];
     out.extend(switches.iter().filter(|(on, _)| *on).map(|(_, words)| (*words).to_owned()));
     let has_hooks = quirks.request.is_some() || quirks.answer.is_some() || quirks.chunk.is_some();

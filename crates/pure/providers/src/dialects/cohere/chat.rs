@@ -58,7 +58,12 @@ impl ProviderDialect for Chat {
         let mut parts: Vec<Part> =
             message.get("content").and_then(Value::as_array).into_iter().flatten().filter_map(said).collect();
         let calls = message.get("tool_calls").and_then(Value::as_array).into_iter().flatten();
-        parts.extend(calls.map(call).map(Part::ToolCall));
+        // LiteLLM's clients are told the place of each.
+        let placed = (0_u64..).zip(calls).map(|(place, told)| ToolCall {
+            extras: Extras::from_iter([("index".to_owned(), place.into())]),
+            ..call(told)
+        });
+        parts.extend(placed.map(Part::ToolCall));
         let mut message_extras = Extras::new();
         let cited = annotations(message.get("citations"));
         if !cited.is_empty() {

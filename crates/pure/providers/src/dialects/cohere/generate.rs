@@ -9,7 +9,7 @@ use tollgate_wire::{
     http::{Outgoing, Reply},
 };
 
-use super::{chat_headers, failure, finish, history::words, model, stream_v1::LineReader, text, url, usage, v1};
+use super::{billed, chat_headers, failure, finish, history::words, model, stream_v1::LineReader, text, url, v1};
 use crate::{
     codec::{ChatDecoder, ProviderDialect, Words},
     target::Target,
@@ -53,7 +53,7 @@ impl ProviderDialect for Generate {
             let parts = vec![Part::text(text(generation, "text"))];
             Choice { index, parts, finish, native_finish, extras: Extras::new(), message_extras: Extras::new() }
         });
-        Ok(ChatResponse { choices: choices.collect(), usage: usage(body.get("meta")), ..ChatResponse::default() })
+        Ok(ChatResponse { choices: choices.collect(), usage: billed(body.get("meta")), ..ChatResponse::default() })
     }
 
     fn framing(&self, _target: &Target) -> Framing {

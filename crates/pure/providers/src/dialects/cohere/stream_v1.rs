@@ -7,7 +7,7 @@ use tollgate_wire::{
     framing::Frame,
 };
 
-use super::{finish, stream::push, text, usage, v1::calls};
+use super::{billed, finish, stream::push, text, v1::calls};
 use crate::{codec::ChatDecoder, target::Target};
 
 /// Reads the lines.
@@ -53,7 +53,7 @@ impl LineReader {
             end = Finish::ToolCalls;
         }
         out.push(ChatChunk::Finish { choice: 0, finish: end, native });
-        if let Some(usage) = usage(answer.get("meta")) {
+        if let Some(usage) = billed(answer.get("meta")) {
             out.push(ChatChunk::Usage { usage, extras: Map::new() });
         }
         self.done = true;

@@ -10,11 +10,11 @@ use tollgate_wire::{
 };
 
 use super::{
-    chat_headers, failure, finish,
+    billed, chat_headers, failure, finish,
     history::{self, History},
     model,
     stream_v1::LineReader,
-    text, url, usage,
+    text, url,
 };
 use crate::{
     codec::{ChatDecoder, ProviderDialect, Words},
@@ -85,7 +85,7 @@ impl ProviderDialect for ChatV1 {
         let citations =
             body.get("citations").filter(|citations| citations.as_array().is_some_and(|all| !all.is_empty()));
         let extras = citations.map(|all| ("citations".to_owned(), all.clone())).into_iter().collect();
-        Ok(ChatResponse { choices: vec![choice], usage: usage(body.get("meta")), extras, ..ChatResponse::default() })
+        Ok(ChatResponse { choices: vec![choice], usage: billed(body.get("meta")), extras, ..ChatResponse::default() })
     }
 
     fn framing(&self, _target: &Target) -> Framing {

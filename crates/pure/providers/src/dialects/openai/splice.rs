@@ -263,6 +263,9 @@ impl SplicedStream {
             // Azure's first chunk (filter results only) and the usage chunk: nothing for a client to read.
             return false;
         }
+        if self.target.provider.quirks.own_stream_id {
+            body.set("id", &format!("chatcmpl-{}", self.context.id).into());
+        }
         for (slot, name) in [(&mut self.head.id, "id"), (&mut self.head.created, "created")] {
             if slot.is_none() {
                 *slot = body.get(name).cloned();
