@@ -22,6 +22,8 @@ use tollgate_wire::{
     http::{Outgoing, Reply},
 };
 
+pub(crate) use conversation::LATE_INSTRUCTIONS;
+
 pub use betas::{BETA_HEADER, is_oauth, join as join_betas};
 pub use failure::{failure, in_band};
 pub use request::request_body;

@@ -11,7 +11,7 @@ use super::blocks;
 /// What stands for the user where the client lets the model speak first.
 const USER_BEGINS: &str = ".";
 /// What stands before instructions in the midst of a conversation (`LiteLLM`'s words).
-const LATE_INSTRUCTIONS: &str =
+pub(crate) const LATE_INSTRUCTIONS: &str =
     "Operator note (not from the user): the following was originally a mid-conversation system-role reminder.";
 /// How the ids of calls begin that Anthropic makes itself.
 const SERVER_CALL: &str = "srvtoolu_";

@@ -125,17 +125,33 @@ impl Answer {
         if !self.parts.iter().any(|part| matches!(part, Part::Text { .. })) {
             self.parts.push(Part::text(""));
         }
+        let mut message_extras = Extras::new();
+        let thoughts = self.parts.iter().filter_map(thinking_block).collect::<Vec<_>>();
+        if !thoughts.is_empty() {
+            // With those that have no seal, which other providers' answers leave out.
+            message_extras.insert("thinking_blocks".to_owned(), thoughts.into());
+        }
         let mut specific = Map::new();
         for (name, list) in [("reasoningContentBlocks", self.thoughts), ("citationsContent", self.cited)] {
             if !list.is_empty() {
                 specific.insert(name.to_owned(), list.into());
             }
         }
-        let mut message_extras = Extras::new();
         if !specific.is_empty() {
             message_extras.insert("provider_specific_fields".to_owned(), specific.into());
         }
         Choice { index: 0, parts: self.parts, finish, native_finish, extras: Extras::new(), message_extras }
+    }
+}
+
+fn thinking_block(part: &Part) -> Option<Value> {
+    match part {
+        Part::Thinking { text, signature: Some(signature) } => {
+            Some(json!({"type": "thinking", "thinking": text, "signature": signature}))
+        }
+        Part::Thinking { text, signature: None } => Some(json!({"type": "thinking", "thinking": text})),
+        Part::RedactedThinking { data } => Some(json!({"type": "redacted_thinking", "data": data})),
+        _ => None,
     }
 }
 

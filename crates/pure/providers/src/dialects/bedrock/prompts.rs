@@ -26,7 +26,7 @@ pub(super) const LLAMA_2: Marks = Marks {
     begin: "<s>",
     system: ("[INST] <<SYS>>\n", "\n<</SYS>>\n [/INST]\n"),
     user: ("[INST] ", " [/INST]\n"),
-    assistant: ("", "\n"),
+    assistant: ("", "\n</s>"),
     end: "",
 };
 /// Mistral's instruct models.
@@ -40,7 +40,7 @@ pub(super) const MISTRAL: Marks = Marks {
 /// Amazon's Titan.
 pub(super) const TITAN: Marks = Marks {
     begin: "",
-    system: ("\n\nUser: ", ""),
+    system: ("\n\nUser: <admin>", "</admin>"),
     user: ("\n\nUser: ", ""),
     assistant: ("\n\nBot: ", ""),
     end: "\n\nBot: ",

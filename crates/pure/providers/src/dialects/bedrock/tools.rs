@@ -29,6 +29,9 @@ impl Offered {
     /// When a tool has neither a name nor a type.
     pub(super) fn of(request: &ChatRequest, form: &Form, target: &Target) -> Result<Self, Failure> {
         let mut offered = Self::default();
+        if let Form::Tool { schema, .. } = form {
+            offered.tools.push(spec(structured::TOOL, None, Some(schema)));
+        }
         if request.tool_choice == Some(ToolChoice::None) {
             // Converse has no word for it; what is not offered is not called.
             return Ok(offered);
@@ -44,9 +47,6 @@ impl Offered {
         }
         if request.extra("web_search_options").is_some() && names::is_nova(target) {
             offered.tools.push(json!({"systemTool": {"name": "nova_grounding"}}));
-        }
-        if let Form::Tool { schema, .. } = form {
-            offered.tools.push(spec(structured::TOOL, Some(structured::TOOL), Some(schema)));
         }
         Ok(offered)
     }
@@ -73,13 +73,15 @@ fn spec(name: &str, description: Option<&str>, schema: Option<&Value>) -> Value 
     let mut schema = schema.cloned().unwrap_or_else(|| json!({"type": "object", "properties": {}}));
     if let Some(members) = schema.as_object_mut() {
         members.entry("type").or_insert_with(|| "object".into());
+        // Some models stumble over schemas that leave it out.
+        members.entry("required").or_insert_with(|| json!([]));
     }
     let mut spec = Map::new();
     spec.insert("inputSchema".to_owned(), json!({ "json": schema }));
     spec.insert("name".to_owned(), names::tool(name).into());
-    if let Some(description) = description.filter(|description| !description.is_empty()) {
-        spec.insert("description".to_owned(), description.into());
-    }
+    // Bedrock refuses an empty one.
+    let description = description.filter(|description| !description.is_empty()).unwrap_or(name);
+    spec.insert("description".to_owned(), description.into());
     json!({ "toolSpec": spec })
 }
 

@@ -7,12 +7,10 @@ use tollgate_wire::{
 };
 
 use super::blocks::{self, Count};
-use crate::target::Target;
+use crate::{dialects::anthropic::LATE_INSTRUCTIONS, target::Target};
 
 /// What stands for the user where nobody has spoken; `LiteLLM`'s words.
 const GO_ON: &str = "Please continue.";
-/// What stands where a client says nothing, as empty text is refused; `LiteLLM`'s words.
-const NOTHING_SAID: &str = "[System: Empty message content sanitised to satisfy protocol]";
 
 /// A conversation as Converse takes it.
 #[derive(Debug, Default)]
@@ -35,33 +33,50 @@ struct Turn {
     blocks: Vec<Value>,
 }
 
+impl Turn {
+    /// Adds blocks to the turn of this role, if there are any: a message that says nothing is left out.
+    fn add(turns: &mut Vec<Self>, role: &'static str, mut blocks: Vec<Value>) {
+        match turns.last_mut() {
+            _ if blocks.is_empty() => {}
+            Some(turn) if turn.role == role => turn.blocks.append(&mut blocks),
+            _ => turns.push(Self { role, blocks }),
+        }
+    }
+}
+
 impl Conversation {
     /// # Errors
     /// When Converse has no block for a part.
     pub(super) fn write(request: &ChatRequest, manner: Manner, target: &Target) -> Result<Self, Failure> {
         let mut out = Self::default();
         let mut turns: Vec<Turn> = Vec::new();
+        let mut late = Vec::new();
         let mut count = Count::default();
         let guarded = if manner.guards { guarded_from(&request.messages) } else { request.messages.len() };
         for (place, message) in request.messages.iter().enumerate() {
             let role = match message.role {
-                Role::System => {
+                Role::System if turns.is_empty() => {
                     out.system.extend(instructions(message, target));
+                    continue;
+                }
+                // The results of calls must come first in their turn, so this waits for them.
+                Role::System => {
+                    late.extend(reminder(message, target));
                     continue;
                 }
                 Role::User | Role::Tool => "user",
                 Role::Assistant => "assistant",
             };
+            if message.role != Role::Tool {
+                Turn::add(&mut turns, "user", std::mem::take(&mut late));
+            }
             let mut blocks = said(message, manner, place >= guarded, &mut count, target)?;
-            if blocks.is_empty() {
-                blocks.push(json!({ "text": NOTHING_SAID }));
+            if !blocks.is_empty() {
+                blocks.extend(blocks::cache_point(&message.extras, target));
             }
-            blocks.extend(blocks::cache_point(&message.extras, target));
-            match turns.last_mut() {
-                Some(turn) if turn.role == role => turn.blocks.append(&mut blocks),
-                _ => turns.push(Turn { role, blocks }),
-            }
+            Turn::add(&mut turns, role, blocks);
         }
+        Turn::add(&mut turns, "user", late);
         let user_must_begin = target.params.modify_params && turns.first().is_some_and(|turn| turn.role != "user");
         if turns.is_empty() || user_must_begin {
             turns.insert(0, Turn { role: "user", blocks: vec![json!({ "text": GO_ON })] });
@@ -79,6 +94,16 @@ fn guarded_from(messages: &[Message]) -> usize {
     }
     let last = messages.iter().rposition(|message| message.role != Role::User);
     last.map_or(0, |last| last + 1)
+}
+
+/// Instructions in the midst of a conversation stay where they are, in the user's place: above it they would change what
+/// the provider has cached.
+fn reminder(message: &Message, target: &Target) -> Vec<Value> {
+    let mut found = instructions(message, target);
+    if !found.is_empty() {
+        found.insert(0, json!({ "text": LATE_INSTRUCTIONS }));
+    }
+    found
 }
 
 /// Text blocks of a system message.
