@@ -71,8 +71,10 @@ const BELOW_THE_COMMAND: &[&str] = &[
 ];
 
 /// Outside libraries and the crates that own them.
-const OWNERS: [(&str, &[&str]); 14] = [
+const OWNERS: [(&str, &[&str]); 16] = [
     ("anyhow", &["app/cli"]),
+    ("aws-config", &["io/net"]),
+    ("aws-sdk-sts", &["io/net"]),
     ("axum", &["app/server"]),
     ("clap", &["app/cli"]),
     ("hyper-rustls", &["io/net"]),

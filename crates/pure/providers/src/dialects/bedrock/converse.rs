@@ -134,8 +134,8 @@ fn model_fields(
         add_effort(word, target, &mut out);
     }
     if names::is_claude(target) {
-        if let Some(choice) =
-            tools::one_at_a_time(request).filter(|_| !offered.tools.is_empty() && names::is_recent_claude(target))
+        if let Some(choice) = tools::one_at_a_time(request, thinking.is_on())
+            .filter(|_| !offered.tools.is_empty() && names::is_recent_claude(target))
         {
             out.insert("tool_choice".to_owned(), choice);
         }
@@ -195,6 +195,8 @@ fn add_tools(
         // A model that thinks must not be forced; it calls the one tool by itself.
         Form::Tool { .. } if thinking.is_on() || target.facts.free_tool_choice => None,
         Form::Tool { .. } => Some(json!({"tool": {"name": structured::TOOL}})),
+        // Nor must it be told to call one of the client's.
+        _ if thinking.is_on() => tools::choice(request).map(|_| json!({"auto": {}})),
         _ => tools::choice(request),
     };
     let mut config = json!({"tools": offered.tools});

@@ -34,9 +34,9 @@ pub(super) fn is_nova(target: &Target) -> bool {
     target.model.contains("nova") || target.fact("family") == Some("amazon")
 }
 
-/// Families that call tools, for models that the catalog says nothing about.
+/// Families that call tools, whatever the catalog says about a model.
 pub(super) fn calls_tools(target: &Target) -> bool {
-    is_claude(target) || is_nova(target) || base(target).starts_with("mistral.mistral-large")
+    is_claude(target) || is_nova(target)
 }
 
 /// Claude from 4.5 on, which keeps prompts for an hour if told to, and makes one call at a time if told to.

@@ -82,8 +82,3 @@ impl Marks {
 pub(in crate::dialects) fn joined(messages: &[Message]) -> String {
     messages.iter().map(|message| words(&message.parts)).collect::<Vec<_>>().join(" ")
 }
-
-/// Llama 2's marks, for other hosts of it.
-pub(in crate::dialects) fn llama_2(messages: &[Message]) -> String {
-    LLAMA_2.prompt(messages)
-}

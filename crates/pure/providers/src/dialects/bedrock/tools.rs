@@ -96,12 +96,14 @@ pub(super) fn choice(request: &ChatRequest) -> Option<Value> {
 }
 
 /// That only one call may be made at a time, as Claude is told past Converse.
-pub(super) fn one_at_a_time(request: &ChatRequest) -> Option<Value> {
+pub(super) fn one_at_a_time(request: &ChatRequest, thinks: bool) -> Option<Value> {
     if request.parallel_tool_calls != Some(false) {
         return None;
     }
     let mut choice = match request.tool_choice.as_ref() {
         Some(ToolChoice::None) => return None,
+        // A model that thinks must not be forced.
+        Some(_) if thinks => json!({"type": "auto"}),
         Some(ToolChoice::Required) => json!({"type": "any"}),
         Some(ToolChoice::Named(name)) => json!({"type": "tool", "name": names::tool(name)}),
         Some(ToolChoice::Auto) | None => json!({"type": "auto"}),

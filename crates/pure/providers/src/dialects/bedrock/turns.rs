@@ -42,6 +42,14 @@ impl Turn {
             _ => turns.push(Self { role, blocks }),
         }
     }
+
+    /// Documents without a word beside them are refused.
+    fn complete(&mut self) {
+        let has = |name: &str| self.blocks.iter().any(|block| block.get(name).is_some());
+        if has("document") && !has("text") {
+            self.blocks.push(json!({"text": "."}));
+        }
+    }
 }
 
 impl Conversation {
@@ -77,6 +85,7 @@ impl Conversation {
             Turn::add(&mut turns, role, blocks);
         }
         Turn::add(&mut turns, "user", late);
+        turns.iter_mut().for_each(Turn::complete);
         let user_must_begin = target.params.modify_params && turns.first().is_some_and(|turn| turn.role != "user");
         if turns.is_empty() || user_must_begin {
             turns.insert(0, Turn { role: "user", blocks: vec![json!({ "text": GO_ON })] });
