@@ -28,8 +28,9 @@ use tollgate_wire::{
     http::{Outgoing, Reply},
 };
 
-pub use betas::{BETA_HEADER, is_oauth, join as join_betas};
 pub(crate) use conversation::LATE_INSTRUCTIONS;
+
+pub use betas::{BETA_HEADER, is_oauth, join as join_betas};
 pub use failure::{failure, in_band};
 pub use front::MESSAGES_CLIENT;
 pub use request::request_body;

@@ -148,7 +148,6 @@ pub(super) fn failure(reply: &Reply, target: &Target) -> Failure {
 pub(super) fn exception(frame: &Frame<'_>, target: &Target) -> Failure {
     let text = String::from_utf8_lossy(&frame.data).into_owned();
     let body: Value = serde_json::from_slice(&frame.data).unwrap_or_default();
-    let words = ["message", "Message"].iter().find_map(|name| body.get(*name)?.as_str());
     let low = text.to_ascii_lowercase();
     let name = frame.event.as_deref().unwrap_or_default();
     let status = body.get("originalStatusCode").and_then(Value::as_u64);
@@ -165,6 +164,7 @@ pub(super) fn exception(frame: &Frame<'_>, target: &Target) -> Failure {
         "modelstreamerrorexception" | "modelstreamerror" if status == Some(429) => FailureKind::RateLimited,
         _ => FailureKind::Internal,
     };
-    let words = words.map_or(text, str::to_owned);
-    target.failure(kind, if name.is_empty() { words } else { format!("{name} {words}") })
+    // LiteLLM's words, which clients look for.
+    let before = if kind == FailureKind::RateLimited { "Rate Limit Error - " } else { "" };
+    target.failure(kind, format!("{before}{name} {text}"))
 }

@@ -18,7 +18,7 @@ pub(super) fn read(body: &Value, request: &ChatRequest, target: &Target) -> Resu
         return Err(target.failure(FailureKind::InvalidResponse, "the answer has no content"));
     };
     let mut answer = Answer::new(request, target);
-    blocks.iter().for_each(|block| answer.block(block));
+    blocks.iter().enumerate().for_each(|(place, block)| answer.block(place, block));
     let mut counts = Counts::default();
     let usage = body.get("usage").filter(|usage| usage.is_object()).inspect(|usage| counts.take(usage));
     counts.thoughts(body);
@@ -54,7 +54,7 @@ struct Answer {
     form: Form,
     renamed: Renamed,
     parts: Vec<Part>,
-    calls: u64,
+    calls: bool,
     formed: bool,
     thoughts: Vec<Value>,
     cited: Vec<Value>,
@@ -66,19 +66,19 @@ impl Answer {
             form: Form::of(request, target),
             renamed: Renamed::of(request),
             parts: Vec::new(),
-            calls: 0,
+            calls: false,
             formed: false,
             thoughts: Vec::new(),
             cited: Vec::new(),
         }
     }
 
-    fn block(&mut self, block: &Value) {
+    fn block(&mut self, place: usize, block: &Value) {
         let text = |pointer: &str| block.pointer(pointer).and_then(Value::as_str);
         if let Some(words) = text("/text") {
             self.parts.push(Part::text(words));
         } else if let Some(call) = block.get("toolUse") {
-            self.call(call);
+            self.call(place, call);
         } else if let Some(thought) = block.get("reasoningContent") {
             self.thoughts.push(thought.clone());
             self.parts.push(match text("/reasoningContent/redactedContent") {
@@ -98,7 +98,7 @@ impl Answer {
         }
     }
 
-    fn call(&mut self, call: &Value) {
+    fn call(&mut self, place: usize, call: &Value) {
         let text = |name: &str| call.get(name).and_then(Value::as_str).unwrap_or_default();
         let input = call.get("input").cloned().unwrap_or_else(|| json!({}));
         if self.form.is_answer(text("name")) {
@@ -106,8 +106,9 @@ impl Answer {
             self.parts.push(Part::text(self.form.unwrap(&input)));
             return;
         }
-        let extras = Map::from_iter([("index".to_owned(), self.calls.into())]);
-        self.calls += 1;
+        // LiteLLM counts calls by their place among all blocks.
+        let extras = Map::from_iter([("index".to_owned(), place.into())]);
+        self.calls = true;
         self.parts.push(Part::ToolCall(ToolCall {
             id: text("toolUseId").to_owned(),
             name: self.renamed.back(text("name")),
@@ -118,12 +119,23 @@ impl Answer {
 
     fn finish(mut self, reason: Option<&str>) -> Choice {
         let (mut finish, native_finish) = finish(reason);
-        if self.formed && self.calls == 0 && finish == Finish::ToolCalls {
+        if self.formed && !self.calls && finish == Finish::ToolCalls {
             finish = Finish::Stop;
         }
         // An answer without words is empty text for LiteLLM's clients, not null.
         if !self.parts.iter().any(|part| matches!(part, Part::Text { .. })) {
             self.parts.push(Part::text(""));
+        }
+        let mut message_extras = Extras::new();
+        let thoughts = self.parts.iter().filter_map(thinking_block).collect::<Vec<_>>();
+        if !thoughts.is_empty() {
+            // With those that have no seal, which other providers' answers leave out.
+            message_extras.insert("thinking_blocks".to_owned(), thoughts.into());
+            let readable =
+                self.parts.iter().any(|part| matches!(part, Part::Thinking { text, .. } if !text.is_empty()));
+            if !readable {
+                message_extras.insert("reasoning_content".to_owned(), "".into());
+            }
         }
         let mut specific = Map::new();
         for (name, list) in [("reasoningContentBlocks", self.thoughts), ("citationsContent", self.cited)] {
@@ -131,11 +143,21 @@ impl Answer {
                 specific.insert(name.to_owned(), list.into());
             }
         }
-        let mut message_extras = Extras::new();
         if !specific.is_empty() {
             message_extras.insert("provider_specific_fields".to_owned(), specific.into());
         }
         Choice { index: 0, parts: self.parts, finish, native_finish, extras: Extras::new(), message_extras }
+    }
+}
+
+fn thinking_block(part: &Part) -> Option<Value> {
+    match part {
+        Part::Thinking { text, signature: Some(signature) } => {
+            Some(json!({"type": "thinking", "thinking": text, "signature": signature}))
+        }
+        Part::Thinking { text, signature: None } => Some(json!({"type": "thinking", "thinking": text})),
+        Part::RedactedThinking { data } => Some(json!({"type": "redacted_thinking", "data": data})),
+        _ => None,
     }
 }
 

@@ -68,7 +68,7 @@ fn refused(why: &str) -> Failure {
 pub(super) fn cache_point(extras: &Extras, target: &Target) -> Option<Value> {
     let mark = extras.get("cache_control").filter(|mark| mark.is_object() && names::keeps_prompts(target))?;
     let mut point = json!({"type": "default"});
-    let ttl = mark.get("ttl").and_then(Value::as_str).filter(|_| names::keeps_longer(target));
+    let ttl = mark.get("ttl").and_then(Value::as_str).filter(|_| names::is_recent_claude(target));
     if let (Some(ttl), Some(members)) = (ttl, point.as_object_mut()) {
         members.insert("ttl".to_owned(), ttl.into());
     }

@@ -1,6 +1,6 @@
 //! Claude through `InvokeModel`: Anthropic's messages in an envelope of Bedrock's.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tollgate_wire::{
     Failure,
     chat::{ChatChunk, ChatRequest, ChatResponse},
@@ -20,6 +20,9 @@ use crate::{
 
 /// What Bedrock calls the version of Anthropic's words.
 const VERSION: &str = "bedrock-2023-05-31";
+
+/// Longest answer where the client says none, tokens; `LiteLLM`'s default for this way.
+const DEFAULT_MAX_TOKENS: u64 = 4096;
 
 /// The dialect.
 pub(super) static CLAUDE: Claude = Claude;
@@ -41,6 +44,9 @@ impl ProviderDialect for Claude {
     fn request(&self, request: &ChatRequest, target: &Target) -> Result<Outgoing, Failure> {
         let mut body = anthropic::request_body(request, target)?;
         body.insert("anthropic_version".to_owned(), VERSION.into());
+        if request.max_output_tokens.is_none() && !body.contains_key("thinking") {
+            body.insert("max_tokens".to_owned(), DEFAULT_MAX_TOKENS.into());
+        }
         let configured = target.headers.get(BETA_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let configured = configured.split(',').map(str::trim).filter(|feature| !feature.is_empty());
         let mut features: Vec<Value> = configured.map(Value::from).collect();
@@ -49,10 +55,22 @@ impl ProviderDialect for Claude {
                 features.push(feature.into());
             }
         }
+        let header =
+            (!features.is_empty()).then(|| features.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","));
         if !features.is_empty() {
             body.entry("anthropic_beta").or_insert_with(|| features.into());
         }
-        invoke::outgoing(request, target, &body)
+        if let Some(format) = body.shift_remove("output_format")
+            && let Value::Object(config) = body.entry("output_config").or_insert_with(|| json!({}))
+        {
+            // What Anthropic calls it since it is for everyone; Bedrock knows no other name.
+            config.insert("format".to_owned(), format);
+        }
+        let mut outgoing = invoke::outgoing(request, target, &body)?;
+        if let Some(value) = header.and_then(|features| features.parse().ok()) {
+            outgoing.headers.insert(BETA_HEADER, value);
+        }
+        Ok(outgoing)
     }
 
     fn response(&self, reply: &Reply, request: &ChatRequest, target: &Target) -> Result<ChatResponse, Failure> {

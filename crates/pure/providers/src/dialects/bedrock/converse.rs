@@ -134,7 +134,9 @@ fn model_fields(
         add_effort(word, target, &mut out);
     }
     if names::is_claude(target) {
-        if let Some(choice) = tools::one_at_a_time(request).filter(|_| !offered.tools.is_empty()) {
+        if let Some(choice) = tools::one_at_a_time(request, thinking.is_on())
+            .filter(|_| !offered.tools.is_empty() && names::is_recent_claude(target))
+        {
             out.insert("tool_choice".to_owned(), choice);
         }
         if !offered.natives.is_empty() {
@@ -192,11 +194,9 @@ fn add_tools(
     let choice = match form {
         // A model that thinks must not be forced; it calls the one tool by itself.
         Form::Tool { .. } if thinking.is_on() || target.facts.free_tool_choice => None,
-        // Families that do not know calls cannot be made to call.
-        Form::Tool { .. } if !names::calls_tools(target) => None,
-        // Beside tools of the client's own it may choose, but must call one.
-        Form::Tool { .. } if !request.tools.is_empty() => Some(json!({"any": {}})),
         Form::Tool { .. } => Some(json!({"tool": {"name": structured::TOOL}})),
+        // Nor must it be told to call one of the client's.
+        _ if thinking.is_on() => tools::choice(request).map(|_| json!({"auto": {}})),
         _ => tools::choice(request),
     };
     let mut config = json!({"tools": offered.tools});

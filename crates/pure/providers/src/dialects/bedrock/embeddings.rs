@@ -7,7 +7,7 @@ use tollgate_wire::{
     http::{Outgoing, Reply},
 };
 
-use super::{invoke::plain_segment, json, names, outgoing};
+use super::{json, names, outgoing};
 use crate::{codec::Codec, dialects::aws, target::Target};
 
 /// The codec.
@@ -48,7 +48,7 @@ fn family(target: &Target) -> Family {
 
 impl Codec<EmbeddingRequest, EmbeddingResponse> for Embeddings {
     fn requests(&self, ask: &EmbeddingRequest, target: &Target) -> Result<Vec<Outgoing>, Failure> {
-        let id = plain_segment(target);
+        let id = aws::segment(super::id(target));
         let bodies = match family(target) {
             Family::Cohere => vec![cohere(ask)?],
             family => ask.inputs.iter().map(|input| one(&family, input, ask)).collect::<Result<_, _>>()?,

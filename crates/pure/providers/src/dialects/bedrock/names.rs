@@ -34,9 +34,9 @@ pub(super) fn is_nova(target: &Target) -> bool {
     target.model.contains("nova") || target.fact("family") == Some("amazon")
 }
 
-/// Families that call tools, for models that the catalog says nothing about.
+/// Families that call tools, whatever the catalog says about a model.
 pub(super) fn calls_tools(target: &Target) -> bool {
-    is_claude(target) || is_nova(target) || base(target).starts_with("mistral.mistral-large")
+    is_claude(target) || is_nova(target)
 }
 
 /// Families with a prompt cache; the others refuse the mark.
@@ -44,14 +44,15 @@ pub(super) fn keeps_prompts(target: &Target) -> bool {
     is_claude(target) || is_nova(target)
 }
 
-/// Claude from 4.5 on, which keeps prompts for an hour if told to.
-pub(super) fn keeps_longer(target: &Target) -> bool {
-    is_claude(target) && ["-4-5", "-4-6", "-4-7", "-4-8", "-5-"].iter().any(|version| target.model.contains(version))
+/// Claude from 4.5 on, which keeps prompts for an hour if told to, and makes one call at a time if told to.
+pub(super) fn is_recent_claude(target: &Target) -> bool {
+    const RECENT: &[&str] = &["-4-5", "-4-6", "-4-7", "-4-8", "-4-9", "opus-5", "sonnet-5", "haiku-5"];
+    is_claude(target) && RECENT.iter().any(|version| target.model.contains(version))
 }
 
-/// A tool's name as Converse takes it: letters, digits and `_`, a letter first.
+/// A tool's name as Converse takes it: letters, digits, `_` and `-`, a letter first.
 pub(super) fn tool(name: &str) -> Cow<'_, str> {
-    let fits = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-');
     let begins = name.chars().next().is_none_or(|letter| letter.is_ascii_alphabetic());
     if begins && name.chars().all(fits) && name.len() <= LONGEST_TOOL_NAME {
         return Cow::Borrowed(name);
@@ -89,9 +90,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tools_name_is_letters_digits_and_underscores() {
+    fn a_tools_name_is_letters_digits_underscores_and_hyphens() {
         assert_eq!(tool("get_weather"), "get_weather");
-        assert_eq!(tool("files.read-all"), "files_read_all");
+        assert_eq!(tool("files.read-all"), "files_read-all");
         assert_eq!(tool("7zip"), "a7zip");
         assert_eq!(tool(&"x".repeat(70)).len(), LONGEST_TOOL_NAME);
     }

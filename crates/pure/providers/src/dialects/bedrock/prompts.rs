@@ -26,7 +26,7 @@ pub(super) const LLAMA_2: Marks = Marks {
     begin: "<s>",
     system: ("[INST] <<SYS>>\n", "\n<</SYS>>\n [/INST]\n"),
     user: ("[INST] ", " [/INST]\n"),
-    assistant: ("", "\n"),
+    assistant: ("", "\n</s>"),
     end: "",
 };
 /// Mistral's instruct models.
@@ -40,7 +40,7 @@ pub(super) const MISTRAL: Marks = Marks {
 /// Amazon's Titan.
 pub(super) const TITAN: Marks = Marks {
     begin: "",
-    system: ("\n\nUser: ", ""),
+    system: ("\n\nUser: <admin>", "</admin>"),
     user: ("\n\nUser: ", ""),
     assistant: ("\n\nBot: ", ""),
     end: "\n\nBot: ",
@@ -81,9 +81,4 @@ impl Marks {
 /// What is said, one after the other, for models without marks.
 pub(in crate::dialects) fn joined(messages: &[Message]) -> String {
     messages.iter().map(|message| words(&message.parts)).collect::<Vec<_>>().join(" ")
-}
-
-/// Llama 2's marks, for other hosts of it.
-pub(in crate::dialects) fn llama_2(messages: &[Message]) -> String {
-    LLAMA_2.prompt(messages)
 }

@@ -11,7 +11,7 @@ use tollgate_wire::{
 
 use super::{
     answer::{Counts, finish},
-    names::Renamed,
+    names::{self, Renamed},
 };
 use crate::{
     codec::ChatDecoder,
@@ -119,12 +119,16 @@ impl ConverseReader {
         if let Some(data) = text("/delta/reasoningContent/redactedContent") {
             push(Delta::RedactedThinking(data.to_owned()), out);
         }
+        // LiteLLM's clients find the piece as Bedrock wrote it, too. Claude's thoughts end with their seal, which is enough.
+        let whole = event.pointer("/delta/reasoningContent");
+        if let Some(piece) = whole.filter(|piece| piece.get("text").is_none() || !names::is_claude(&self.target)) {
+            push(specific("reasoningContent", piece), out);
+        }
         if let Some(fragment) = text("/delta/toolUse/input") {
             self.argue(place(event), fragment, out);
         }
         if let Some(citation) = event.pointer("/delta/citation") {
-            let fields = json!({ "citation": citation });
-            push(Delta::Extras(Extras::from_iter([("provider_specific_fields".to_owned(), fields)])), out);
+            push(specific("citation", citation), out);
         }
     }
 
@@ -181,6 +185,10 @@ fn place(event: &Value) -> u64 {
 
 fn push(delta: Delta, out: &mut Vec<ChatChunk>) {
     out.push(ChatChunk::Delta { choice: 0, delta });
+}
+
+fn specific(name: &str, value: &Value) -> Delta {
+    Delta::Extras(Extras::from_iter([("provider_specific_fields".to_owned(), json!({ name: value }))]))
 }
 
 impl ChatDecoder for ConverseReader {

@@ -29,6 +29,9 @@ impl Offered {
     /// When a tool has neither a name nor a type.
     pub(super) fn of(request: &ChatRequest, form: &Form, target: &Target) -> Result<Self, Failure> {
         let mut offered = Self::default();
+        if let Form::Tool { schema, .. } = form {
+            offered.tools.push(spec(structured::TOOL, None, Some(schema), target));
+        }
         if request.tool_choice == Some(ToolChoice::None) {
             // Converse has no word for it; what is not offered is not called.
             return Ok(offered);
@@ -37,8 +40,7 @@ impl Offered {
             match tool {
                 Tool::Function { name, description, parameters, strict, extras } => {
                     let mut tool = spec(name, description.as_deref(), parameters.as_ref(), target);
-                    if let (Some(true), Some(spec)) = (strict, tool.get_mut("toolSpec").and_then(Value::as_object_mut))
-                    {
+                    if let (Some(true), Some(spec)) = (strict, tool.get_mut("toolSpec").and_then(Value::as_object_mut)) {
                         spec.insert("strict".to_owned(), true.into());
                     }
                     offered.tools.push(tool);
@@ -49,9 +51,6 @@ impl Offered {
         }
         if request.extra("web_search_options").is_some() && names::is_nova(target) {
             offered.tools.push(json!({"systemTool": {"name": "nova_grounding"}}));
-        }
-        if let Form::Tool { schema, .. } = form {
-            offered.tools.push(spec(structured::TOOL, Some(structured::TOOL), Some(schema), target));
         }
         Ok(offered)
     }
@@ -78,6 +77,7 @@ fn spec(name: &str, description: Option<&str>, schema: Option<&Value>, target: &
     let mut schema = schema.cloned().unwrap_or_else(|| json!({"type": "object", "properties": {}}));
     if let Some(members) = schema.as_object_mut() {
         members.entry("type").or_insert_with(|| "object".into());
+        // Some models stumble over schemas that leave it out.
         members.entry("required").or_insert_with(|| json!([]));
     }
     if !names::is_claude(target) {
@@ -86,7 +86,7 @@ fn spec(name: &str, description: Option<&str>, schema: Option<&Value>, target: &
     let mut spec = Map::new();
     spec.insert("inputSchema".to_owned(), json!({ "json": schema }));
     spec.insert("name".to_owned(), names::tool(name).into());
-    // Bedrock wants a description of every tool.
+    // Bedrock refuses an empty one.
     let description = description.filter(|description| !description.is_empty()).unwrap_or(name);
     spec.insert("description".to_owned(), description.into());
     json!({ "toolSpec": spec })
@@ -123,12 +123,14 @@ pub(super) fn choice(request: &ChatRequest) -> Option<Value> {
 }
 
 /// That only one call may be made at a time, as Claude is told past Converse.
-pub(super) fn one_at_a_time(request: &ChatRequest) -> Option<Value> {
+pub(super) fn one_at_a_time(request: &ChatRequest, thinks: bool) -> Option<Value> {
     if request.parallel_tool_calls != Some(false) {
         return None;
     }
     let mut choice = match request.tool_choice.as_ref() {
         Some(ToolChoice::None) => return None,
+        // A model that thinks must not be forced.
+        Some(_) if thinks => json!({"type": "auto"}),
         Some(ToolChoice::Required) => json!({"type": "any"}),
         Some(ToolChoice::Named(name)) => json!({"type": "tool", "name": names::tool(name)}),
         Some(ToolChoice::Auto) | None => json!({"type": "auto"}),

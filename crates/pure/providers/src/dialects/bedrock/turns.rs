@@ -11,8 +11,6 @@ use crate::{dialects::anthropic::LATE_INSTRUCTIONS, target::Target};
 
 /// What stands for the user where nobody has spoken; `LiteLLM`'s words.
 const GO_ON: &str = "Please continue.";
-/// What stands where a client says nothing, as empty text is refused; `LiteLLM`'s words.
-const NOTHING_SAID: &str = "[System: Empty message content sanitised to satisfy protocol]";
 
 /// A conversation as Converse takes it.
 #[derive(Debug, Default)]
@@ -35,19 +33,35 @@ struct Turn {
     blocks: Vec<Value>,
 }
 
+impl Turn {
+    /// Adds blocks to the turn of this role, if there are any: a message that says nothing is left out.
+    fn add(turns: &mut Vec<Self>, role: &'static str, mut blocks: Vec<Value>) {
+        match turns.last_mut() {
+            _ if blocks.is_empty() => {}
+            Some(turn) if turn.role == role => turn.blocks.append(&mut blocks),
+            _ => turns.push(Self { role, blocks }),
+        }
+    }
+
+    /// Documents without a word beside them are refused.
+    fn complete(&mut self) {
+        let has = |name: &str| self.blocks.iter().any(|block| block.get(name).is_some());
+        if has("document") && !has("text") {
+            self.blocks.push(json!({"text": "."}));
+        }
+    }
+}
+
 impl Conversation {
     /// # Errors
     /// When Converse has no block for a part.
     pub(super) fn write(request: &ChatRequest, manner: Manner, target: &Target) -> Result<Self, Failure> {
         let mut out = Self::default();
         let mut turns: Vec<Turn> = Vec::new();
+        let mut late = Vec::new();
         let mut count = Count::default();
         let guarded = if manner.guards { guarded_from(&request.messages) } else { request.messages.len() };
-        let mut late = Vec::new();
         for (place, message) in request.messages.iter().enumerate() {
-            if matches!(message.role, Role::User | Role::Assistant) {
-                add(&mut turns, "user", &mut late);
-            }
             let role = match message.role {
                 Role::System if turns.is_empty() => {
                     out.system.extend(instructions(message, target));
@@ -61,14 +75,17 @@ impl Conversation {
                 Role::User | Role::Tool => "user",
                 Role::Assistant => "assistant",
             };
-            let mut blocks = said(message, manner, place >= guarded, &mut count, target)?;
-            if blocks.is_empty() {
-                blocks.push(json!({ "text": NOTHING_SAID }));
+            if message.role != Role::Tool {
+                Turn::add(&mut turns, "user", std::mem::take(&mut late));
             }
-            blocks.extend(blocks::cache_point(&message.extras, target));
-            add(&mut turns, role, &mut blocks);
+            let mut blocks = said(message, manner, place >= guarded, &mut count, target)?;
+            if !blocks.is_empty() {
+                blocks.extend(blocks::cache_point(&message.extras, target));
+            }
+            Turn::add(&mut turns, role, blocks);
         }
-        add(&mut turns, "user", &mut late);
+        Turn::add(&mut turns, "user", late);
+        turns.iter_mut().for_each(Turn::complete);
         let user_must_begin = target.params.modify_params && turns.first().is_some_and(|turn| turn.role != "user");
         if turns.is_empty() || user_must_begin {
             turns.insert(0, Turn { role: "user", blocks: vec![json!({ "text": GO_ON })] });
@@ -76,24 +93,6 @@ impl Conversation {
         out.messages = turns.into_iter().map(|turn| json!({"role": turn.role, "content": turn.blocks})).collect();
         Ok(out)
     }
-}
-
-/// Adds blocks to the last turn of the same side, or as a turn of their own.
-fn add(turns: &mut Vec<Turn>, role: &'static str, blocks: &mut Vec<Value>) {
-    match turns.last_mut() {
-        _ if blocks.is_empty() => {}
-        Some(turn) if turn.role == role => turn.blocks.append(blocks),
-        _ => turns.push(Turn { role, blocks: std::mem::take(blocks) }),
-    }
-}
-
-/// Instructions in the midst of a conversation, which Converse has no place for.
-fn reminder(message: &Message, target: &Target) -> Vec<Value> {
-    let mut found = instructions(message, target);
-    if !found.is_empty() {
-        found.insert(0, json!({ "text": LATE_INSTRUCTIONS }));
-    }
-    found
 }
 
 /// Where the user's last words begin, which the guardrail is to look at. Earlier ones it has seen.
@@ -104,6 +103,16 @@ fn guarded_from(messages: &[Message]) -> usize {
     }
     let last = messages.iter().rposition(|message| message.role != Role::User);
     last.map_or(0, |last| last + 1)
+}
+
+/// Instructions in the midst of a conversation stay where they are, in the user's place: above it they would change what
+/// the provider has cached.
+fn reminder(message: &Message, target: &Target) -> Vec<Value> {
+    let mut found = instructions(message, target);
+    if !found.is_empty() {
+        found.insert(0, json!({ "text": LATE_INSTRUCTIONS }));
+    }
+    found
 }
 
 /// Text blocks of a system message.

@@ -35,7 +35,7 @@ impl ProviderDialect for Text {
 
     fn request(&self, request: &ChatRequest, target: &Target) -> Result<Outgoing, Failure> {
         let mut body = Map::new();
-        body.insert("inputs".to_owned(), prompt(request, target).into());
+        body.insert("inputs".to_owned(), prompts::joined(&request.messages).into());
         body.insert("parameters".to_owned(), parameters(request).into());
         if request.stream {
             body.insert("stream".to_owned(), true.into());
@@ -53,7 +53,7 @@ impl ProviderDialect for Text {
         }
         let text = ["generated_text", "generation"].iter().find_map(|name| answer.get(*name)?.as_str());
         let Some(text) = text else { return Err(invalid("the answer has no text".to_owned())) };
-        let prompt = prompt(request, target);
+        let prompt = prompts::joined(&request.messages);
         // Some containers repeat the prompt.
         let text = text.strip_prefix(prompt.as_str()).filter(|_| prompt.contains("<s>")).unwrap_or(text);
         let (finish, native_finish) = finish(answer.pointer("/details/finish_reason").and_then(Value::as_str));
@@ -82,16 +82,6 @@ impl ProviderDialect for Text {
     fn failure(&self, reply: &Reply, target: &Target) -> Failure {
         aws::failure(reply, target)
     }
-}
-
-/// The conversation as one prompt: with Llama 2's marks where the endpoint's name says so, else just joined.
-fn prompt(request: &ChatRequest, target: &Target) -> String {
-    let name = target.model.to_ascii_lowercase();
-    let is_llama = name.contains("llama-2") || name.contains("llama2");
-    if is_llama && (name.ends_with("-f") || name.contains("-f-") || name.contains("chat")) {
-        return prompts::llama_2(&request.messages);
-    }
-    prompts::joined(&request.messages)
 }
 
 fn parameters(request: &ChatRequest) -> Map<String, Value> {
