@@ -10,6 +10,7 @@
 mod bad_input;
 mod bodies;
 mod client_side;
+mod google;
 mod headers;
 mod keys;
 mod leaving;

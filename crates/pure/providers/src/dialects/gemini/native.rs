@@ -108,7 +108,10 @@ pub fn answer(reply: &Reply, target: &Target) -> Result<(Bytes, Option<Usage>), 
     if let Some(error) = error_of(&body) {
         return Err(in_band(error, target));
     }
-    Ok((reply.body.clone(), body.get("usageMetadata").map(|counts| Counts(counts).usage())))
+    let used = body.get("usageMetadata").map(|counts| Counts(counts).usage());
+    // Counting costs nothing.
+    let counted = body.get("totalTokens").map(|_| Usage::default());
+    Ok((reply.body.clone(), used.or(counted)))
 }
 
 /// A stream that passes as it is.
@@ -183,5 +186,5 @@ fn pass(data: &[u8], target: &Target, progress: &mut Progress, out: &mut Vec<u8>
 fn write(data: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"data: ");
     out.extend_from_slice(data);
-    out.extend_from_slice(b"\r\n\r\n");
+    out.extend_from_slice(b"\n\n");
 }
