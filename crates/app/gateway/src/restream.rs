@@ -57,6 +57,10 @@ impl Retold {
     /// The events of an answer in `OpenAI`'s shape, chat or text; none if it is no such answer.
     fn events(&self, body: &[u8]) -> Option<Bytes> {
         let Ok(Value::Object(mut document)) = serde_json::from_slice(body) else { return None };
+        if document.contains_key("candidates") {
+            // In Gemini's words a whole answer is also an event, and the end of the stream its last word.
+            return Some(format!("data: {}\n\n", Value::Object(document)).into());
+        }
         let Some(Value::Array(choices)) = document.shift_remove("choices") else { return None };
         let usage = document.shift_remove("usage");
         let is_chat = document.get("object").and_then(Value::as_str) == Some("chat.completion");
@@ -148,6 +152,13 @@ mod tests {
             (&json!("once"), &json!("text_completion"))
         );
         assert_eq!(events[1]["choices"][0]["finish_reason"], "stop");
+    }
+
+    #[test]
+    fn an_answer_in_geminis_words_is_one_event() {
+        let body = r#"{"candidates":[]}"#;
+        let events = Retold { include_usage: true, cost: None }.events(body.as_bytes());
+        assert_eq!(events.as_deref(), Some(&b"data: {\"candidates\":[]}\n\n"[..]));
     }
 
     #[test]

@@ -121,3 +121,53 @@ model_list:
     assert!(reply.text().contains("this machine's account"), "{}", reply.text());
     assert!(world.provider.calls().is_empty());
 }
+
+#[tokio::test]
+async fn a_token_is_fetched_once_and_used_for_every_call() {
+    let config = "
+model_list:
+  - model_name: vertex
+    litellm_params:
+      model: vertex_ai/gemini-2.5-pro
+      api_base: '{provider}'
+      vertex_project: p-1
+      vertex_location: europe-west4
+      vertex_credentials:
+        {type: authorized_user, client_id: c, client_secret: s, refresh_token: r, token_uri: '{provider}/token'}
+router_settings: {num_retries: 0}
+";
+    let world = World::start(config).await;
+    world.provider.script_for("/token", [Answer::json(200, json!({"access_token": "ya29.x", "expires_in": 3599}))]);
+    let path = "/v1/projects/p-1/locations/europe-west4/publishers/google/models/gemini-2.5-pro:generateContent";
+    world.provider.always(path, Answer::json(200, answer()));
+    for _ in 0..2 {
+        let body = json!({"model": "vertex", "messages": [{"role": "user", "content": "hi"}]});
+        let reply = world.chat(&body).await;
+        assert_eq!(reply.json()["choices"][0]["message"]["content"], "Hello", "{}", reply.text());
+    }
+    let calls = world.provider.calls();
+    let asked: Vec<&str> = calls.iter().map(|call| call.path.as_str()).collect();
+    assert_eq!(asked, ["/token", path, path]);
+    assert!(calls[1..].iter().all(|call| call.header("authorization") == Some("Bearer ya29.x")));
+}
+
+#[tokio::test]
+async fn no_token_is_told_as_the_deployments_fault_without_a_secret() {
+    let config = "
+model_list:
+  - model_name: vertex
+    litellm_params:
+      model: vertex_ai/gemini-2.5-pro
+      vertex_project: p-1
+      vertex_credentials:
+        {type: authorized_user, client_id: c, client_secret: hidden, refresh_token: r, token_uri: '{provider}/token'}
+router_settings: {num_retries: 0}
+";
+    let world = World::start(config).await;
+    world
+        .provider
+        .always("/token", Answer::json(400, json!({"error": "invalid_grant", "error_description": "hidden"})));
+    let reply = world.chat(&json!({"model": "vertex", "messages": [{"role": "user", "content": "hi"}]})).await;
+    assert_eq!(reply.status, 401, "{}", reply.text());
+    assert!(reply.text().contains("invalid_grant") && !reply.text().contains("hidden"), "{}", reply.text());
+}

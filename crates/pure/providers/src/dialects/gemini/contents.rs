@@ -137,7 +137,10 @@ impl<'m> Writer<'m> {
             Ok(Value::Object(members)) => Value::Object(members),
             _ => json!({ "content": text }),
         };
-        self.push(Side::Results, json!({"function_response": {"name": name, "response": response}}));
+        let id = self.called.contains_key(bare).then_some(bare);
+        let mut answered = json!({"name": name, "response": response});
+        self.identify(&mut answered, id);
+        self.push(Side::Results, json!({ "function_response": answered }));
         shown.into_iter().for_each(|part| self.push(Side::Results, part));
         Ok(())
     }
@@ -180,8 +183,18 @@ impl<'m> Writer<'m> {
             Err(_) if call.arguments.trim().is_empty() => json!({}),
             _ => json!({"arguments": call.arguments}),
         };
-        let part = json!({"function_call": {"name": call.name, "args": args}});
-        self.push(Side::Model, sealed(part, seal));
+        let mut called = json!({"name": call.name, "args": args});
+        self.identify(&mut called, Some(id));
+        self.push(Side::Model, sealed(json!({ "function_call": called }), seal));
+    }
+
+    /// From the third generation on calls and results are joined by ids; earlier models know none.
+    fn identify(&self, part: &mut Value, id: Option<&str>) {
+        if let (Some(members), Some(id), true) = (part.as_object_mut(), id, thinks_by_level(self.model))
+            && !id.is_empty()
+        {
+            members.insert("id".to_owned(), id.into());
+        }
     }
 
     fn push(&mut self, side: Side, part: Value) {

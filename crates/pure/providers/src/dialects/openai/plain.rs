@@ -20,7 +20,8 @@ pub(super) struct Seen {
 
 /// The choices, if all of them are plain.
 pub(super) fn look(raw: &[u8]) -> Option<Vec<Seen>> {
-    let choices: Vec<Choice> = serde_json::from_slice(raw).ok()?;
+    // What is ignored is passed on as well, so all of it must be text.
+    let choices: Vec<Choice> = serde_json::from_str(std::str::from_utf8(raw).ok()?).ok()?;
     if choices.iter().any(Choice::ends_oddly) {
         return None;
     }
@@ -171,6 +172,12 @@ mod tests {
         if expected.is_some() {
             assert!(!normalise::choices(&mut [choice.clone()]), "{choice}");
         }
+    }
+
+    #[test]
+    fn what_is_ignored_must_be_text_too() {
+        assert_eq!(look(b"[{\"delta\": {}, \"logprobs\": \"a\"}]").map(|seen| seen.len()), Some(1));
+        assert_eq!(look(b"[{\"delta\": {}, \"logprobs\": \"\xff\"}]"), None);
     }
 
     #[test]
