@@ -1,6 +1,7 @@
 """The provider behind the gateway in the client tests: small, scripted, strict.
 
-It speaks OpenAI (`/openai/v1/...`, the Responses API among it) and Anthropic (`/anthropic/v1/messages`), checks what arrives the way
+It speaks OpenAI (`/openai/v1/...`, the Responses API among it), Anthropic (`/anthropic/v1/messages`) and Gemini
+(`/gemini/v1beta/...`), checks what arrives the way
 the real services do, and keeps every request for the tests to look at (`GET /_seen?marker=...`).
 
 What it answers is written into the request:
@@ -18,6 +19,7 @@ import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import fake_anthropic
+import fake_gemini
 import fake_openai
 import fake_responses
 from fake_words import Refusal
@@ -103,13 +105,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         path = urllib.parse.urlsplit(self.path).path.replace("/v1/v1/", "/v1/")
-        dialect = fake_anthropic if path.startswith("/anthropic/") else fake_openai
+        dialect = _dialect_of(path)
         raw = self.rfile.read(int(self.headers.get("content-length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         try:
             body = _parse(raw)
             self.provider.record({"path": path, "headers": headers, "body": body})
-            if self.provider.direct:
+            if dialect is fake_gemini:
+                body["model"] = fake_gemini.model_of(path)
+            elif self.provider.direct:
                 body["model"] = fake_openai.upstream_name(str(body.get("model")))
             _fail_as_the_model_says(body)
             answer = dialect.answer(path, headers, body, self.provider.direct)
@@ -150,6 +154,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"0\r\n\r\n")
         except OSError:
             self.close_connection = True  # the caller left in mid-stream
+
+
+def _dialect_of(path):
+    if path.startswith("/gemini/"):
+        return fake_gemini
+    return fake_anthropic if path.startswith("/anthropic/") else fake_openai
 
 
 def _parse(raw):

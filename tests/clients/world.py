@@ -17,6 +17,7 @@ import time
 import urllib.request
 
 import fake_anthropic
+import fake_gemini
 import fake_openai
 from fake_provider import FakeProvider
 
@@ -57,7 +58,10 @@ class World:
         """The configuration of the gateway `keyed`."""
         openai = {"api_base": f"{self.provider.url}/openai/v1", "api_key": fake_openai.KEY}
         anthropic = {"api_base": f"{self.provider.url}/anthropic", "api_key": fake_anthropic.KEY}
+        gemini = {"api_base": f"{self.provider.url}/gemini/v1beta", "api_key": fake_gemini.KEY}
         models = [
+            ("gemini-chat", {"model": "gemini/gemini-2.5-flash", **gemini}),
+            ("gemini-fail-429", {"model": "gemini/fail-429", **gemini}),
             ("openai-chat", {"model": "openai/gpt-4o-mini", **openai}),
             # A server that knows chat only.
             ("bridged-chat", {"model": "openai_like/gpt-4o-mini", **openai}),
@@ -120,11 +124,12 @@ class World:
 
     def environment(self):
         """The variables that lead a test process here, and keep the clients from looking anywhere else."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "LITELLM_"))}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "LITELLM_", "GOOGLE_", "GEMINI_"))}
         return kept | {
             "KEYED_URL": self.urls["keyed"],
             "OPEN_URL": self.urls["open"],
             "DROP_URL": self.urls["drop"],
+            "GOOGLE_URL": self.urls["keyed"] if self.binary else f"{self.provider.url}/gemini",
             "OPEN_LOG": str(pathlib.Path(self.folder.name) / "open" / "log"),
             "FAKE_URL": self.provider.url,
             "REALTIME_PORT": str(self.realtime_port),

@@ -59,7 +59,7 @@ fn routes(app: App) -> Router {
         .route("/v1/models", get(info::models))
         .route("/v1beta/models/{*id}", post(calls::gemini))
         .route("/models/{*id}", get(info::model).post(calls::gemini))
-        .route("/v1/models/{*id}", get(info::model))
+        .route("/v1/models/{*id}", get(info::model).post(calls::gemini))
         .route("/model/info", get(info::model_info))
         .route("/v1/model/info", get(info::model_info))
         .route("/model_group/info", get(info::model_groups))

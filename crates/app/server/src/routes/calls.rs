@@ -45,7 +45,7 @@ pub(crate) async fn images(State(app): State<App>, request: Request) -> Response
     run(app, Route::Images, None, request).await
 }
 
-/// `{model}:{method}` as Google's clients ask, below `/v1beta/models/` and `/models/`.
+/// `{model}:{method}` as Google's clients ask, below `/v1beta/models/`, `/v1/models/` and `/models/`.
 pub(crate) async fn gemini(State(app): State<App>, Path(id): Path<String>, mut request: Request) -> Response {
     let method = id.rsplit_once(':').unwrap_or((&id, ""));
     let (model, streams, route) = match method {

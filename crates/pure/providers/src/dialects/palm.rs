@@ -13,6 +13,8 @@ use tollgate_wire::{
 use crate::{
     codec::{ChatDecoder, ProviderDialect, Words},
     dialects::gemini,
+    locate::{Located, Site},
+    resolve::Unservable,
     target::Target,
 };
 
@@ -25,6 +27,22 @@ pub struct Text;
 
 /// `OpenAI`'s parameters that it takes.
 pub const TAKES: &[&str] = &["temperature", "top_p", "n", "stop", "max_tokens", "max_completion_tokens"];
+
+/// Environment variables that may hold the address.
+pub const BASE_ENV: &[&str] = &["PALM_API_BASE"];
+
+/// Says what to use today where nobody names a server.
+///
+/// # Errors
+/// When there is no address.
+pub fn locate(site: &Site<'_>) -> Result<Located, Unservable> {
+    if site.settings.api_base.is_none() && site.env(BASE_ENV).is_none() {
+        let words = "Google retired PaLM in 2024; use a model of today, as in gemini/gemini-2.5-flash, or set api_base to \
+                     a server that still speaks PaLM";
+        return Err(Unservable::Missing(words.to_owned()));
+    }
+    Ok(Located { model: site.model.to_owned(), ..Located::default() })
+}
 
 impl ProviderDialect for Text {
     fn words(&self) -> Words {

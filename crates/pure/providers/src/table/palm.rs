@@ -10,11 +10,12 @@ pub static PROVIDER: Provider = Provider {
     name: "palm",
     title: "Palm",
     base_url: "",
-    base_env: &["PALM_API_BASE"],
+    base_env: palm::BASE_ENV,
     key_env: &["PALM_API_KEY"],
     auth: Auth::Header("x-goog-api-key"),
     chat: Some(&palm::TEXT),
     embeddings: None,
+    locate: Some(palm::locate),
     quirks: Quirks {
         supported: Supported::Only(palm::TAKES),
         stream_usage: StreamUsage::Never,

@@ -151,6 +151,14 @@ fn a_row_that_needs_a_key_or_an_address_says_which_variable_would_do() {
 }
 
 #[test]
+fn a_retired_provider_says_what_to_use_now() {
+    let Err(Unservable::Missing(words)) = world::target(&json!({"model": "palm/chat-bison", "api_key": "k"})) else {
+        panic!("it can be served");
+    };
+    assert!(words.contains("retired") && words.contains("gemini/"), "{words}");
+}
+
+#[test]
 fn the_variables_of_a_row_are_read() {
     let plain = |provider: &&&Provider| !provider.base_url.contains('{') && provider.locate.is_none();
     for provider in table::ALL.iter().filter(plain) {

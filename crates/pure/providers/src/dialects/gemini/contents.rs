@@ -137,9 +137,10 @@ impl<'m> Writer<'m> {
             Ok(Value::Object(members)) => Value::Object(members),
             _ => json!({ "content": text }),
         };
-        let mut answer = json!({"name": name, "response": response});
-        self.identify(&mut answer, bare);
-        self.push(Side::Results, json!({ "function_response": answer }));
+        let id = self.called.contains_key(bare).then_some(bare);
+        let mut answered = json!({"name": name, "response": response});
+        self.identify(&mut answered, id);
+        self.push(Side::Results, json!({ "function_response": answered }));
         shown.into_iter().for_each(|part| self.push(Side::Results, part));
         Ok(())
     }
@@ -182,14 +183,16 @@ impl<'m> Writer<'m> {
             Err(_) if call.arguments.trim().is_empty() => json!({}),
             _ => json!({"arguments": call.arguments}),
         };
-        let mut named = json!({"name": call.name, "args": args});
-        self.identify(&mut named, id);
-        self.push(Side::Model, sealed(json!({ "function_call": named }), seal));
+        let mut called = json!({"name": call.name, "args": args});
+        self.identify(&mut called, Some(id));
+        self.push(Side::Model, sealed(json!({ "function_call": called }), seal));
     }
 
-    /// The third generation tells calls and results apart by ids; earlier ones refuse them.
-    fn identify(&self, call: &mut Value, id: &str) {
-        if let (true, false, Some(members)) = (thinks_by_level(self.model), id.is_empty(), call.as_object_mut()) {
+    /// From the third generation on calls and results are joined by ids; earlier models know none.
+    fn identify(&self, part: &mut Value, id: Option<&str>) {
+        if let (Some(members), Some(id), true) = (part.as_object_mut(), id, thinks_by_level(self.model))
+            && !id.is_empty()
+        {
             members.insert("id".to_owned(), id.into());
         }
     }

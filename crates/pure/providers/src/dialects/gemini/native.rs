@@ -150,7 +150,10 @@ fn answer(reply: &Reply, target: &Target) -> Result<(Bytes, Option<Usage>), Fail
     if let Some(error) = error_of(&body) {
         return Err(in_band(error, target));
     }
-    Ok((reply.body.clone(), body.get("usageMetadata").map(|counts| Counts(counts).usage())))
+    let used = body.get("usageMetadata").map(|counts| Counts(counts).usage());
+    // Counting costs nothing.
+    let counted = body.get("totalTokens").map(|_| Usage::default());
+    Ok((reply.body.clone(), used.or(counted)))
 }
 
 /// A stream that passes as it is.
@@ -250,5 +253,5 @@ fn pass(
 fn write(data: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"data: ");
     out.extend_from_slice(data);
-    out.extend_from_slice(b"\r\n\r\n");
+    out.extend_from_slice(b"\n\n");
 }

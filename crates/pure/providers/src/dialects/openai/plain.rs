@@ -33,7 +33,8 @@ pub(super) fn listen(raw: &[u8], words: &mut String) -> Option<Vec<Seen>> {
 }
 
 fn read(raw: &[u8]) -> Option<Vec<Choice<'_>>> {
-    let choices: Vec<Choice<'_>> = serde_json::from_slice(raw).ok()?;
+    // What is ignored is passed on as well, so all of it must be text.
+    let choices: Vec<Choice<'_>> = serde_json::from_str(std::str::from_utf8(raw).ok()?).ok()?;
     (!choices.iter().any(Choice::ends_oddly)).then_some(choices)
 }
 
@@ -195,6 +196,12 @@ mod tests {
         if expected.is_some() {
             assert!(!normalise::choices(&mut [choice.clone()]), "{choice}");
         }
+    }
+
+    #[test]
+    fn what_is_ignored_must_be_text_too() {
+        assert_eq!(look(b"[{\"delta\": {}, \"logprobs\": \"a\"}]").map(|seen| seen.len()), Some(1));
+        assert_eq!(look(b"[{\"delta\": {}, \"logprobs\": \"\xff\"}]"), None);
     }
 
     #[test]

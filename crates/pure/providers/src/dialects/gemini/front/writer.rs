@@ -161,7 +161,7 @@ impl ContentWriter {
 fn event(value: &Value, out: &mut Vec<u8>) {
     out.extend_from_slice(b"data: ");
     out.extend_from_slice(value.to_string().as_bytes());
-    out.extend_from_slice(b"\r\n\r\n");
+    out.extend_from_slice(b"\n\n");
 }
 
 impl ChatEncoder for ContentWriter {
