@@ -28,6 +28,10 @@ pub enum Route {
     Images,
     /// `/responses`.
     Responses,
+    /// `/responses/input_tokens`.
+    ResponseTokens,
+    /// `/responses/compact`.
+    ResponsesCompact,
 }
 
 impl Route {
@@ -40,6 +44,8 @@ impl Route {
         Self::Moderations,
         Self::Images,
         Self::Responses,
+        Self::ResponseTokens,
+        Self::ResponsesCompact,
     ];
 
     /// The path, as error messages name it.
@@ -53,6 +59,8 @@ impl Route {
             Self::Moderations => "/moderations",
             Self::Images => "/images/generations",
             Self::Responses => "/responses",
+            Self::ResponseTokens => "/responses/input_tokens",
+            Self::ResponsesCompact => "/responses/compact",
         }
     }
 
@@ -62,15 +70,24 @@ impl Route {
         match self {
             Self::ChatCompletions => "messages",
             Self::Completions => "prompt",
-            Self::Embeddings | Self::Moderations | Self::Responses => "input",
+            Self::Embeddings | Self::Moderations | Self::Responses | Self::ResponseTokens | Self::ResponsesCompact => {
+                "input"
+            }
             Self::Rerank => "query",
             Self::Images => "prompt",
         }
     }
 
+    /// A call of the Responses API, or beside it.
+    pub(crate) const fn is_of_responses(self) -> bool {
+        matches!(self, Self::Responses | Self::ResponseTokens | Self::ResponsesCompact)
+    }
+
     pub(crate) const fn operation(self) -> Operation {
         match self {
             Self::ChatCompletions | Self::Responses => Operation::Chat,
+            Self::ResponseTokens => Operation::ResponseTokens,
+            Self::ResponsesCompact => Operation::Compact,
             Self::Completions => Operation::Completions,
             Self::Embeddings => Operation::Embeddings,
             Self::Rerank => Operation::Rerank,
@@ -82,7 +99,7 @@ impl Route {
     pub(crate) fn client(self) -> &'static dyn ClientDialect {
         match self {
             Self::Completions => &COMPLETIONS_CLIENT,
-            Self::Responses => &RESPONSES_CLIENT,
+            Self::Responses | Self::ResponseTokens | Self::ResponsesCompact => &RESPONSES_CLIENT,
             Self::ChatCompletions | Self::Embeddings | Self::Rerank | Self::Moderations | Self::Images => &CHAT_CLIENT,
         }
     }

@@ -53,6 +53,10 @@ pub enum Operation {
     Translations,
     /// Sound out of words; the answer is bytes.
     Speech,
+    /// How many tokens a call of the Responses API would send.
+    ResponseTokens,
+    /// A conversation of the Responses API made shorter.
+    Compact,
 }
 
 impl Operation {
@@ -71,6 +75,8 @@ impl Operation {
             Self::Transcriptions => "transcription",
             Self::Translations => "translation",
             Self::Speech => "speech",
+            Self::ResponseTokens => "responses/input_tokens",
+            Self::Compact => "responses/compact",
         }
     }
 }
@@ -135,6 +141,7 @@ enum Shape {
 /// When the body is no request of its dialect, a parameter is not supported, or the target cannot do the operation.
 pub fn draft(call: &Call<'_>, target: &Arc<Target>) -> Result<Draft, Failure> {
     let lane = match call.operation {
+        Operation::ResponseTokens | Operation::Compact => beside_responses(call, target)?,
         Operation::Chat if call.client.words() == Words::OpenAiResponses => responses_lane(call, target)?,
         Operation::Chat | Operation::Completions => chat_lane(call, target)?,
         Operation::Embeddings if target.provider.embed.is_some() => errand_lane(call, target)?,
@@ -196,6 +203,13 @@ fn responses_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
     let mut request = Box::new(call.client.read(&body)?);
     front::ask_for_usage(&mut request, dialect.words());
     Ok(Lane::Hub { request, client: call.client, dialect })
+}
+
+/// What only a provider's own Responses API can do.
+fn beside_responses(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
+    let path = if call.operation == Operation::Compact { splice::COMPACT } else { splice::INPUT_TOKENS };
+    splice::path(target).ok_or_else(|| cannot(target, call.operation.words()))?;
+    Ok(Lane::Responses(params::with_defaults(call.body.clone(), target, call.params), path))
 }
 
 fn chat_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {

@@ -7,6 +7,8 @@ mod lanes;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
+mod responses;
+#[cfg(test)]
 mod rows;
 #[cfg(test)]
 mod world;

@@ -25,6 +25,11 @@ use crate::{
     translate::Progress,
 };
 
+/// Path of counting, below the base URL.
+pub const INPUT_TOKENS: &str = "/responses/input_tokens";
+/// Path of making a conversation shorter.
+pub const COMPACT: &str = "/responses/compact";
+
 /// The path of the provider's own Responses API, if this target has one.
 #[must_use]
 pub fn path(target: &Target) -> Option<&'static str> {
@@ -65,6 +70,10 @@ pub fn answer(reply: &Reply, target: &Target, context: &AnswerContext) -> Result
         && let Some(failure) = failed(&head, target)
     {
         return Err(failure);
+    }
+    if body.typed::<String>("object").as_deref() == Some("response.input_tokens") {
+        // Counting costs nothing.
+        return Ok((reply.body.clone(), Some(Usage::default())));
     }
     if !body.has("output") {
         return Err(invalid());
