@@ -196,7 +196,7 @@ fn vectors_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
 /// A client of the Responses API: passed on to a provider's own, or told in chat's words.
 fn responses_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
     if let Some(path) = splice::path(target) {
-        return Ok(Lane::Responses(params::with_defaults(call.body.clone(), target, call.params), path));
+        return Ok(Lane::Responses(splice::with_defaults(call.body, target, call.params), path));
     }
     let Some(dialect) = target.chat_dialect() else { return Err(cannot(target, "chat")) };
     let body = front::settle(call.body.clone(), target, call.params)?;
@@ -209,7 +209,10 @@ fn responses_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
 fn beside_responses(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
     let path = if call.operation == Operation::Compact { splice::COMPACT } else { splice::INPUT_TOKENS };
     splice::path(target).ok_or_else(|| cannot(target, call.operation.words()))?;
-    Ok(Lane::Responses(params::with_defaults(call.body.clone(), target, call.params), path))
+    if call.context.stream {
+        return Err(Failure::invalid("this operation cannot be streamed").with_param("stream"));
+    }
+    Ok(Lane::Responses(splice::with_defaults(call.body, target, call.params), path))
 }
 
 fn chat_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     codec::{AnswerContext, Words},
     dialects::openai,
-    params::CallParams,
+    params::{self, CallParams},
     target::Target,
     translate::Progress,
 };
@@ -37,7 +37,34 @@ pub fn path(target: &Target) -> Option<&'static str> {
     target.provider.responses.or(speaks.then_some(PATH))
 }
 
-/// The request for a target, its defaults in.
+/// The client's body with the deployment's defaults in. Those are written in chat's names: what has another name here gets
+/// it, and what this API does not know stays out.
+#[must_use]
+pub fn with_defaults(body: &RawBody, target: &Target, call: &CallParams) -> RawBody {
+    let mut settled = params::with_defaults(body.clone(), target, call);
+    for name in target.defaults.keys().filter(|name| !body.has(name)) {
+        let name = name.as_str();
+        let ours = match name {
+            "max_tokens" | "max_completion_tokens" => Some("max_output_tokens"),
+            "reasoning_effort" => Some("reasoning"),
+            "response_format" | "verbosity" | "functions" | "function_call" | "logprobs" => None,
+            other if super::takes(other) => continue,
+            _ => None,
+        };
+        let Some(raw) = settled.remove(name) else { continue };
+        match ours {
+            Some(ours) if settled.has(ours) => {}
+            Some("reasoning") => {
+                settled.set("reasoning", &json!({"effort": serde_json::from_slice::<Value>(&raw).unwrap_or_default()}));
+            }
+            Some(ours) => settled.set_raw(ours, raw),
+            None => {}
+        }
+    }
+    settled
+}
+
+/// The request for a target.
 ///
 /// # Errors
 /// When the credential cannot stand in a header.
