@@ -15,6 +15,7 @@ use tollgate_wire::{
 
 use super::{
     PATH, front_answer, front_stream,
+    items::SEAL,
     response::{failed, in_band, read_usage, text},
 };
 use crate::{
@@ -72,6 +73,9 @@ pub fn request(mut body: RawBody, path: &str, target: &Target, call: &CallParams
     if call.drop_params.unwrap_or(target.params.drop_params) {
         openai::reasoning_rules(&mut body, target, call)?;
     }
+    if matches!(target.provider.name, "openai" | "azure") {
+        drop_foreign_seals(&mut body);
+    }
     body.set_str("model", &target.model);
     let mut headers = target.request_headers()?;
     if let Some(organization) = target.organization.as_ref().and_then(|text| text.parse().ok()) {
@@ -82,6 +86,22 @@ pub fn request(mut body: RawBody, path: &str, target: &Target, call: &CallParams
     }
     let url = (target.provider.address)(target, path);
     Ok(Outgoing { method: Method::POST, url, headers, body: body.to_bytes() })
+}
+
+/// Takes out thoughts under another provider's seal: clients return them when they change the model, and `OpenAI` refuses
+/// what it cannot open.
+fn drop_foreign_seals(body: &mut RawBody) {
+    let is_foreign = |item: &Value| {
+        let seal = text(item, "encrypted_content");
+        text(item, "type") == "reasoning" && !seal.is_empty() && !seal.starts_with(SEAL)
+    };
+    let named = body.get("input").is_some_and(|raw| memchr::memmem::find(raw, b"\"encrypted_content\"").is_some());
+    let Some(Value::Array(mut items)) = named.then(|| body.typed("input")).flatten() else { return };
+    let all = items.len();
+    items.retain(|item| !is_foreign(item));
+    if items.len() < all {
+        body.set("input", &items.into());
+    }
 }
 
 /// A whole answer, and what it used.
