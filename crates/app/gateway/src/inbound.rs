@@ -26,6 +26,10 @@ pub enum Route {
     Messages,
     /// `/responses`.
     Responses,
+    /// `/responses/input_tokens`.
+    ResponseTokens,
+    /// `/responses/compact`.
+    ResponsesCompact,
     /// `/v1beta/models/{model}:generateContent`.
     GenerateContent,
     /// `/v1beta/models/{model}:streamGenerateContent?alt=sse`.
@@ -76,6 +80,8 @@ impl Route {
         Self::Completions,
         Self::CountTokens,
         Self::Messages,
+        Self::ResponseTokens,
+        Self::ResponsesCompact,
         Self::Responses,
         Self::GenerateContent,
         Self::StreamGenerateContent,
@@ -97,6 +103,10 @@ impl Route {
             }
             Self::Messages => Facts::new("/v1/messages", "messages", Chat, &MESSAGES_CLIENT),
             Self::Responses => Facts::new("/responses", "input", Chat, &RESPONSES_CLIENT),
+            Self::ResponseTokens => {
+                Facts::new("/responses/input_tokens", "input", Operation::ResponseTokens, &RESPONSES_CLIENT)
+            }
+            Self::ResponsesCompact => Facts::new("/responses/compact", "input", Operation::Compact, &RESPONSES_CLIENT),
             Self::GenerateContent => Facts::new(":generateContent", "contents", Chat, &CONTENT_CLIENT).streaming(false),
             Self::StreamGenerateContent => {
                 Facts::new(":streamGenerateContent", "contents", Chat, &CONTENT_CLIENT).streaming(true)
@@ -136,6 +146,11 @@ impl Route {
     /// Whether it asks only how many tokens a request has.
     pub(crate) const fn counts(self) -> bool {
         matches!(self.operation(), Operation::CountTokens)
+    }
+
+    /// A call of the Responses API, or beside it.
+    pub(crate) const fn is_of_responses(self) -> bool {
+        matches!(self, Self::Responses | Self::ResponseTokens | Self::ResponsesCompact)
     }
 
     pub(crate) const fn operation(self) -> Operation {

@@ -70,7 +70,7 @@ impl Gateway {
         let Inbound { route, path_model, headers, body } = inbound;
         let mut body = parse(&body)?;
         // Here it is the provider's, which keeps it beside the answer.
-        let metadata = body.get("metadata").filter(|_| route == Route::Responses).cloned();
+        let metadata = body.get("metadata").filter(|_| route.is_of_responses()).cloned();
         let options = options::take(&mut body, &headers, route)?;
         if let Some(metadata) = metadata {
             body.set_raw("metadata", metadata);
@@ -94,12 +94,7 @@ impl Gateway {
         let include_usage = stream && (route == Route::Messages || wants_usage(snapshot, &body)?);
         meter.asked_for(&asked, stream);
         let id = meter.call_id().to_owned();
-        let (responses, told) = match route {
-            Route::Responses => {
-                responses::begin(self, snapshot, caller, &mut body).map(|(ask, told)| (Some(ask), told))?
-            }
-            _ => Default::default(),
-        };
+        let (responses, told) = responses::begin(self, snapshot, caller, route, &mut body)?;
         let now = self.now_unix();
         let context = AnswerContext { alias: asked, now, id, include_usage, stream, responses: told };
         Ok(Ask {
@@ -193,8 +188,9 @@ fn check_members(route: Route, body: &RawBody) -> Result<(), Failure> {
         return Ok(());
     }
     let required = route.required();
-    // A template of the provider's may hold the input.
-    let required = if route == Route::Responses && body.has("prompt") { "prompt" } else { required };
+    // A template of the provider's, or the answer before, may hold the input.
+    let instead = ["prompt", "previous_response_id"].into_iter().find(|name| route.is_of_responses() && body.has(name));
+    let required = instead.unwrap_or(required);
     let Some(raw) = body.get(required).filter(|raw| raw.as_ref() != b"null") else {
         let words = format!("{}: Missing required parameter: '{required}'.", route.path());
         return Err(Failure::invalid(words).with_param(required));

@@ -16,6 +16,7 @@ use crate::{
     deployment::Served,
     dispatch::Ask,
     gateway::Gateway,
+    inbound::Route,
     kept::{KeptAnswer, KeptBounds},
     sealed::{Origin, SealKey},
     snapshot::Snapshot,
@@ -44,14 +45,22 @@ pub(crate) fn begin(
     gateway: &Gateway,
     snapshot: &Snapshot,
     caller: Caller,
+    route: Route,
     body: &mut RawBody,
-) -> Result<(ResponsesAsk, ResponsesContext), Failure> {
+) -> Result<(Option<ResponsesAsk>, ResponsesContext), Failure> {
+    if !route.is_of_responses() {
+        return Ok((None, ResponsesContext::default()));
+    }
     let context = ResponsesContext::of(&body.to_map());
     let keeps = body.typed::<bool>("store") != Some(false);
     let mut ask = ResponsesAsk { owner: owner_of(caller), made_by: None, keeps };
-    let Some(previous) = body.typed::<String>("previous_response_id") else { return Ok((ask, context)) };
+    let Some(previous) = body.typed::<String>("previous_response_id") else {
+        return Ok((Some(ask), context));
+    };
     // An id that we did not give may be the provider's: the provider knows.
-    let Some(origin) = gateway.seal_key(snapshot).open(&previous) else { return Ok((ask, context)) };
+    let Some(origin) = gateway.seal_key(snapshot).open(&previous) else {
+        return Ok((Some(ask), context));
+    };
     if origin.owner != ask.owner {
         return Err(unknown(&previous).with_param("previous_response_id"));
     }
@@ -62,7 +71,7 @@ pub(crate) fn begin(
         body.set_str("previous_response_id", &origin.answer);
         ask.made_by = Some(origin.deployment);
     }
-    Ok((ask, context))
+    Ok((Some(ask), context))
 }
 
 /// An answer that is not there, or somebody else's: nobody learns which.

@@ -103,10 +103,10 @@ impl Gateway {
         admit(caller, RouteClass::Call)?;
         let origin = self.seal_key(snapshot).open(&ask.id).filter(|origin| origin.owner == owner_of(caller));
         let origin = origin.ok_or_else(|| unknown(&ask.id))?;
-        if origin.ours { self.from_memory(ask, &origin) } else { self.from_provider(snapshot, ask, &origin).await }
+        if origin.ours { self.remembered(ask, &origin) } else { self.asked_again(snapshot, ask, &origin).await }
     }
 
-    fn from_memory(&self, ask: &StoredAsk, origin: &Origin) -> Result<Answer, Failure> {
+    fn remembered(&self, ask: &StoredAsk, origin: &Origin) -> Result<Answer, Failure> {
         let now = self.clock.monotonic();
         if ask.deed == Deed::Delete {
             let was_there = self.kept.remove(&origin.answer, now);
@@ -121,7 +121,7 @@ impl Gateway {
         }
     }
 
-    async fn from_provider(&self, snapshot: &Snapshot, ask: &StoredAsk, origin: &Origin) -> Result<Answer, Failure> {
+    async fn asked_again(&self, snapshot: &Snapshot, ask: &StoredAsk, origin: &Origin) -> Result<Answer, Failure> {
         if parameters(&ask.query).any(|(name, value)| name == "stream" && value.eq_ignore_ascii_case("true")) {
             return Err(Failure::invalid("a response can be asked for again as a whole only").with_param("stream"));
         }

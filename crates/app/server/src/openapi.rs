@@ -89,6 +89,8 @@ const OPERATIONS: &[(&str, &str, &str, &str, Option<&str>)] = &[
     ("/v1/responses", "post", "responses", "An answer of the Responses API, whole or streamed", Some("Response")),
     ("/responses", "post", "responses", "The same, without /v1", Some("Response")),
     ("/openai/v1/responses", "post", "responses", "The same, as Azure's clients ask", Some("Response")),
+    ("/v1/responses/input_tokens", "post", "responses", "How many tokens a call would send", Some("Response")),
+    ("/v1/responses/compact", "post", "responses", "A conversation made shorter", Some("Response")),
     ("/v1/responses/{id}", "get", "responses", "An answer that was made", None),
     ("/v1/responses/{id}", "delete", "responses", "Deletes it", None),
     ("/v1/responses/{id}/input_items", "get", "responses", "What it answered", None),

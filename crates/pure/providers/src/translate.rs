@@ -19,7 +19,7 @@ use crate::{
             self, SplicedStream,
             merge::{self, Merger},
         },
-        openai_responses::{front, splice::RESPONSES},
+        openai_responses::{front, splice},
     },
     errand::{Errand, Said},
     params::{self, CallParams},
@@ -60,6 +60,10 @@ pub enum Operation {
     Translations,
     /// Sound out of words; the answer is bytes.
     Speech,
+    /// How many tokens a call of the Responses API would send.
+    ResponseTokens,
+    /// A conversation of the Responses API made shorter.
+    Compact,
 }
 
 impl Operation {
@@ -79,6 +83,8 @@ impl Operation {
             Self::Transcriptions => "transcription",
             Self::Translations => "translation",
             Self::Speech => "speech",
+            Self::ResponseTokens => "responses/input_tokens",
+            Self::Compact => "responses/compact",
         }
     }
 }
@@ -150,6 +156,7 @@ enum Shape {
 /// When the body is no request of its dialect, a parameter is not supported, or the target cannot do the operation.
 pub fn draft(call: &Call<'_>, target: &Arc<Target>) -> Result<Draft, Failure> {
     let lane = match call.operation {
+        Operation::ResponseTokens | Operation::Compact => beside_responses(call, target)?,
         Operation::Chat if call.client.words() == Words::OpenAiResponses => responses_lane(call, target)?,
         Operation::Chat if call.client.words() == Words::GeminiContent => gemini_lane(call, target)?,
         Operation::Chat | Operation::Completions => chat_lane(call, target)?,
@@ -205,9 +212,9 @@ fn vectors_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
 
 /// A client of the Responses API: passed on to a provider's own, or told in chat's words.
 fn responses_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
-    if crate::dialects::openai_responses::splice::path(target).is_some() {
-        let body = params::with_defaults(call.body.clone(), target, call.params);
-        return Ok(Lane::Passed(body, &RESPONSES, Passing::Chat));
+    if splice::path(target).is_some() {
+        let body = splice::with_defaults(call.body, target, call.params);
+        return Ok(Lane::Passed(body, &splice::RESPONSES, Passing::Chat));
     }
     let Some(dialect) = target.chat_dialect() else { return Err(cannot(target, "chat")) };
     let body = front::settle(call.body.clone(), target, call.params)?;
@@ -244,6 +251,16 @@ pub fn counts(target: &Target, client: &dyn ClientDialect) -> Option<&'static dy
 fn count_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
     let Some(splice) = counts(target, call.client) else { return Err(cannot(target, call.operation.words())) };
     Ok(Lane::Passed(call.body.clone(), splice, Passing::Count))
+}
+
+/// What only a provider's own Responses API can do.
+fn beside_responses(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
+    let way = if call.operation == Operation::Compact { &splice::COMPACTED } else { &splice::TOKENS };
+    splice::path(target).ok_or_else(|| cannot(target, call.operation.words()))?;
+    if call.context.stream {
+        return Err(Failure::invalid("this operation cannot be streamed").with_param("stream"));
+    }
+    Ok(Lane::Passed(splice::with_defaults(call.body, target, call.params), way, Passing::Chat))
 }
 
 fn chat_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {

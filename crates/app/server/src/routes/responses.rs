@@ -20,6 +20,8 @@ pub(super) fn routes() -> Router<App> {
     PREFIXES.iter().fold(Router::new(), |routes, prefix| {
         routes
             .route(&format!("{prefix}/responses"), post(create))
+            .route(&format!("{prefix}/responses/input_tokens"), post(input_tokens))
+            .route(&format!("{prefix}/responses/compact"), post(compact))
             .route(&format!("{prefix}/responses/{{id}}"), get(show).delete(delete))
             .route(&format!("{prefix}/responses/{{id}}/input_items"), get(items))
             .route(&format!("{prefix}/responses/{{id}}/cancel"), post(cancel))
@@ -28,6 +30,14 @@ pub(super) fn routes() -> Router<App> {
 
 async fn create(State(app): State<App>, request: Request) -> Response {
     calls::run(app, Route::Responses, None, request).await
+}
+
+async fn input_tokens(State(app): State<App>, request: Request) -> Response {
+    calls::run(app, Route::ResponseTokens, None, request).await
+}
+
+async fn compact(State(app): State<App>, request: Request) -> Response {
+    calls::run(app, Route::ResponsesCompact, None, request).await
 }
 
 type Id = Result<Path<String>, PathRejection>;

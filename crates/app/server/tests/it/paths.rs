@@ -172,8 +172,10 @@ async fn the_root_shows_the_api_and_the_document_lists_every_path() {
         for method in operations.as_object().unwrap().keys() {
             let mut connection = world.connect().await;
             connection.ask(&method.to_uppercase(), &path, &[WITH_MASTER], b"{}").await;
-            let status = connection.reply().await.status;
-            assert!(!matches!(status, 404 | 405 | 501), "{method} {path}: {status}");
+            let reply = connection.reply().await;
+            // A path may well be there while what it names is not.
+            let is_missing = reply.status == 404 && reply.text().contains("Invalid URL");
+            assert!(!is_missing && !matches!(reply.status, 405 | 501), "{method} {path}: {}", reply.status);
         }
     }
 }

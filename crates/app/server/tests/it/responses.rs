@@ -271,3 +271,59 @@ async fn what_is_no_request_is_refused_before_anyone_is_asked() {
     }
     assert!(world.provider.calls().is_empty());
 }
+
+#[tokio::test]
+async fn counting_and_shortening_are_for_providers_that_can() {
+    let world = plan("").start().await;
+    let counted = json!({"object": "response.input_tokens", "input_tokens": 11});
+    world.provider.script_for("POST /v1/responses/input_tokens", [Answer::json(200, counted.clone())]);
+    let mut shorter = made("resp_up2");
+    shorter["object"] = "response.compaction".into();
+    world.provider.script_for("POST /v1/responses/compact", [Answer::json(200, shorter)]);
+    let body = json!({"model": "native", "input": "Hi"});
+    let reply = world.post("/v1/responses/input_tokens", &body).await;
+    assert_eq!((reply.json(), reply.header("x-litellm-response-cost")), (counted, Some("0")));
+    assert_eq!(world.post("/openai/v1/responses/compact", &body).await.json()["object"], "response.compaction");
+    assert!(world.provider.calls().iter().all(|call| call.json()["model"] == "gpt-4o"));
+    refused(
+        &world.post("/v1/responses/input_tokens", &json!({"model": "native", "input": "Hi", "stream": true})).await,
+        400,
+    );
+    for path in ["/v1/responses/input_tokens", "/responses/compact"] {
+        refused(&world.post(path, &json!({"model": "bridged", "input": "Hi"})).await, 400);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_may_be_continued_without_a_word() {
+    let world = plan("").start().await;
+    let id = id_of(&ask(&world, &json!({"model": "mocked", "input": "Hi"})).await);
+    let on = ask(&world, &json!({"model": "bridged", "previous_response_id": id})).await;
+    assert_eq!(on.status, 200, "{}", on.text());
+    let messages = &world.provider.only_call().json()["messages"];
+    assert_eq!(messages.as_array().unwrap().len(), 2, "{messages}");
+}
+
+#[tokio::test]
+async fn azures_answers_are_found_below_the_resource() {
+    let world = World::of(
+        "
+model_list:
+  - model_name: m
+    litellm_params: {model: azure/my-gpt, api_base: '{provider}', api_key: sk-fake-provider-key}
+",
+    )
+    .start()
+    .await;
+    world.provider.script_for("POST /openai/v1/responses", [Answer::json(200, made("resp_up1"))]);
+    world.provider.script_for("GET /openai/v1/responses/resp_up1", [Answer::json(200, made("resp_up1"))]);
+    let id = id_of(
+        &post(&world.at("/openai/responses?api-version=2025-04-01"), &[], &json!({"model": "m", "input": "Hi"})).await,
+    );
+    let shown = get(&world.at(&format!("/openai/responses/{id}?api-version=2025-04-01&include=a")), &[]).await;
+    assert_eq!(id_of(&shown), id);
+    let calls = world.provider.calls();
+    let queries: Vec<&str> = calls.iter().map(|call| call.query.as_str()).collect();
+    assert_eq!(queries, ["api-version=preview", "api-version=preview&include=a"]);
+    assert!(calls.iter().all(|call| call.header("api-key") == Some("sk-fake-provider-key")));
+}

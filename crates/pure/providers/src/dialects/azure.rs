@@ -18,8 +18,8 @@ pub const DEFAULT_API_VERSION: &str = "2025-02-01-preview";
 pub fn url(target: &Target, path: &str) -> String {
     let (base, _) = target.base_url.split_once('?').unwrap_or((&target.base_url, ""));
     let base = base.trim_end_matches('/');
-    if path == openai_responses::PATH {
-        return responses_url(base, target);
+    if let Some(rest) = path.strip_prefix(openai_responses::PATH) {
+        return responses_url(base, target, rest);
     }
     let version = target.api_version.as_deref().unwrap_or(DEFAULT_API_VERSION);
     // The v1 form has neither a deployment nor a date in its address.
@@ -40,14 +40,14 @@ pub fn url(target: &Target, path: &str) -> String {
 }
 
 /// Answers of the Responses API belong to the resource, not to a deployment. Dated versions know the API since March 2025.
-fn responses_url(base: &str, target: &Target) -> String {
+fn responses_url(base: &str, target: &Target, rest: &str) -> String {
     let version = target.api_version.as_deref().unwrap_or("preview");
     let root = base.split_once("/openai/").map(|(root, _)| root).or_else(|| base.strip_suffix("/openai"));
     let root = root.unwrap_or(base);
     match version {
-        "v1" => format!("{root}/openai/v1/responses"),
-        "latest" | "preview" => format!("{root}/openai/v1/responses?api-version={version}"),
-        dated => format!("{root}/openai/responses?api-version={dated}"),
+        "v1" => format!("{root}/openai/v1/responses{rest}"),
+        "latest" | "preview" => format!("{root}/openai/v1/responses{rest}?api-version={version}"),
+        dated => format!("{root}/openai/responses{rest}?api-version={dated}"),
     }
 }
 

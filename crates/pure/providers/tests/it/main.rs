@@ -9,6 +9,8 @@ mod lanes;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
+mod responses;
+#[cfg(test)]
 mod rows;
 #[cfg(test)]
 mod signatures;

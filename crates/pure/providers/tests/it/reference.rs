@@ -67,6 +67,7 @@ fn operations(provider: &Provider) -> String {
         ("chat", provider.chat.is_some()),
         ("text completion", provider.completions.is_some()),
         ("embeddings", provider.embeddings.is_some() || provider.embed.is_some()),
+        ("responses", provider.responses.is_some()),
         ("rerank", provider.rerank.is_some()),
         ("image generation", provider.draw.is_some()),
     ];

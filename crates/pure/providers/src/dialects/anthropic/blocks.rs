@@ -8,7 +8,7 @@ use tollgate_wire::{
 };
 
 use super::names;
-use crate::codec::Wanted;
+use crate::{codec::Wanted, dialects::openai_responses::items::SEAL};
 
 /// What stands where a client says nothing, as Anthropic refuses empty text. `LiteLLM`'s words.
 const NOTHING_SAID: &str = "[System: Empty message content sanitised to satisfy protocol]";
@@ -59,7 +59,8 @@ pub(super) fn write(part: &Part) -> Result<Option<Value>, Failure> {
         Part::Document { source, extras, .. } => media(source, extras, Kind::Document)?,
         Part::Audio { .. } => return Err(refused("Claude does not take sound; `input_audio` cannot be sent to it")),
         // Thoughts without their seal are refused.
-        Part::Thinking { text, signature } => match signature {
+        // So are thoughts under another provider's seal, which clients return when they change the model.
+        Part::Thinking { text, signature } => match signature.as_deref().filter(|seal| !seal.starts_with(SEAL)) {
             Some(signature) => json!({"type": "thinking", "thinking": text, "signature": signature}),
             None => return Ok(None),
         },

@@ -177,7 +177,7 @@ impl<'a> Items<'a> {
         if !self.content.is_empty() {
             let content = std::mem::take(&mut self.content);
             let id = item_id("msg", &self.context.id, self.done.len());
-            self.done.push(message(&id, content, self.status));
+            self.done.push(message(&id, &content, self.status));
         }
     }
 
@@ -193,7 +193,7 @@ pub(super) fn item_id(prefix: &str, call: &str, place: usize) -> String {
 }
 
 /// A message of the assistant.
-pub(super) fn message(id: &str, content: Vec<Value>, status: &str) -> Value {
+pub(super) fn message(id: &str, content: &[Value], status: &str) -> Value {
     json!({"type": "message", "id": id, "status": status, "role": "assistant", "content": content})
 }
 

@@ -139,7 +139,7 @@ impl EventWriter {
 
     fn begin_message(&mut self, refuses: bool, out: &mut Vec<u8>) {
         let (place, id) = self.place("msg");
-        self.added(place, &message(&id, Vec::new(), "in_progress"), out);
+        self.added(place, &message(&id, &[], "in_progress"), out);
         let part = content_part("", refuses, &[]);
         let members = json!({"item_id": id, "output_index": place, "content_index": 0, "part": part});
         self.event("response.content_part.added", members, out);
@@ -245,7 +245,7 @@ impl EventWriter {
                 let part = content_part(&text, refuses, &sources);
                 self.event("response.content_part.done", joined(&place_of, json!({ "part": part })), out);
                 let status = Ending::of(self.finish).item_status();
-                self.done(place, message(&id, vec![part], status), out);
+                self.done(place, message(&id, &[part], status), out);
             }
         }
     }

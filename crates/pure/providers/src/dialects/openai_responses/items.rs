@@ -5,7 +5,7 @@ use tollgate_wire::chat::{Extras, Media, Message, Part, Role, ToolCall};
 
 /// What sealed thoughts begin with: the version of the Fernet token that `OpenAI` makes of them. Another provider's seal
 /// would be refused.
-const SEAL: &str = "gAAAA";
+pub(crate) const SEAL: &str = "gAAAA";
 
 /// The conversation, as the two members of a request that hold it.
 #[derive(Debug, PartialEq)]

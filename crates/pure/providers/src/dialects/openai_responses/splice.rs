@@ -15,15 +15,21 @@ use tollgate_wire::{
 
 use super::{
     PATH, front_answer, front_stream,
+    items::SEAL,
     response::{failed, in_band, read_usage, text},
 };
 use crate::{
     codec::{AnswerContext, Splice, Words},
     dialects::openai,
-    params::CallParams,
+    params::{self, CallParams},
     target::Target,
     translate::{PassedStream, Progress},
 };
+
+/// Path of counting, below the base URL.
+pub const INPUT_TOKENS: &str = "/responses/input_tokens";
+/// Path of making a conversation shorter.
+pub const COMPACT: &str = "/responses/compact";
 
 /// The path of the provider's own Responses API, if this target has one.
 #[must_use]
@@ -33,15 +39,22 @@ pub fn path(target: &Target) -> Option<&'static str> {
 }
 
 /// How bodies pass.
-pub static RESPONSES: Native = Native;
+pub static RESPONSES: Native = Native { beside: None };
+/// How a count of input is asked for.
+pub static TOKENS: Native = Native { beside: Some(INPUT_TOKENS) };
+/// How a conversation is made shorter.
+pub static COMPACTED: Native = Native { beside: Some(COMPACT) };
 
 /// See [`RESPONSES`].
 #[derive(Debug)]
-pub struct Native;
+pub struct Native {
+    /// Another path than that of answers.
+    beside: Option<&'static str>,
+}
 
 impl Splice for Native {
     fn request(&self, body: RawBody, target: &Target, call: &CallParams) -> Result<Outgoing, Failure> {
-        request(body, path(target).unwrap_or(PATH), target, call)
+        request(body, self.beside.or_else(|| path(target)).unwrap_or(PATH), target, call)
     }
 
     fn answer(
@@ -67,13 +80,43 @@ impl Splice for Native {
     }
 }
 
-/// The request for a target, its defaults in.
+/// The client's body with the deployment's defaults in. Those are written in chat's names: what has another name here gets
+/// it, and what this API does not know stays out.
+#[must_use]
+pub fn with_defaults(body: &RawBody, target: &Target, call: &CallParams) -> RawBody {
+    let mut settled = params::with_defaults(body.clone(), target, call);
+    for name in target.defaults.keys().filter(|name| !body.has(name)) {
+        let name = name.as_str();
+        let ours = match name {
+            "max_tokens" | "max_completion_tokens" => Some("max_output_tokens"),
+            "reasoning_effort" => Some("reasoning"),
+            "response_format" | "verbosity" | "functions" | "function_call" | "logprobs" => None,
+            other if super::takes(other) => continue,
+            _ => None,
+        };
+        let Some(raw) = settled.remove(name) else { continue };
+        match ours {
+            Some(ours) if settled.has(ours) => {}
+            Some("reasoning") => {
+                settled.set("reasoning", &json!({"effort": serde_json::from_slice::<Value>(&raw).unwrap_or_default()}));
+            }
+            Some(ours) => settled.set_raw(ours, raw),
+            None => {}
+        }
+    }
+    settled
+}
+
+/// The request for a target.
 ///
 /// # Errors
 /// When the credential cannot stand in a header.
 fn request(mut body: RawBody, path: &str, target: &Target, call: &CallParams) -> Result<Outgoing, Failure> {
     if call.drop_params.unwrap_or(target.params.drop_params) {
         openai::reasoning_rules(&mut body, target, call)?;
+    }
+    if matches!(target.provider.name, "openai" | "azure") {
+        drop_foreign_seals(&mut body);
     }
     body.set_str("model", &target.model);
     let mut headers = target.request_headers()?;
@@ -85,6 +128,22 @@ fn request(mut body: RawBody, path: &str, target: &Target, call: &CallParams) ->
     }
     let url = (target.provider.address)(target, path);
     Ok(Outgoing { method: Method::POST, url, headers, body: body.to_bytes() })
+}
+
+/// Takes out thoughts under another provider's seal: clients return them when they change the model, and `OpenAI` refuses
+/// what it cannot open.
+fn drop_foreign_seals(body: &mut RawBody) {
+    let is_foreign = |item: &Value| {
+        let seal = text(item, "encrypted_content");
+        text(item, "type") == "reasoning" && !seal.is_empty() && !seal.starts_with(SEAL)
+    };
+    let named = body.get("input").is_some_and(|raw| memchr::memmem::find(raw, b"\"encrypted_content\"").is_some());
+    let Some(Value::Array(mut items)) = named.then(|| body.typed("input")).flatten() else { return };
+    let all = items.len();
+    items.retain(|item| !is_foreign(item));
+    if items.len() < all {
+        body.set("input", &items.into());
+    }
 }
 
 /// A whole answer, and what it used.
@@ -100,6 +159,10 @@ fn answer(reply: &Reply, target: &Target, context: &AnswerContext) -> Result<(By
         && let Some(failure) = failed(&head, target)
     {
         return Err(failure);
+    }
+    if body.typed::<String>("object").as_deref() == Some("response.input_tokens") {
+        // Counting costs nothing.
+        return Ok((reply.body.clone(), Some(Usage::default())));
     }
     if !body.has("output") {
         return Err(invalid());
