@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tollgate_wire::{
     Failure, FailureKind, Usage,
-    chat::{ChatChunk, Delta},
+    chat::{ChatChunk, Delta, Extras},
     framing::Framer,
 };
 
@@ -81,6 +81,14 @@ impl AnswerStream {
         match self {
             Self::Spliced(stream) => stream.forget_said(),
             Self::Hub(stream) => stream.said.clear(),
+        }
+    }
+
+    /// Takes a count of our own in the place of the provider's, so that a client that asked for usage gets one.
+    pub fn counted(&mut self, usage: Usage, out: &mut Vec<u8>) {
+        match self {
+            Self::Spliced(stream) => stream.counted(usage),
+            Self::Hub(stream) => stream.encoder.encode(&ChatChunk::Usage { usage, extras: Extras::new() }, out),
         }
     }
 
