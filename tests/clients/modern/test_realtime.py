@@ -136,13 +136,15 @@ async def test_a_client_that_is_cut_ends_the_providers_socket(keyed_url, master_
 
 async def test_large_messages_pass_and_larger_ones_do_not(keyed_url, master_key):
     async with provider():
-        async with connect(address(keyed_url), **with_key(master_key), max_size=None) as socket:
-            await hear(socket)
-            await socket.send("x" * (15 << 20))
-            assert (await hear(socket))["length"] == 15 << 20
+        # Not as a context: the library's own farewell stumbles over a connection that ends while it writes.
+        socket = await connect(address(keyed_url), **with_key(master_key), max_size=None)
+        await hear(socket)
+        await socket.send("x" * (15 << 20))
+        assert (await hear(socket))["length"] == 15 << 20
+        with contextlib.suppress(websockets.ConnectionClosed):
             await socket.send("x" * (17 << 20))
-            code, _ = await closed(socket)
-            assert code == 1009
+        code, _ = await closed(socket)
+        assert code == 1009
 
 
 async def test_no_provider_is_an_answer_over_http(keyed_url, master_key):

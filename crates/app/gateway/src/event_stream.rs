@@ -169,6 +169,7 @@ impl EventStream {
                 let meter = &mut self.meter;
                 let counting = self.counting.get_or_insert_with(|| Box::pin(meter.count(None)));
                 let usage = std::task::ready!(counting.as_mut().poll(context));
+                self.translation.counted(usage, &mut self.out);
                 self.meter.settle_counted(usage)
             }
         };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tollgate_net::{Bounds, NoSocket, SocketBounds, SocketReceiver, SocketSender};
 use tollgate_observe::Outcome;
 use tollgate_policy::{RouteClass, admit};
@@ -176,13 +176,14 @@ impl Gateway {
     ) -> Result<Answer, Failure> {
         identify(snapshot, headers)?;
         let body = RawBody::parse(body).map_err(|error| Failure::invalid(format!("Invalid JSON payload: {error}")))?;
-        let mut body = body.to_map();
+        let mut body = Value::Object(body.to_map());
         let asked = model_in(&body).map(str::to_owned);
-        let (served, place) = self.admitted(snapshot, headers, asked.as_deref(), meter)?;
-        rename_model(&mut body, &place.target.model);
+        let asked = asked.ok_or_else(|| Failure::invalid("`model` must be text").with_param("model"))?;
+        let (served, place) = self.admitted(snapshot, headers, Some(&asked), meter)?;
+        rename_model(&mut body, &asked, &place.target.model);
         let url = realtime::document_address(&place.target, path).ok_or_else(|| no_realtime(&place))?;
         let mut outgoing = self.request(Method::POST, url, headers, &place).await?;
-        outgoing.body = Value::Object(body).to_string().into();
+        outgoing.body = body.to_string().into();
         let max_body = snapshot.bounds.max_response_bytes;
         let bounds = Bounds { first_byte: served.timeout, idle: served.timeout, total: Some(served.timeout), max_body };
         let into =
@@ -197,19 +198,20 @@ impl Gateway {
     }
 }
 
-/// Where a body names its model: at the top, or in its session.
-fn model_in(body: &Map<String, Value>) -> Option<&str> {
-    let session = body.get("session").and_then(|session| session.get("model"));
-    body.get("model").or(session).and_then(Value::as_str)
+/// Where a body may name its model.
+const MODELS: [&str; 4] =
+    ["/model", "/session/model", "/input_audio_transcription/model", "/session/audio/input/transcription/model"];
+
+fn model_in(body: &Value) -> Option<&str> {
+    MODELS.iter().find_map(|place| body.pointer(place)?.as_str()).filter(|model| !model.is_empty())
 }
 
-fn rename_model(body: &mut Map<String, Value>, model: &str) {
-    let session = body.get_mut("session").and_then(Value::as_object_mut);
-    if let Some(named) = session.and_then(|session| session.get_mut("model")) {
-        *named = model.into();
-    }
-    if let Some(named) = body.get_mut("model") {
-        *named = model.into();
+/// Puts the provider's name in the place of ours; another model beside it (of a transcription, say) is the provider's.
+fn rename_model(body: &mut Value, ours: &str, theirs: &str) {
+    for place in MODELS {
+        if let Some(named) = body.pointer_mut(place).filter(|named| *named == ours) {
+            *named = theirs.into();
+        }
     }
 }
 
@@ -284,9 +286,13 @@ mod tests {
 
     #[test]
     fn the_model_is_renamed_where_it_stands() {
-        let mut body = serde_json::json!({"session": {"type": "realtime", "model": "a"}}).as_object().cloned().unwrap();
+        let mut body = serde_json::json!({"session": {"type": "realtime", "model": "a",
+            "audio": {"input": {"transcription": {"model": "whisper"}}}}});
         assert_eq!(model_in(&body), Some("a"));
-        rename_model(&mut body, "b");
-        assert_eq!(Value::Object(body), serde_json::json!({"session": {"type": "realtime", "model": "b"}}));
+        rename_model(&mut body, "a", "b");
+        assert_eq!(body["session"]["model"], "b");
+        assert_eq!(body["session"]["audio"]["input"]["transcription"]["model"], "whisper");
+        assert_eq!(model_in(&serde_json::json!({"input_audio_transcription": {"model": "w"}})), Some("w"));
+        assert_eq!(model_in(&serde_json::json!({"model": ""})), None);
     }
 }

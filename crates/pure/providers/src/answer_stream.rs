@@ -121,6 +121,14 @@ impl AnswerStream {
         }
     }
 
+    /// Takes a count of our own in the place of the provider's, so that a client that asked for usage gets one.
+    pub fn counted(&mut self, usage: Usage, out: &mut Vec<u8>) {
+        match self {
+            Self::Spliced(stream) => stream.counted(usage),
+            Self::Hub(stream) => stream.encoder.encode(&ChatChunk::Usage { usage, extras: Extras::new() }, out),
+        }
+    }
+
     /// Writes the end of a stream that went well; `cost` in dollars, if known.
     pub fn close(&mut self, cost: Option<f64>, out: &mut Vec<u8>) {
         match self {

@@ -20,6 +20,9 @@ use crate::{caller::identify, gateway::Gateway};
 const KEY_EVERY: Duration = Duration::from_secs(10);
 /// How long a closed side may take to say goodbye itself.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How long a client that broke a rule, and whose further words nobody reads, has for reading why it is closed: a
+/// connection that ends with something unread takes its last words with it.
+const TO_READ: Duration = Duration::from_millis(500);
 /// Codes of RFC 6455, 7.4.1.
 const GOING_AWAY: u16 = 1001;
 const POLICY: u16 = 1008;
@@ -56,11 +59,15 @@ impl RealtimeCall {
             () = gateway.closed().wait() => End::Ours(Closing::new(GOING_AWAY, "the gateway is shutting down")),
         };
         turns.finish(end.outcome());
+        let is_deaf = matches!(end, End::Wrong(_));
         let (to_say_up, to_say_down) = end.farewells();
         let farewells = async {
             let _ = to_provider.send(Frame::Close(to_say_up)).await;
             let _ = to_client.send(Frame::Close(to_say_down)).await;
-            // A connection that is closed with something unread loses its last words on the way.
+            if is_deaf {
+                return tokio::time::sleep(TO_READ).await;
+            }
+            // Until the client says goodbye, too.
             while let Some(Ok(frame)) = from_client.next().await {
                 if matches!(frame, Frame::Close(_)) {
                     break;

@@ -37,6 +37,19 @@ async fn a_stream_without_usage_is_counted_by_its_words() {
 }
 
 #[tokio::test]
+async fn a_client_that_asks_for_usage_gets_ours_where_the_provider_has_none() {
+    let world = World::plain().await;
+    world.provider.script([Answer::sse(stream().chain([SseItem::done()]))]);
+    let mut asked = hi_streamed("gpt");
+    asked["stream_options"] = json!({"include_usage": true});
+    let text = world.chat(&asked).await.text();
+    let last = text.split("\n\n").filter_map(|event| event.strip_prefix("data: {")).last().expect("a chunk");
+    let last: Value = serde_json::from_str(&format!("{{{last}")).expect("JSON");
+    let usage = (&last["usage"]["prompt_tokens"], &last["usage"]["completion_tokens"], &last["usage"]["total_tokens"]);
+    assert_eq!(usage, (&json!(ASKED), &json!(6), &json!(ASKED + 6)), "{text}");
+}
+
+#[tokio::test]
 async fn a_whole_answer_without_usage_is_counted_by_its_words_and_zeros_are_no_usage() {
     let world = World::plain().await;
     let zeros = json!({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0});

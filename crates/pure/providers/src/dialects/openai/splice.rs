@@ -156,6 +156,12 @@ impl SplicedStream {
         self.said.clear();
     }
 
+    /// Takes a count of our own, for a client that asked for usage.
+    pub fn counted(&mut self, usage: Usage) {
+        self.progress.usage = Some(usage);
+        self.usage = Some(usage::write(&usage));
+    }
+
     /// Takes the next bytes; whole events for the client are appended to `out`.
     ///
     /// # Errors
