@@ -59,8 +59,8 @@ fn tool(offered: &Tool, model: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use tollgate_providers::dialects::anthropic::MESSAGES_CLIENT;
     use tollgate_providers::codec::ClientDialect as _;
+    use tollgate_providers::dialects::anthropic::MESSAGES_CLIENT;
     use tollgate_wire::RawBody;
 
     use super::*;

@@ -471,8 +471,7 @@ impl Answers {
                 if self.target.params.merge_reasoning {
                     merge::response(&mut response);
                 }
-                let (usage, mut encoder, mut events) =
-                    (response.usage, client.encoder(&self.context), Vec::new());
+                let (usage, mut encoder, mut events) = (response.usage, client.encoder(&self.context), Vec::new());
                 for chunk in chunks(response) {
                     encoder.encode(&chunk, &mut events);
                 }
@@ -495,7 +494,9 @@ impl Answers {
             Reader::Passed(splice, Passing::Chat) => {
                 AnswerStream::Passed(splice.stream(self.target, self.context, limit))
             }
-            Reader::Passed(..) | Reader::Errand(_) => return Err(Failure::invalid("this operation cannot be streamed").with_param("stream")),
+            Reader::Passed(..) | Reader::Errand(_) => {
+                return Err(Failure::invalid("this operation cannot be streamed").with_param("stream"));
+            }
             Reader::Hub { request, client, dialect } => AnswerStream::Hub(Box::new(HubStream {
                 framer: Framer::new(dialect.framing(&self.target), limit),
                 decoder: dialect.decoder(&request, &self.target),
@@ -511,9 +512,10 @@ impl Answers {
 
 /// Anthropic's count of tokens, with `LiteLLM`'s word for who counted.
 fn counted(reply: &Reply, target: &Target) -> Result<Answered, Failure> {
-    let mut body = RawBody::parse(&reply.body).ok().filter(|body| body.has("input_tokens")).ok_or_else(|| {
-        target.failure(FailureKind::InvalidResponse, "the answer is no count of tokens")
-    })?;
+    let mut body = RawBody::parse(&reply.body)
+        .ok()
+        .filter(|body| body.has("input_tokens"))
+        .ok_or_else(|| target.failure(FailureKind::InvalidResponse, "the answer is no count of tokens"))?;
     body.set_str("litellm_count_source", "provider");
     // Counting is free.
     Ok(Answered { body: body.to_bytes(), usage: Some(Usage::default()) })

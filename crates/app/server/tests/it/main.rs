@@ -14,6 +14,7 @@ mod headers;
 mod keys;
 mod leaving;
 mod ledger;
+mod messages;
 mod paths;
 mod protocols;
 mod retries;

@@ -46,15 +46,15 @@ fn turn() -> impl Strategy<Value = Vec<Value>> {
             });
             let answer: Vec<Value> = thought.into_iter().chain([said]).chain(calls).collect();
             let results = results.iter().enumerate().map(|(at, (words, failed))| {
-                let mut result =
-                    json!({"type": "tool_result", "tool_use_id": format!("toolu_{at}"), "content": words});
+                let mut result = json!({"type": "tool_result", "tool_use_id": format!("toolu_{at}"), "content": words});
                 if *failed {
                     result["is_error"] = true.into();
                 }
                 result
             });
             let results: Vec<Value> = results.collect();
-            let mut turn = vec![json!({"role": "user", "content": asked}), json!({"role": "assistant", "content": answer})];
+            let mut turn =
+                vec![json!({"role": "user", "content": asked}), json!({"role": "assistant", "content": answer})];
             if !results.is_empty() {
                 turn.push(json!({"role": "user", "content": results}));
             }
@@ -66,7 +66,9 @@ fn turn() -> impl Strategy<Value = Vec<Value>> {
 fn asked() -> impl Strategy<Value = Value> {
     (vec(turn(), 1..4), option::of(vec(text(), 1..3)), option::of("[a-z]{1,5}")).prop_map(|(turns, system, user)| {
         let mut messages: Vec<Value> = Vec::new();
-        for message in turns.into_iter().flatten().chain([json!({"role": "user", "content": [{"type": "text", "text": "go"}]})]) {
+        for message in
+            turns.into_iter().flatten().chain([json!({"role": "user", "content": [{"type": "text", "text": "go"}]})])
+        {
             match messages.last_mut().filter(|last| last["role"] == message["role"]) {
                 // Anthropic knows no two messages of one side in a row.
                 Some(last) => {
@@ -159,10 +161,34 @@ proptest! {
 
 /// JSON that looks a little like messages.
 fn nonsense() -> impl Strategy<Value = Value> {
-    let name = proptest::sample::select(vec!["type", "role", "content", "source", "text", "id", "name", "input", "tool_use_id"]);
-    let word = proptest::sample::select(vec!["user", "assistant", "text", "image", "document", "tool_use", "tool_result", "base64", "x"]);
-    let leaf = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), any::<i32>().prop_map(Value::from),
-        word.prop_map(Value::from)];
+    let name = proptest::sample::select(vec![
+        "type",
+        "role",
+        "content",
+        "source",
+        "text",
+        "id",
+        "name",
+        "input",
+        "tool_use_id",
+    ]);
+    let word = proptest::sample::select(vec![
+        "user",
+        "assistant",
+        "text",
+        "image",
+        "document",
+        "tool_use",
+        "tool_result",
+        "base64",
+        "x",
+    ]);
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i32>().prop_map(Value::from),
+        word.prop_map(Value::from)
+    ];
     leaf.prop_recursive(5, 40, 4, move |inner| {
         prop_oneof![
             vec(inner.clone(), 0..4).prop_map(Value::from),

@@ -272,6 +272,8 @@ mod tests {
         assert!(matches!(&request.tools[0], Tool::Function { name, extras, .. } if name == "f" && extras.len() == 1));
         assert!(matches!(&request.tools[1], Tool::Native(_)));
         assert_eq!((request.messages[0].role, request.messages[1].role), (Role::System, Role::User));
-        assert!(matches!(&request.messages[0].parts[0], Part::Text { extras, .. } if extras.contains_key("cache_control")));
+        assert!(
+            matches!(&request.messages[0].parts[0], Part::Text { extras, .. } if extras.contains_key("cache_control"))
+        );
     }
 }

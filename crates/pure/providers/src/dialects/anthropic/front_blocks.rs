@@ -181,7 +181,9 @@ mod tests {
                 "content": [{"type": "text", "text": "no"}]}]));
         let roles: Vec<Role> = found.iter().map(|message| message.role).collect();
         assert_eq!(roles, [Role::Tool, Role::Tool, Role::User]);
-        assert!(matches!(&found[1].parts[..], [Part::ToolResult { is_error: true, parts, .. }] if parts == &[Part::text("no")]));
+        assert!(
+            matches!(&found[1].parts[..], [Part::ToolResult { is_error: true, parts, .. }] if parts == &[Part::text("no")])
+        );
     }
 
     #[test]
@@ -194,16 +196,11 @@ mod tests {
             };
             assert_eq!(source, &expected);
         };
-        let inline = |media_type: &str, data: &str| Media::Inline {
-            media_type: media_type.to_owned(),
-            data: data.to_owned(),
-        };
+        let inline =
+            |media_type: &str, data: &str| Media::Inline { media_type: media_type.to_owned(), data: data.to_owned() };
         let image = |source: Value| json!({"type": "image", "source": source});
         let document = |source: Value| json!({"type": "document", "title": "t", "source": source});
-        check(
-            image(json!({"type": "base64", "media_type": "image/png", "data": "AA=="})),
-            inline("image/png", "AA=="),
-        );
+        check(image(json!({"type": "base64", "media_type": "image/png", "data": "AA=="})), inline("image/png", "AA=="));
         check(image(json!({"type": "url", "url": "https://a.test/1"})), Media::Url("https://a.test/1".to_owned()));
         check(image(json!({"type": "file", "file_id": "file_1"})), Media::FileId("file_1".to_owned()));
         check(

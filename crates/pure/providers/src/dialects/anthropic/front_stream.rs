@@ -243,13 +243,18 @@ mod tests {
         }
         writer.close(None, &mut out);
         let text = String::from_utf8(out).unwrap();
-        text.lines().filter_map(|line| line.strip_prefix("data: ")).map(|data| serde_json::from_str(data).unwrap()).collect()
+        text.lines()
+            .filter_map(|line| line.strip_prefix("data: "))
+            .map(|data| serde_json::from_str(data).unwrap())
+            .collect()
     }
 
     /// The stream in short: what begins, what grows, what ends.
     fn check(deltas: &[Delta], expected: &[&str]) {
         let short = |event: &Value| match event["type"].as_str().unwrap() {
-            "content_block_start" => format!("+{} {}", event["index"], event["content_block"]["type"].as_str().unwrap()),
+            "content_block_start" => {
+                format!("+{} {}", event["index"], event["content_block"]["type"].as_str().unwrap())
+            }
             "content_block_delta" => {
                 let delta = event["delta"].as_object().unwrap();
                 let said = delta.iter().find(|(name, _)| *name != "type").unwrap().1;
@@ -285,8 +290,19 @@ mod tests {
                 argue(0, "{}"),
             ],
             &[
-                "+0 thinking", "0 so", "0 S", "-0", "+1 redacted_thinking", "-1", "+2 text", "2 a", "2 b", "-2",
-                "+3 tool_use", "3 {}", "-3",
+                "+0 thinking",
+                "0 so",
+                "0 S",
+                "-0",
+                "+1 redacted_thinking",
+                "-1",
+                "+2 text",
+                "2 a",
+                "2 b",
+                "-2",
+                "+3 tool_use",
+                "3 {}",
+                "-3",
             ],
         );
     }
@@ -294,7 +310,14 @@ mod tests {
     #[test]
     fn calls_that_come_interleaved_are_told_one_after_the_other() {
         check(
-            &[begin(0), begin(1), argue(0, "{\"a\":"), argue(1, "{\"b\":2}"), argue(0, "\"}\"}"), Delta::Text("x".to_owned())],
+            &[
+                begin(0),
+                begin(1),
+                argue(0, "{\"a\":"),
+                argue(1, "{\"b\":2}"),
+                argue(0, "\"}\"}"),
+                Delta::Text("x".to_owned()),
+            ],
             &["+0 tool_use", "0 {\"a\":", "0 \"}\"}", "-0", "+1 tool_use", "1 {\"b\":2}", "-1", "+2 text", "2 x", "-2"],
         );
         check(

@@ -147,14 +147,18 @@ mod tests {
 
     #[test]
     fn the_cache_is_counted_apart() {
-        let used = Usage { input: 100, output: 5, cache_read: 60, cache_write: 10, cache_write_1h: 20, ..Usage::default() };
+        let used =
+            Usage { input: 100, output: 5, cache_read: 60, cache_write: 10, cache_write_1h: 20, ..Usage::default() };
         assert_eq!(
             usage(&used),
             json!({"input_tokens": 10, "output_tokens": 5, "cache_creation_input_tokens": 30,
                 "cache_read_input_tokens": 60,
                 "cache_creation": {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20}})
         );
-        assert_eq!(usage(&Usage { input: 3, output: 4, ..Usage::default() }), json!({"input_tokens": 3, "output_tokens": 4}));
+        assert_eq!(
+            usage(&Usage { input: 3, output: 4, ..Usage::default() }),
+            json!({"input_tokens": 3, "output_tokens": 4})
+        );
     }
 
     #[test]

@@ -323,7 +323,10 @@ mod tests {
         assert_eq!(events[3]["delta"], json!({"type": "signature_delta", "signature": "S"}));
         assert_eq!(events[5]["content_block"], json!({"type": "of_tomorrow", "x": 1}));
         assert_eq!(events[8]["delta"]["partial_json"], r#"{"a":1}"#);
-        assert_eq!((&events[10]["delta"]["stop_reason"], &events[10]["usage"]["output_tokens"]), (&json!("tool_use"), &json!(4)));
+        assert_eq!(
+            (&events[10]["delta"]["stop_reason"], &events[10]["usage"]["output_tokens"]),
+            (&json!("tool_use"), &json!(4))
+        );
         assert!(retold(json!({"content": "x"})).is_none());
     }
 }
