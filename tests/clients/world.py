@@ -59,6 +59,8 @@ class World:
             ("openai-chat", {"model": "openai/gpt-4o-mini", **openai}),
             ("anthropic-chat", {"model": "anthropic/claude-sonnet-4-5-20250929", **anthropic}),
             ("anthropic-older", {"model": "anthropic/claude-3-haiku-20240307", **anthropic}),
+            ("vllm-chat", {"model": "hosted_vllm/gpt-4o-mini", **openai}),
+            ("vllm-cut", {"model": "hosted_vllm/cut", **openai}),
             ("text", {"model": "text-completion-openai/gpt-3.5-turbo-instruct", **openai}),
             ("embedder", {"model": "openai/text-embedding-3-small", **openai}),
         ]
