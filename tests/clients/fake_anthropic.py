@@ -28,6 +28,9 @@ def answer(path, headers, body, _direct):
     require("authorization" not in headers, "the gateway forwarded a client's credential")
     require(headers.get("anthropic-version"), "anthropic-version: header is required")
     require(headers.get("content-type", "").startswith("application/json"), "content-type must be application/json")
+    if path == "/anthropic/v1/messages/count_tokens":
+        require("max_tokens" not in body, "max_tokens: Extra inputs are not permitted")
+        return {"input_tokens": tokens_in(_prompt(body))}
     if path != "/anthropic/v1/messages":
         raise Refusal(404, f"Not found: {path}")
     _check(body)

@@ -67,6 +67,8 @@ class World:
             ("bridged-chat", {"model": "openai_like/gpt-4o-mini", **openai}),
             ("anthropic-chat", {"model": "anthropic/claude-sonnet-4-5-20250929", **anthropic}),
             ("anthropic-older", {"model": "anthropic/claude-3-haiku-20240307", **anthropic}),
+            ("vllm-chat", {"model": "hosted_vllm/gpt-4o-mini", **openai}),
+            ("vllm-cut", {"model": "hosted_vllm/cut", **openai}),
             ("text", {"model": "text-completion-openai/gpt-3.5-turbo-instruct", **openai}),
             (
                 "realtime",

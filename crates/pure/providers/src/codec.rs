@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use serde_json::Value;
 use tollgate_wire::{
-    Failure, RawBody, Usage,
+    Failure, FailureKind, RawBody, Usage,
     chat::{ChatChunk, ChatRequest, ChatResponse},
     framing::{Frame, Framing},
     http::{Outgoing, Reply},
@@ -145,6 +145,14 @@ pub trait Splice: Sync + std::fmt::Debug {
     /// The request for the number of tokens that this body comes to, where the provider counts for others.
     fn count(&self, _body: RawBody, _target: &Target, _call: &CallParams) -> Option<Result<Outgoing, Failure>> {
         None
+    }
+
+    /// The number that came of [`Self::count`], for the client.
+    ///
+    /// # Errors
+    /// When the answer is no number of tokens.
+    fn counted(&self, _reply: &Reply, target: &Target) -> Result<Bytes, Failure> {
+        Err(target.failure(FailureKind::InvalidResponse, "the answer is no count of tokens"))
     }
 }
 

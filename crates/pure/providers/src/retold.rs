@@ -1,11 +1,16 @@
 //! A whole answer told as a stream: some providers answer a streamed call with one document.
 
 use tollgate_wire::{
-    Usage,
+    Failure, Usage,
     chat::{ChatChunk, ChatResponse, Choice, Delta, Part},
+    http::Reply,
 };
 
-use crate::codec::ChatEncoder;
+use crate::{
+    codec::ChatEncoder,
+    dialects::openai::merge,
+    translate::{Answers, Passing, Reader},
+};
 
 /// The events of a whole answer, up to its end.
 pub struct Retold {
@@ -13,7 +18,7 @@ pub struct Retold {
     pub events: Vec<u8>,
     /// What was used, if the provider says.
     pub usage: Option<Usage>,
-    pub(crate) encoder: Option<Box<dyn ChatEncoder>>,
+    encoder: Option<Box<dyn ChatEncoder>>,
 }
 
 impl Retold {
@@ -27,8 +32,35 @@ impl Retold {
     }
 }
 
+impl Answers {
+    /// The events of a whole answer to a streamed call; `None` where nobody here knows how to tell it so.
+    ///
+    /// # Errors
+    /// When it is not an answer.
+    pub fn retell(&self, reply: &Reply) -> Result<Option<Retold>, Failure> {
+        match &self.reader {
+            Reader::Passed(splice, Passing::Chat) => {
+                let (body, usage) = splice.answer(reply, &self.target, &self.context)?;
+                Ok(splice.retell(&body).map(|events| Retold { events, usage, encoder: None }))
+            }
+            Reader::Hub { request, client, dialect } => {
+                let mut response = dialect.response(reply, request, &self.target)?;
+                if self.target.params.merge_reasoning {
+                    merge::response(&mut response);
+                }
+                let (usage, mut encoder, mut events) = (response.usage, client.encoder(&self.context), Vec::new());
+                for chunk in chunks(response) {
+                    encoder.encode(&chunk, &mut events);
+                }
+                Ok(Some(Retold { events, usage, encoder: Some(encoder) }))
+            }
+            Reader::Splice(..) | Reader::Passed(..) | Reader::Errand(_) => Ok(None),
+        }
+    }
+}
+
 /// The steps in which this answer would have come.
-pub(crate) fn chunks(response: ChatResponse) -> Vec<ChatChunk> {
+fn chunks(response: ChatResponse) -> Vec<ChatChunk> {
     let mut out = vec![ChatChunk::Start { id: response.id, model: response.model }];
     for choice in response.choices {
         tell(choice, &mut out);

@@ -24,7 +24,6 @@ use crate::{
     errand::{Errand, Said},
     params::{self, CallParams},
     provider::Asked,
-    retold::chunks,
     target::{Target, set_header},
 };
 
@@ -133,14 +132,14 @@ enum Lane {
 
 /// What passes between two sides of the same words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Passing {
+pub(crate) enum Passing {
     Chat,
     Count,
 }
 
 /// What a spliced answer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shape {
+pub(crate) enum Shape {
     Chat,
     Text,
     Vectors {
@@ -420,13 +419,14 @@ pub struct Prepared {
 /// Reads the answer to one request.
 #[derive(Debug)]
 pub struct Answers {
-    target: Arc<Target>,
-    context: AnswerContext,
-    reader: Reader,
+    pub(crate) target: Arc<Target>,
+    pub(crate) context: AnswerContext,
+    pub(crate) reader: Reader,
 }
 
+/// How an answer is read.
 #[derive(Debug)]
-enum Reader {
+pub(crate) enum Reader {
     Splice(Shape, Asked),
     Hub { request: Box<ChatRequest>, client: &'static dyn ClientDialect, dialect: &'static dyn ProviderDialect },
     Passed(&'static dyn Splice, Passing),
@@ -510,7 +510,10 @@ impl Answers {
                 let (body, usage) = splice.answer(reply, &self.target, &self.context)?;
                 Ok(Answered { body, usage })
             }
-            Reader::Passed(_, Passing::Count) => counted(reply, &self.target),
+            Reader::Passed(splice, Passing::Count) => {
+                // Counting is free.
+                Ok(Answered { body: splice.counted(reply, &self.target)?, usage: Some(Usage::default()) })
+            }
             Reader::Hub { request, client, dialect } => {
                 let mut response = dialect.response(reply, request, &self.target)?;
                 if self.target.params.merge_reasoning {
@@ -519,31 +522,6 @@ impl Answers {
                 Ok(Answered { body: client.write(&response, &self.context).into(), usage: response.usage })
             }
             Reader::Errand(errand) => errand.answer(std::slice::from_ref(reply), &self.target, &self.context),
-        }
-    }
-
-    /// The events of a whole answer to a streamed call; `None` where nobody here knows how to tell it so.
-    ///
-    /// # Errors
-    /// When it is not an answer.
-    pub fn retell(&self, reply: &Reply) -> Result<Option<Retold>, Failure> {
-        match &self.reader {
-            Reader::Passed(splice, Passing::Chat) => {
-                let (body, usage) = splice.answer(reply, &self.target, &self.context)?;
-                Ok(splice.retell(&body).map(|events| Retold { events, usage, encoder: None }))
-            }
-            Reader::Hub { request, client, dialect } => {
-                let mut response = dialect.response(reply, request, &self.target)?;
-                if self.target.params.merge_reasoning {
-                    merge::response(&mut response);
-                }
-                let (usage, mut encoder, mut events) = (response.usage, client.encoder(&self.context), Vec::new());
-                for chunk in chunks(response) {
-                    encoder.encode(&chunk, &mut events);
-                }
-                Ok(Some(Retold { events, usage, encoder: Some(encoder) }))
-            }
-            Reader::Splice(..) | Reader::Passed(..) | Reader::Errand(_) => Ok(None),
         }
     }
 
@@ -577,18 +555,4 @@ impl Answers {
             })),
         })
     }
-}
-
-/// Anthropic's count of tokens, with `LiteLLM`'s word for who counted.
-fn counted(reply: &Reply, target: &Target) -> Result<Answered, Failure> {
-    let counts = |body: &RawBody| body.has("input_tokens") || body.has("totalTokens");
-    let mut body = RawBody::parse(&reply.body)
-        .ok()
-        .filter(counts)
-        .ok_or_else(|| target.failure(FailureKind::InvalidResponse, "the answer is no count of tokens"))?;
-    if body.has("input_tokens") {
-        body.set_str("litellm_count_source", "provider");
-    }
-    // Counting is free.
-    Ok(Answered { body: body.to_bytes(), usage: Some(Usage::default()) })
 }

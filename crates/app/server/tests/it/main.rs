@@ -20,6 +20,7 @@ mod keys;
 mod leaving;
 mod ledger;
 mod media;
+mod messages;
 mod paths;
 mod protocols;
 mod realtime;

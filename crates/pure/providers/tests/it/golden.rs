@@ -21,8 +21,7 @@ use serde_json::{Map, Value, json};
 use tollgate_kit::golden::{Case, Findings, cases, cuts};
 use tollgate_providers::{
     Target,
-    codec::Wanted,
-    dialects::openai,
+    codec::{ClientDialect, Wanted},
     translate::{Answers, Prepared},
 };
 use tollgate_wire::{
@@ -93,7 +92,7 @@ fn check(case: &Case) -> Vec<String> {
         }
         Err(failure) => {
             let mut found = stale(case, &["upstream.json", "answer.json", "answer.sse"]);
-            found.extend(case.compare_json("refusal.json", &refusal(&failure)));
+            found.extend(case.compare_json("refusal.json", &refusal(client_of(case), &failure)));
             found
         }
     }
@@ -185,8 +184,8 @@ fn outgoing(outgoing: &Outgoing) -> Value {
     json!({"method": outgoing.method.as_str(), "url": outgoing.url, "headers": headers, "body": body})
 }
 
-fn refusal(failure: &Failure) -> Value {
-    json!({"status": failure.http_status(), "body": openai::error_body(failure)})
+fn refusal(client: &dyn ClientDialect, failure: &Failure) -> Value {
+    json!({"status": failure.http_status(), "body": client.error(failure)})
 }
 
 fn check_answer(case: &Case, target: &Arc<Target>) -> Vec<String> {
@@ -211,18 +210,24 @@ fn ending(case: &Case, target: &Arc<Target>) -> Option<Ending> {
     let streamed = ["reply.sse", "reply.ndjson"].iter().find_map(|file| case.bytes(file));
     let replies = replies(case);
     if !replies.is_empty() && streamed.is_none() {
-        return Some(Ending::Whole(whole(&answers(), &replies)));
+        return Some(Ending::Whole(whole(client_of(case), &answers(), &replies)));
     }
     let bytes = streamed.or_else(|| world::aws_events(&case.json("reply.events.json")?))?;
     let cut = case.has("reply.cut");
-    let at_once = stream(answers(), target, [bytes.as_slice()].into_iter(), cut);
+    let client = client_of(case);
+    let at_once = stream(client, answers(), target, [bytes.as_slice()].into_iter(), cut);
     for (place, (head, tail)) in cuts(&bytes).enumerate() {
-        let in_two = stream(answers(), target, [head, tail].into_iter(), cut);
+        let in_two = stream(client, answers(), target, [head, tail].into_iter(), cut);
         assert_eq!(in_two, at_once, "{} cut at byte {place}", case.name);
     }
-    let bytewise = stream(answers(), target, bytes.chunks(1), cut);
+    let bytewise = stream(client, answers(), target, bytes.chunks(1), cut);
     assert_eq!(bytewise, at_once, "{} byte by byte", case.name);
     Some(at_once)
+}
+
+/// In whose words a case is asked, and refused.
+fn client_of(case: &Case) -> &'static dyn ClientDialect {
+    Ask::read(&case.need_json("ask.json")).client
 }
 
 fn read_reply(reply: &Value) -> Reply {
@@ -238,7 +243,7 @@ fn read_reply(reply: &Value) -> Reply {
     }
 }
 
-fn whole(answers: &Answers, replies: &[Reply]) -> Value {
+fn whole(client: &dyn ClientDialect, answers: &Answers, replies: &[Reply]) -> Value {
     let replies = match replies {
         [refused, rest @ ..]
             if refused.status.as_u16() >= 400 && answers.otherwise(refused).is_ok_and(|o| o.is_some()) =>
@@ -248,7 +253,7 @@ fn whole(answers: &Answers, replies: &[Reply]) -> Value {
         all => all,
     };
     if let Some(refused) = replies.iter().find(|reply| reply.status.as_u16() >= 400) {
-        return refusal(&answers.failure(refused));
+        return refusal(client, &answers.failure(refused));
     }
     // What is asked again is answered by what comes next; the last word counts.
     let mut left = replies;
@@ -256,7 +261,7 @@ fn whole(answers: &Answers, replies: &[Reply]) -> Value {
         match answers.next(reply) {
             Ok(Some(_)) => left = rest,
             Ok(None) => break,
-            Err(failure) => return refusal(&failure),
+            Err(failure) => return refusal(client, &failure),
         }
     }
     match answers.all(left) {
@@ -264,16 +269,22 @@ fn whole(answers: &Answers, replies: &[Reply]) -> Value {
             let body: Value = serde_json::from_slice(&answered.body).expect("an answer is JSON");
             json!({"status": 200, "body": body})
         }
-        Err(failure) => refusal(&failure),
+        Err(failure) => refusal(client, &failure),
     }
 }
 
 /// Reads a stream as the gateway does: a failure before anything readable is an answer of its own, later it is told in
 /// the stream.
-fn stream<'b>(answers: Answers, target: &Target, pieces: impl Iterator<Item = &'b [u8]>, cut: bool) -> Ending {
+fn stream<'b>(
+    client: &dyn ClientDialect,
+    answers: Answers,
+    target: &Target,
+    pieces: impl Iterator<Item = &'b [u8]>,
+    cut: bool,
+) -> Ending {
     let mut stream = match answers.stream(LIMIT) {
         Ok(stream) => stream,
-        Err(failure) => return Ending::Whole(refusal(&failure)),
+        Err(failure) => return Ending::Whole(refusal(client, &failure)),
     };
     let mut out = Vec::new();
     let mut failed = None;
@@ -290,7 +301,7 @@ fn stream<'b>(answers: Answers, target: &Target, pieces: impl Iterator<Item = &'
         };
     }
     match failed {
-        Some(failure) if !stream.progress().content => return Ending::Whole(refusal(&failure)),
+        Some(failure) if !stream.progress().content => return Ending::Whole(refusal(client, &failure)),
         Some(failure) => stream.fail(&failure, &mut out),
         None => stream.close(None, &mut out),
     }

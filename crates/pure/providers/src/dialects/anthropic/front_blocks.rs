@@ -93,7 +93,7 @@ fn part(block: Value, place: &str, role: Role) -> Result<Part, Failure> {
             Part::Thinking { text: text("thinking").unwrap_or_default(), signature }
         }
         "redacted_thinking" => Part::RedactedThinking { data: text("data").unwrap_or_default() },
-        "image" | "document" => return media(&kind, members).map_err(|wanted| bad(wanted)),
+        "image" | "document" => return media(&kind, members).map_err(bad),
         "tool_use" => call(members).ok_or_else(|| bad("a call with an id and a name"))?,
         "tool_result" => result(members, place)?,
         // Searches and what they found, files in a container, whatever comes: for Claude alone.

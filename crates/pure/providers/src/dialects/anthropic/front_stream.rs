@@ -121,12 +121,12 @@ impl MessageWriter {
     fn settle(&mut self, out: &mut Vec<u8>) {
         self.end(out);
         while let Some(call) = self.waiting.pop_front() {
-            self.call(call, out);
+            self.call(&call, out);
             self.end(out);
         }
     }
 
-    fn call(&mut self, call: Waiting, out: &mut Vec<u8>) {
+    fn call(&mut self, call: &Waiting, out: &mut Vec<u8>) {
         self.held_back = self.held_back.saturating_sub(call.arguments.len());
         let block = json!({"type": "tool_use", "id": call.id, "name": call.name, "input": {}});
         self.begin(&block, Open::Call { index: call.index, arguments: Arguments::default() }, out);
@@ -181,7 +181,7 @@ impl MessageWriter {
                 let call = Waiting { index: *index, id: id.clone(), name: name.clone(), arguments };
                 match &self.open {
                     Open::Call { arguments, .. } if !arguments.are_whole() => self.waiting.push_back(call),
-                    _ if self.waiting.is_empty() => self.call(call, out),
+                    _ if self.waiting.is_empty() => self.call(&call, out),
                     _ => self.waiting.push_back(call),
                 }
             }

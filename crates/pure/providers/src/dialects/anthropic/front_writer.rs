@@ -14,7 +14,13 @@ pub(super) fn message(response: &ChatResponse, context: &AnswerContext) -> Value
     let parts = choice.map(|choice| choice.parts.as_slice()).unwrap_or_default();
     let finish = choice.map_or(Finish::Stop, |choice| choice.finish);
     let content: Vec<Value> = parts.iter().filter_map(block).collect();
-    let id = if response.id.is_empty() { own_id(context) } else { response.id.clone() };
+    let id = match response.id.as_str() {
+        // `LiteLLM`'s clients know these beginnings.
+        "" => format!("chatcmpl-{}", context.id),
+        // The name of something that lies at the provider's, and that is not the client's.
+        id if id.starts_with("resp_") => format!("resp_{}", context.id),
+        id => id.to_owned(),
+    };
     json!({
         "id": id,
         "type": "message",
@@ -27,7 +33,7 @@ pub(super) fn message(response: &ChatResponse, context: &AnswerContext) -> Value
     })
 }
 
-/// An id for an answer whose provider gives none.
+/// The id of a streamed answer.
 pub(super) fn own_id(context: &AnswerContext) -> String {
     format!("msg_{}", context.id)
 }

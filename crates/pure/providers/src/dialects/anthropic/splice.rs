@@ -78,6 +78,15 @@ impl Splice for MessagesSplice {
         body.set_str("model", &target.model);
         Some(outgoing(&body, COUNT_PATH, &["token-counting-2024-11-01"], target, call))
     }
+
+    fn counted(&self, reply: &Reply, target: &Target) -> Result<Bytes, Failure> {
+        let body = RawBody::parse(&reply.body).ok().filter(|body| body.has("input_tokens"));
+        let none = || target.failure(FailureKind::InvalidResponse, "the answer is no count of tokens");
+        let mut body = body.ok_or_else(none)?;
+        // `LiteLLM`'s word for who counted.
+        body.set_str("litellm_count_source", "provider");
+        Ok(body.to_bytes())
+    }
 }
 
 fn outgoing(

@@ -10,7 +10,6 @@ use tollgate_wire::{
 use super::{failure, json_tool, message, normalise, outgoing, stream::ChunkReader, usage};
 use crate::{
     codec::{ChatDecoder, ProviderDialect, Words},
-    params::CallParams,
     provider::Asked,
     target::Target,
 };
@@ -29,7 +28,7 @@ impl ProviderDialect for Chat {
 
     fn request(&self, request: &ChatRequest, target: &Target) -> Result<Outgoing, Failure> {
         let body = RawBody::from_map(&write_request(request));
-        outgoing::finish(body, target.provider.chat_path, target, &CallParams::default()).map(|(outgoing, _)| outgoing)
+        outgoing::finish_from_hub(body, target.provider.chat_path, target)
     }
 
     fn response(&self, reply: &Reply, request: &ChatRequest, target: &Target) -> Result<ChatResponse, Failure> {

@@ -18,10 +18,29 @@ use crate::{
 ///
 /// # Errors
 /// When a rule of the model forbids a parameter, or the credential cannot stand in a header.
-pub fn finish(mut body: RawBody, path: &str, target: &Target, call: &CallParams) -> Result<(Outgoing, Asked), Failure> {
+pub fn finish(body: RawBody, path: &str, target: &Target, call: &CallParams) -> Result<(Outgoing, Asked), Failure> {
+    let says_stream_false = target.provider.quirks.says_stream_false;
+    finish_saying(says_stream_false, body, path, target, call)
+}
+
+/// As [`finish`], for requests that come through the hub: what the client did not say is not said for him.
+///
+/// # Errors
+/// As [`finish`].
+pub(super) fn finish_from_hub(body: RawBody, path: &str, target: &Target) -> Result<Outgoing, Failure> {
+    finish_saying(false, body, path, target, &CallParams::default()).map(|(outgoing, _)| outgoing)
+}
+
+fn finish_saying(
+    stream_false: bool,
+    mut body: RawBody,
+    path: &str,
+    target: &Target,
+    call: &CallParams,
+) -> Result<(Outgoing, Asked), Failure> {
     let quirks = &target.provider.quirks;
     reasoning_rules(&mut body, target, call)?;
-    let asked = apply_values(&mut body, target, path);
+    let asked = apply_values(&mut body, target, path, stream_false);
     body.set_str("model", &target.model);
     if let Some(hook) = quirks.request {
         hook(&mut body, target, call)?;
@@ -38,7 +57,7 @@ pub fn finish(mut body: RawBody, path: &str, target: &Target, call: &CallParams)
 }
 
 /// What the row says in values.
-fn apply_values(body: &mut RawBody, target: &Target, path: &str) -> Asked {
+fn apply_values(body: &mut RawBody, target: &Target, path: &str, stream_false: bool) -> Asked {
     let quirks = &target.provider.quirks;
     let tools = body.has("tools");
     for name in quirks.drop {
@@ -65,7 +84,7 @@ fn apply_values(body: &mut RawBody, target: &Target, path: &str) -> Asked {
     if quirks.base64_vectors && target.provider.embeddings == Some(path) && !body.has("encoding_format") {
         body.set_str("encoding_format", "base64");
     }
-    stream_members(body, target, path);
+    stream_members(body, target, path, stream_false);
     for (name, raw) in quirks.fixed {
         if !body.has(name) {
             body.set_raw(name, *raw);
@@ -74,7 +93,7 @@ fn apply_values(body: &mut RawBody, target: &Target, path: &str) -> Asked {
     Asked { tools, json_tool }
 }
 
-fn stream_members(body: &mut RawBody, target: &Target, path: &str) {
+fn stream_members(body: &mut RawBody, target: &Target, path: &str, stream_false: bool) {
     let quirks = &target.provider.quirks;
     let streams = body.get("stream").is_some_and(|raw| raw.as_ref() == b"true");
     let chats = path.ends_with("/chat/completions");
@@ -86,7 +105,7 @@ fn stream_members(body: &mut RawBody, target: &Target, path: &str) {
             body.remove("stream_options");
         }
     }
-    if !streams && chats && quirks.says_stream_false {
+    if !streams && chats && stream_false {
         body.set_raw("stream", "false");
     } else if !streams {
         body.remove("stream");
