@@ -23,12 +23,48 @@ pub enum Route {
     Moderations,
     /// `/images/generations`.
     Images,
+    /// `/images/edits`; a form.
+    ImageEdits,
+    /// `/images/variations`; a form.
+    ImageVariations,
+    /// `/audio/transcriptions`; a form.
+    Transcriptions,
+    /// `/audio/translations`; a form.
+    Translations,
+    /// `/audio/speech`; the answer is sound.
+    Speech,
 }
 
 impl Route {
     /// All of them, a path that ends with another's before that.
-    pub const ALL: &'static [Self] =
-        &[Self::ChatCompletions, Self::Completions, Self::Embeddings, Self::Rerank, Self::Moderations, Self::Images];
+    pub const ALL: &'static [Self] = &[
+        Self::ChatCompletions,
+        Self::Completions,
+        Self::Embeddings,
+        Self::Rerank,
+        Self::Moderations,
+        Self::Images,
+        Self::ImageEdits,
+        Self::ImageVariations,
+        Self::Transcriptions,
+        Self::Translations,
+        Self::Speech,
+    ];
+
+    /// Those whose request is a form, or whose answer is no document.
+    pub const MEDIA: &'static [Self] =
+        &[Self::ImageEdits, Self::ImageVariations, Self::Transcriptions, Self::Translations, Self::Speech];
+
+    /// The request is a form.
+    #[must_use]
+    pub const fn takes_form(self) -> bool {
+        matches!(self, Self::ImageEdits | Self::ImageVariations | Self::Transcriptions | Self::Translations)
+    }
+
+    /// The answer is passed on as it comes: sound, or text in the format that was asked for.
+    pub(crate) const fn passes_answer(self) -> bool {
+        matches!(self, Self::Transcriptions | Self::Translations | Self::Speech)
+    }
 
     /// The path, as error messages name it.
     #[must_use]
@@ -40,6 +76,11 @@ impl Route {
             Self::Rerank => "/rerank",
             Self::Moderations => "/moderations",
             Self::Images => "/images/generations",
+            Self::ImageEdits => "/images/edits",
+            Self::ImageVariations => "/images/variations",
+            Self::Transcriptions => "/audio/transcriptions",
+            Self::Translations => "/audio/translations",
+            Self::Speech => "/audio/speech",
         }
     }
 
@@ -49,9 +90,11 @@ impl Route {
         match self {
             Self::ChatCompletions => "messages",
             Self::Completions => "prompt",
-            Self::Embeddings | Self::Moderations => "input",
+            Self::Embeddings | Self::Moderations | Self::Speech => "input",
             Self::Rerank => "query",
-            Self::Images => "prompt",
+            Self::Images | Self::ImageEdits => "prompt",
+            Self::ImageVariations => "image",
+            Self::Transcriptions | Self::Translations => "file",
         }
     }
 
@@ -63,13 +106,18 @@ impl Route {
             Self::Rerank => Operation::Rerank,
             Self::Moderations => Operation::Moderations,
             Self::Images => Operation::Images,
+            Self::ImageEdits => Operation::ImageEdits,
+            Self::ImageVariations => Operation::ImageVariations,
+            Self::Transcriptions => Operation::Transcriptions,
+            Self::Translations => Operation::Translations,
+            Self::Speech => Operation::Speech,
         }
     }
 
     pub(crate) fn client(self) -> &'static dyn ClientDialect {
         match self {
             Self::Completions => &COMPLETIONS_CLIENT,
-            Self::ChatCompletions | Self::Embeddings | Self::Rerank | Self::Moderations | Self::Images => &CHAT_CLIENT,
+            _ => &CHAT_CLIENT,
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     caller::identify,
     dispatch::Ask,
     drain::{Drained, DrainedStream},
+    forms,
     gateway::Gateway,
     headers,
     inbound::{Inbound, Route},
@@ -67,8 +68,13 @@ impl Gateway {
         meter.asked_by(caller);
         admit(caller, RouteClass::Call)?;
         let Inbound { route, path_model, headers, body } = inbound;
-        let mut body = parse(&body)?;
+        let mut form = route.takes_form().then(|| forms::read(&headers, &body)).transpose()?;
+        let mut body = form.as_ref().map_or_else(|| parse(&body), |form| Ok(forms::fields(form)))?;
         let options = options::take(&mut body, &headers)?;
+        if let Some(form) = &mut form {
+            // What was the gateway's own is no longer in the body, and must not be in the form either.
+            form.retain(|part| body.has(&part.name));
+        }
         if let Some(id) = &options.call_id {
             meter.set_call_id(id.clone());
         }
@@ -88,6 +94,7 @@ impl Gateway {
             snapshot: Arc::clone(snapshot),
             route,
             body,
+            form,
             options,
             context,
             headers,
@@ -116,7 +123,7 @@ async fn answer(mut ask: Ask, meter: Meter) -> Answer {
     }
 }
 
-fn refuse(failure: &Failure, mut meter: Meter) -> Answer {
+pub(crate) fn refuse(failure: &Failure, mut meter: Meter) -> Answer {
     let mut answer = Answer::failure(failure);
     headers::common(&mut answer.headers, meter.call_id());
     if let Ok(cost) = meter.spent().to_string().parse() {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use tollgate_catalog::{Cost, cost};
 use tollgate_observe::{AttemptRecord, CallRecord, Certainty, Outcome, log_call};
-use tollgate_providers::translate::Progress;
+use tollgate_providers::{gauge::Reading, translate::Progress};
 use tollgate_wire::{Failure, FailureKind, Usage};
 
 use crate::{
@@ -28,6 +28,19 @@ pub(crate) struct Meter {
     finished: bool,
 }
 
+/// What an answer costs that is passed on as it comes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Booking {
+    /// Nothing: something is looked at or kept.
+    Free,
+    /// This, whatever it says.
+    Fixed(Cost),
+    /// What it says of itself; if it says nothing, it has no price.
+    Read,
+    /// So many characters that are spoken.
+    Spoken(u64),
+}
+
 struct OpenAttempt {
     reservation: Reservation,
     deployment: Arc<str>,
@@ -43,12 +56,17 @@ struct OpenAttempt {
 
 impl Meter {
     pub(crate) fn start(gateway: &Arc<Gateway>, route: Route) -> Self {
+        Self::start_at(gateway, route.path())
+    }
+
+    /// The meter of a call that comes in at this path.
+    pub(crate) fn start_at(gateway: &Arc<Gateway>, path: &'static str) -> Self {
         Self {
             started: gateway.clock.monotonic(),
             gateway: Arc::clone(gateway),
             record: CallRecord {
                 call_id: gateway.uuid_v4().to_string(),
-                route: route.path(),
+                route: path,
                 asked: String::new(),
                 caller: "",
                 status: 0,
@@ -97,9 +115,14 @@ impl Meter {
 
     /// An attempt goes out: the first money point.
     pub(crate) fn open(&mut self, served: &Served, place: &Arc<Place>, input_bytes: usize) {
+        self.open_at(&served.id, place, input_bytes);
+    }
+
+    /// As [`Self::open`], at a place that no deployment of the configuration is.
+    pub(crate) fn open_at(&mut self, deployment: &Arc<str>, place: &Arc<Place>, input_bytes: usize) {
         self.open = Some(OpenAttempt {
             reservation: self.gateway.ledger.open(self.gateway.uuid_v7()),
-            deployment: Arc::clone(&served.id),
+            deployment: Arc::clone(deployment),
             place: Arc::clone(place),
             started: self.gateway.clock.monotonic(),
             input_bytes: input_bytes as u64,
@@ -148,6 +171,30 @@ impl Meter {
         self.settle(open, usage, certainty, Outcome::Answered)
     }
 
+    /// The attempt has its answer, which was passed on as it came.
+    pub(crate) fn passed(&mut self, reading: &Reading, booking: Booking) -> Option<Cost> {
+        let open = self.open.take()?;
+        let price = &open.place.price;
+        let stated = |cost: Cost| Usage {
+            stated_cost_nanos: i64::try_from(cost.money().nanos()).ok(),
+            ..reading.usage.unwrap_or_default()
+        };
+        let (usage, certainty) = match (booking, reading.usage) {
+            (Booking::Free, _) => (Usage::default(), Certainty::Stated),
+            (Booking::Fixed(cost), _) => (stated(cost), Certainty::Stated),
+            (_, Some(usage)) => (usage, Certainty::Stated),
+            (Booking::Spoken(characters), None) => match price.spoken(characters) {
+                Some(cost) => (stated(cost), Certainty::Stated),
+                None => (counted(characters, 0), Certainty::Counted),
+            },
+            (Booking::Read, None) => match reading.heard_millis.and_then(|millis| price.heard(millis)) {
+                Some(cost) => (stated(cost), Certainty::Stated),
+                None => (Usage::default(), Certainty::Unknown),
+            },
+        };
+        self.settle(open, usage, certainty, Outcome::Answered)
+    }
+
     /// The attempt failed. What the provider said of it is cleared of what we had told it in confidence.
     pub(crate) fn failed(&mut self, failure: &mut Failure) {
         let Some(open) = self.open.take() else { return };
@@ -164,7 +211,9 @@ impl Meter {
 
     fn settle(&mut self, mut open: OpenAttempt, usage: Usage, certainty: Certainty, outcome: Outcome) -> Option<Cost> {
         let price = &open.place.price;
-        let priced = price.is_stated() || usage.stated_cost_nanos.is_some() || usage.is_empty();
+        let unknown = certainty == Certainty::Unknown && usage.is_empty();
+        let known = price.is_stated() || usage.stated_cost_nanos.is_some() || usage.is_empty();
+        let priced = known && !unknown;
         let cost = priced.then(|| cost(&usage, price));
         let settlement = Settlement { usage, cost: cost.map(Cost::money), certainty };
         self.gateway.ledger.settle(&mut open.reservation, &settlement);

@@ -8,7 +8,10 @@ use tollgate_config::{ClientDisconnect, Config};
 use tollgate_policy::KeyDigest;
 use tollgate_router::{Deployment, Fleet, FleetBuilder};
 
-use crate::deployment::{Globals, Served};
+use crate::{
+    deployment::{Globals, Served},
+    passing::Endpoint,
+};
 
 /// Environment variables as they were at the start, with those of `.env` and of the configuration.
 pub type Environment = HashMap<String, String>;
@@ -56,6 +59,7 @@ pub struct Snapshot {
     pub(crate) forward_client_headers: bool,
     pub(crate) disconnect: Option<ClientDisconnect>,
     pub(crate) media_hosts: Vec<String>,
+    pub(crate) endpoints: Vec<Arc<Endpoint>>,
     has_default_model: bool,
 }
 
@@ -92,6 +96,7 @@ impl Snapshot {
             master: master.map(|key| KeyDigest::of(&key)),
             key_header: general.litellm_key_header_name.as_ref().and_then(|name| name.parse().ok()),
             catalog,
+            endpoints: Endpoint::all(config, &environment),
             environment,
             bounds: bounds(config),
             debug: settings.debug,

@@ -201,7 +201,7 @@ fn chat_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
     Ok(Lane::Hub { request, client: call.client, dialect })
 }
 
-fn cannot(target: &Target, what: &str) -> Failure {
+pub(crate) fn cannot(target: &Target, what: &str) -> Failure {
     let provider = target.provider.name;
     Failure::new(FailureKind::BadRequest, format!("the provider '{provider}' has no {what} endpoint"))
         .with_param("model")
@@ -331,6 +331,11 @@ pub struct Answered {
 }
 
 impl Answers {
+    /// Of an answer that is passed on as it is.
+    pub(crate) fn passing(target: Arc<Target>, context: AnswerContext) -> Self {
+        Self { target, context, reader: Reader::Splice(Shape::Document, Asked::default()) }
+    }
+
     /// The provider's refusal (status 400 and above).
     #[must_use]
     pub fn failure(&self, reply: &Reply) -> Failure {

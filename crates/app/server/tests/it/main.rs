@@ -14,6 +14,8 @@ mod headers;
 mod keys;
 mod leaving;
 mod ledger;
+mod media;
+mod passage;
 mod paths;
 mod protocols;
 mod retries;

@@ -11,4 +11,5 @@ mod keeping;
 mod peer;
 mod proxies;
 mod secure;
+mod uploads;
 mod waiting;

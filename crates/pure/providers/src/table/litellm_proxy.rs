@@ -1,6 +1,9 @@
 //! Another gateway of `LiteLLM`'s kind; it knows better what its models take.
 
-use crate::provider::{StreamUsage, KeyNeed, OPENAI_COMPATIBLE, Provider, Quirks, Supported};
+use crate::{
+    dialects::openai,
+    provider::{StreamUsage, KeyNeed, OPENAI_COMPATIBLE, Provider, Quirks, Supported},
+};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -9,6 +12,7 @@ pub static PROVIDER: Provider = Provider {
     base_env: &["LITELLM_PROXY_API_BASE"],
     key_env: &["LITELLM_PROXY_API_KEY"],
     key: KeyNeed::Optional,
+    also: openai::FURTHER,
     quirks: Quirks { stream_usage: StreamUsage::Ask, supported: Supported::All, keeps_cache_control: true, ..Quirks::NONE },
     ..OPENAI_COMPATIBLE
 };

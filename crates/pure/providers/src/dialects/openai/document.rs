@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use tollgate_wire::{Failure, FailureKind, RawBody, Usage, http::Reply};
 
-use super::usage;
 use crate::{codec::AnswerContext, target::Target};
 
 /// The answer under the client's name for the model, where it names one, and what it used.
@@ -20,6 +19,7 @@ pub fn answer(reply: &Reply, target: &Target, context: &AnswerContext) -> Result
     if body.has("model") {
         body.set_str("model", &context.alias);
     }
-    let used = body.get("usage").and_then(|raw| usage::read(raw));
+    // Pictures are counted in the Responses API's words, moderations not at all.
+    let used = body.typed::<serde_json::Value>("usage").and_then(|usage| crate::gauge::usage_of(&usage));
     Ok((body.to_bytes(), used))
 }
