@@ -176,7 +176,7 @@ impl Meter {
         let open = self.open.take()?;
         let price = &open.place.price;
         let stated = |cost: Cost| Usage {
-            stated_cost_nanos: i64::try_from(cost.money().nanos()).ok(),
+            stated_cost_nanos: Some(cost.money().nanos()),
             ..reading.usage.unwrap_or_default()
         };
         let (usage, certainty) = match (booking, reading.usage) {

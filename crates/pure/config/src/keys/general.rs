@@ -68,7 +68,7 @@ pub(crate) static GENERAL: Section = Section {
         ours("pool_max_idle_per_host", Whole, "100", "Idle connections kept per provider."),
         ours("pool_max_age", Seconds, "300", "Age at which a connection is not used again (addresses move)."),
         ours("max_form_size_mb", Number, "100", "Largest form with sound or pictures, MiB."),
-        ours("max_file_size_mb", Number, "512", "Largest file or other body that is passed on as it comes, MiB."),
+        used("max_file_size_mb", Number, "512", "Largest file or other body that is passed on as it comes, MiB."),
         ours("max_draining_calls", Whole, "1000", "Calls read to their end without their client."),
         later("image_generation_model", Text, "", "Serves every image call."),
         later("moderation_model", Text, "", "Serves every moderation call."),
