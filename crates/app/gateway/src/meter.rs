@@ -175,10 +175,8 @@ impl Meter {
     pub(crate) fn passed(&mut self, reading: &Reading, booking: Booking) -> Option<Cost> {
         let open = self.open.take()?;
         let price = &open.place.price;
-        let stated = |cost: Cost| Usage {
-            stated_cost_nanos: Some(cost.money().nanos()),
-            ..reading.usage.unwrap_or_default()
-        };
+        let stated =
+            |cost: Cost| Usage { stated_cost_nanos: Some(cost.money().nanos()), ..reading.usage.unwrap_or_default() };
         let (usage, certainty) = match (booking, reading.usage) {
             (Booking::Free, _) => (Usage::default(), Certainty::Stated),
             (Booking::Fixed(cost), _) => (stated(cost), Certainty::Stated),

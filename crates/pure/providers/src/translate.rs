@@ -380,7 +380,7 @@ impl Answers {
                 Ok(Answered { body, usage })
             }
             Reader::Splice(Shape::Document, _) => {
-                let (body, usage) = openai::document(reply, &self.target, &self.context)?;
+                let (body, usage) = openai::document(reply, &self.target)?;
                 Ok(Answered { body, usage })
             }
             Reader::Splice(_, asked) => {
