@@ -47,6 +47,8 @@ pub struct Passing {
     pub body: UploadBody,
     /// Largest body that is read whole, to see which model it asks for. Bytes.
     pub whole_limit: usize,
+    /// For such a body, or for the fields before a form's file, to arrive.
+    pub patience: Duration,
 }
 
 /// Where a path leads.
@@ -94,10 +96,20 @@ impl Gateway {
         {
             meter.set_call_id(id.to_owned());
         }
-        match Box::pin(self.ready(&snapshot, &way.0, &mut call, &mut meter)).await {
+        let patience = call.patience;
+        let ready = Box::pin(self.ready(&snapshot, &way.0, &mut call, &mut meter));
+        let in_time = tokio::time::timeout(patience, ready).await;
+        let late = || format!("the request's body did not arrive within {} s", patience.as_secs_f64());
+        match in_time.unwrap_or_else(|_| Err(Failure::new(FailureKind::RequestTimeout, late()))) {
             Ok(ready) => Box::pin(self.carry(&snapshot, ready, call, meter)).await,
             Err(failure) => refuse(&failure, meter),
         }
+    }
+
+    /// Answers a call that would have gone this way and could not be read; it leaves its record like any other.
+    #[must_use]
+    pub fn turn_back(self: &Arc<Self>, way: &Way, failure: &Failure) -> Answer {
+        refuse(failure, Meter::start_at(self, way.0.label()))
     }
 
     /// The request as it goes out.
@@ -258,15 +270,28 @@ impl Leads {
     fn show_key(&self, call: &mut Passing) {
         let Self::Provider(prefix, _) = self else { return };
         let own = HeaderName::from_static("x-litellm-api-key");
-        let password = (prefix.path == "/langfuse").then(|| password(&call.headers)).flatten();
-        let query = prefix.key_in_query.then(|| passage::query_value(&call.query, "key")).flatten();
-        if let Some(Ok(value)) = password.or(query).map(HeaderValue::try_from) {
+        let shown = match prefix.path {
+            "/langfuse" => password(&call.headers),
+            "/bedrock" => signed_with(&call.headers),
+            _ if prefix.key_in_query && !call.headers.keys().any(is_credential) => {
+                passage::query_value(&call.query, "key")
+            }
+            _ => None,
+        };
+        if let Some(Ok(value)) = shown.map(HeaderValue::try_from) {
             call.headers.entry(own).or_insert(value);
         }
         if prefix.key_in_query {
             call.query = passage::query_without(&call.query, &["key"]);
         }
     }
+}
+
+/// The key that AWS's clients name where they sign: they cannot be told to show one otherwise.
+fn signed_with(headers: &HeaderMap) -> Option<String> {
+    let signature = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("AWS4-HMAC-SHA256 ")?;
+    let (key, _) = signature.split_once("Credential=")?.1.split_once('/')?;
+    Some(key.strip_prefix("Bearer ").unwrap_or(key).to_owned())
 }
 
 /// The password of HTTP's basic authentication.

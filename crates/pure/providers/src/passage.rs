@@ -109,6 +109,7 @@ pub fn url(target: &Target, rest: &str, query: &str) -> Result<String, Failure> 
     let address = match target.provider.name {
         "azure" => join(azure_root(base), rest),
         "vertex_ai" => vertex(target, base, rest)?,
+        "bedrock" => join(&bedrock_base(base, rest), rest),
         _ => join(base, rest),
     };
     Ok(if query.is_empty() { address } else { format!("{address}?{query}") })
@@ -122,7 +123,9 @@ pub fn resource_url(target: &Target, path: &str, query: &str) -> Result<String, 
     check(path)?;
     let base = target.base_url.split('?').next().unwrap_or_default();
     if target.provider.auth != Auth::Azure {
-        let address = format!("{}{path}", base.trim_end_matches('/'));
+        // Anthropic's base is its host; its files stand below the version like everyone's.
+        let version = if target.provider.auth == Auth::Anthropic && !base.ends_with("/v1") { "/v1" } else { "" };
+        let address = format!("{}{version}{path}", base.trim_end_matches('/'));
         return Ok(if query.is_empty() { address } else { format!("{address}?{query}") });
     }
     let root = azure_root(base);
@@ -154,6 +157,23 @@ pub fn endpoint_url(target: &str, rest: &str, query: &str) -> Result<String, Fai
 fn azure_root(base: &str) -> &str {
     let base = base.trim_end_matches('/');
     base.split_once("/openai/").map_or_else(|| base.strip_suffix("/openai").unwrap_or(base), |(root, _)| root)
+}
+
+/// AWS answers for agents and knowledge bases at a host of their own, which the same signature opens.
+fn bedrock_base(base: &str, rest: &str) -> String {
+    const OF_AGENTS: [&str; 8] = [
+        "agents",
+        "knowledgebases",
+        "flows",
+        "retrieveAndGenerate",
+        "retrieveAndGenerateStream",
+        "rerank",
+        "generateQuery",
+        "sessions",
+    ];
+    let first = rest.trim_start_matches('/').split('/').next().unwrap_or_default();
+    let of_agents = OF_AGENTS.contains(&first);
+    if of_agents { base.replacen("://bedrock-runtime.", "://bedrock-agent-runtime.", 1) } else { base.to_owned() }
 }
 
 /// Paths that leave the address they are joined to, in either spelling.
@@ -326,6 +346,15 @@ mod tests {
         check("http://[::1]:8000", "/a//b/", "http://[::1]:8000/a//b/");
         check("http://h/", "//evil.com/x", "http://h/evil.com/x");
         check("http://h", "/@evil.com/x", "http://h/@evil.com/x");
+    }
+
+    #[test]
+    fn agents_of_aws_have_a_host_of_their_own() {
+        let base = "https://bedrock-runtime.eu-west-1.amazonaws.com";
+        assert_eq!(bedrock_base(base, "/model/x/converse"), base);
+        let agents = "https://bedrock-agent-runtime.eu-west-1.amazonaws.com";
+        assert_eq!(bedrock_base(base, "/knowledgebases/k/retrieve"), agents);
+        assert_eq!(bedrock_base("http://127.0.0.1:1", "/agents/a"), "http://127.0.0.1:1");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use axum::{
 };
 use bytes::Bytes;
 use http::HeaderMap;
-use tollgate_gateway::{Answer, Inbound, Passing, Route, Way, identify};
+use tollgate_gateway::{Inbound, Passing, Route, Way, identify};
 use tollgate_wire::Failure;
 
 use super::App;
@@ -57,10 +57,11 @@ pub(crate) async fn pass_on(app: App, way: Way, request: Request) -> Response {
         Ok(body) => {
             let query = head.uri.query().unwrap_or_default().to_owned();
             let whole_limit = bounds.max_body_bytes;
-            let call = Passing { method: head.method, query, headers: head.headers, body, whole_limit };
+            let patience = bounds.body_read_timeout;
+            let call = Passing { method: head.method, query, headers: head.headers, body, whole_limit, patience };
             reply::response(app.gateway.pass_on(way, call).await)
         }
-        Err(failure) => reply::closing(Answer::failure(&failure)),
+        Err(failure) => reply::closing(app.gateway.turn_back(&way, &failure)),
     }
 }
 

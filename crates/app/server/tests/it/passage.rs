@@ -1,6 +1,9 @@
 //! Calls that are passed on as they are.
 
+use std::time::Duration;
+
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tollgate_kit::{Answer, SseItem};
 
 use crate::{
@@ -197,6 +200,50 @@ async fn a_field_of_ours_behind_the_file_is_refused() {
     assert_eq!(reply.json()["error"]["param"], "custom_llm_provider");
     refused(&send(&world, "/v1/files", b"--edge\r\n").await, 400);
     refused(&send(&world, "/v1/files", &form(&[("api_base", "http://x")], "file")).await, 400);
+    assert!(world.provider.calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_file_is_sent_on_while_it_comes_in() {
+    let provider = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = provider.local_addr().unwrap();
+    let config = format!(
+        "model_list: [{{model_name: gpt, litellm_params: {{model: openai/gpt-4o, api_base: 'http://{address}/v1', api_key: k}}}}]"
+    );
+    let world = World::start(&config).await;
+    let whole = form(&[("purpose", "batch")], "file");
+    let (first, last) = whole.split_at(whole.len() - 10);
+    let mut connection = world.connect().await;
+    let head = format!(
+        "POST /v1/files HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\ncontent-type: multipart/form-data; boundary=edge\r\n\r\n",
+        whole.len()
+    );
+    connection.send(head).await.unwrap();
+    connection.send(first).await.unwrap();
+    // All of it is at the provider before the client has sent the rest.
+    let (mut peer, _) = provider.accept().await.unwrap();
+    let mut seen = Vec::new();
+    while !seen.ends_with(first) {
+        assert!(peer.read_buf(&mut seen).await.unwrap() > 0, "{}", String::from_utf8_lossy(&seen));
+    }
+    connection.send(last).await.unwrap();
+    while !seen.ends_with(&whole) {
+        assert!(peer.read_buf(&mut seen).await.unwrap() > 0, "{}", String::from_utf8_lossy(&seen));
+    }
+    peer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
+    assert_eq!(connection.reply().await.text(), "{}");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_arrive_is_not_waited_for() {
+    let config = PLACES.replace("master_key: '{master}'", "store: 1");
+    let world = World::of(&config).bounds(|bounds| bounds.body_read_timeout = Duration::from_millis(50)).start().await;
+    for (path, kind) in [("/openai/v1/x", "application/json"), ("/v1/files", "multipart/form-data; boundary=edge")] {
+        let mut connection = world.connect().await;
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 90\r\ncontent-type: {kind}\r\n\r\n");
+        connection.send(head).await.unwrap();
+        refused(&connection.reply().await, 408);
+    }
     assert!(world.provider.calls().is_empty());
 }
 

@@ -29,7 +29,7 @@ impl PassThroughEndpoint {
         items.iter().filter_map(|item| Self::read(&Fields::of(Some(item), &PASS_THROUGH))).collect()
     }
 
-    /// `None` without a path or a target.
+    /// `None` without a path or a target; the check says so.
     fn read(fields: &Fields<'_>) -> Option<Self> {
         let pairs = |name: &str| {
             let map = fields.text_map(name);
@@ -37,7 +37,10 @@ impl PassThroughEndpoint {
         };
         Some(Self {
             path: fields.text("path").filter(|path| !path.trim_matches('/').is_empty())?,
-            target: fields.text("target").filter(|target| target.starts_with("http"))?,
+            target: fields
+                .text("target")
+                .map(|target| target.trim().to_owned())
+                .filter(|target| target.starts_with("http://") || target.starts_with("https://"))?,
             headers: pairs("headers"),
             query: pairs("default_query_params"),
             include_subpath: fields.is_on("include_subpath"),
