@@ -18,6 +18,7 @@ mod health;
 mod hops;
 mod inbound;
 mod journey;
+mod kept;
 mod late;
 mod ledger;
 mod media;

@@ -1,7 +1,7 @@
 //! Calls that are passed on as they are: any method and body, to the provider that the path names, with its credential in
 //! place of ours; what comes back is handed on byte for byte. One record each, like any call.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -29,6 +29,7 @@ use crate::{
     gateway::Gateway,
     headers,
     journey::refuse,
+    kept,
     meter::{Booking, Meter},
     passing::{self, Chosen, Endpoint},
     snapshot::Snapshot,
@@ -65,14 +66,10 @@ enum Leads {
     Kept(Option<String>, &'static str, String),
 }
 
-/// Things that are kept at a provider.
-const KEPT: &[&str] = &["/files", "/batches", "/fine_tuning/jobs", "/assistants", "/threads", "/vector_stores"];
-/// Members of requests for such things that are ours.
-const OURS: &[&str] = &["custom_llm_provider", "target_model_names", "litellm_metadata", "litellm_call_id"];
 /// Largest refusal of a provider that is looked through for secrets. Bytes.
 const MAX_REFUSAL: usize = 1 << 20;
 /// How long a provider may be silent.
-const PATIENCE: Duration = Duration::from_secs(600);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 
 impl Gateway {
     /// Where this path leads, if what comes there is passed on.
@@ -82,9 +79,11 @@ impl Gateway {
             let rest = endpoint.takes(path)?;
             Some(Leads::Endpoint(Arc::clone(endpoint), rest.to_owned()))
         });
-        let kept = || kept(path.strip_prefix("/v1").unwrap_or(path)).map(|(what, path)| Leads::Kept(None, what, path));
+        let kept =
+            || kept::kept(path.strip_prefix("/v1").unwrap_or(path)).map(|(what, path)| Leads::Kept(None, what, path));
+        let kept_at = || kept::kept_at(path).map(|(provider, what, path)| Leads::Kept(Some(provider), what, path));
         let prefixed = || passage::of_path(path).map(|(prefix, rest)| Leads::Provider(prefix, rest.to_owned()));
-        own.or_else(kept).or_else(|| kept_at(path)).or_else(prefixed).map(Way)
+        own.or_else(kept).or_else(kept_at).or_else(prefixed).map(Way)
     }
 
     /// Passes a call on.
@@ -130,7 +129,7 @@ impl Gateway {
             Leads::Provider(prefix, rest) => to_provider(snapshot, prefix, rest, call, meter).await?,
             Leads::Endpoint(endpoint, rest) => to_endpoint(endpoint, rest, call)?,
             Leads::Kept(provider, what, path) => {
-                Box::pin(to_kept(snapshot, provider.as_deref(), what, path, call, meter)).await?
+                Box::pin(kept::to_kept(snapshot, provider.as_deref(), what, path, call, meter)).await?
             }
         };
         let mut headers = match leads {
@@ -222,17 +221,17 @@ async fn hand_refusal(mut response: Response, place: &Arc<Place>, mut meter: Met
 }
 
 /// A request that is ready to go, but for what is on its way in.
-struct Ready {
-    outgoing: Outgoing,
-    content: Content,
-    place: Arc<Place>,
-    booking: Booking,
-    timeout: Duration,
-    label: &'static str,
+pub(crate) struct Ready {
+    pub(crate) outgoing: Outgoing,
+    pub(crate) content: Content,
+    pub(crate) place: Arc<Place>,
+    pub(crate) booking: Booking,
+    pub(crate) timeout: Duration,
+    pub(crate) label: &'static str,
 }
 
 /// Where the body of a request is.
-enum Content {
+pub(crate) enum Content {
     /// Within the request.
     Whole,
     /// Still to come.
@@ -302,21 +301,6 @@ fn password(headers: &HeaderMap) -> Option<String> {
     both.split_once(':').map(|(_, password)| password.to_owned())
 }
 
-fn kept(path: &str) -> Option<(&'static str, String)> {
-    let what = KEPT
-        .iter()
-        .find(|what| path.strip_prefix(**what).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))?;
-    Some((what, path.to_owned()))
-}
-
-/// `/{provider}/v1/files` and its like.
-fn kept_at(path: &str) -> Option<Leads> {
-    let (provider, rest) = path.strip_prefix('/')?.split_once("/v1/")?;
-    let (what, path) = kept(&format!("/{rest}"))?;
-    tollgate_providers::table::find(provider)?;
-    Some(Leads::Kept(Some(provider.to_owned()), what, path))
-}
-
 fn signs_bodies(place: &Place) -> bool {
     matches!(&place.target.credential, Credential::Account(account) if matches!(account.as_ref(), Account::Aws(_)))
 }
@@ -325,12 +309,12 @@ fn is_json(headers: &HeaderMap) -> bool {
     content_type(headers).split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
-fn outgoing(method: &Method, url: String, body: Bytes) -> Outgoing {
+pub(crate) fn outgoing(method: &Method, url: String, body: Bytes) -> Outgoing {
     Outgoing { method: method.clone(), url, headers: HeaderMap::new(), body }
 }
 
 /// The body, if it is a document, and otherwise left where it is.
-async fn document(call: &mut Passing) -> Result<Option<Bytes>, Failure> {
+pub(crate) async fn document(call: &mut Passing) -> Result<Option<Bytes>, Failure> {
     if call.body.is_end_stream() {
         return Ok(Some(Bytes::new()));
     }
@@ -348,14 +332,20 @@ async fn to_provider(
     let parsed = whole.as_ref().and_then(|body| RawBody::parse(body).ok());
     let named = parsed.as_ref().and_then(|body| body.typed::<String>("model"));
     let model = named.clone().or_else(|| passage::model_in(rest));
-    let streams = parsed.as_ref().is_some_and(|body| body.typed("stream") == Some(true)) || rest.contains(":stream");
+    let by_path = rest.rsplit(['/', ':']).next().is_some_and(|last| last.to_ascii_lowercase().contains("stream"));
+    let streams = by_path || parsed.as_ref().is_some_and(|body| body.typed("stream") == Some(true));
     meter.asked_for(model.as_deref().unwrap_or_default(), streams);
     let Chosen { place, renames } = passing::choose(snapshot, prefix.providers, model.as_deref())?;
-    if let (Some(mut body), true, true) = (parsed, renames, named.is_some()) {
-        body.set_str("model", &place.target.model);
-        whole = Some(body.to_bytes());
+    let mut rest = Cow::Borrowed(rest);
+    match parsed {
+        Some(mut body) if renames && named.is_some() => {
+            body.set_str("model", &place.target.model);
+            whole = Some(body.to_bytes());
+        }
+        _ if renames => rest = Cow::Owned(passage::with_model(&rest, &place.target.model)),
+        _ => {}
     }
-    let url = passage::url(&place.target, rest, &call.query)?;
+    let url = passage::url(&place.target, &rest, &call.query)?;
     let asks = call.method == Method::POST && prefix.path != "/langfuse";
     let content = if whole.is_some() { Content::Whole } else { Content::Stream };
     let outgoing = outgoing(&call.method, url, whole.unwrap_or_default());
@@ -380,109 +370,6 @@ fn to_endpoint(endpoint: &Arc<Endpoint>, rest: &str, call: &Passing) -> Result<R
     let booking = endpoint.cost.map_or(Booking::Free, Booking::Fixed);
     let outgoing = outgoing(&call.method, url, Bytes::new());
     Ok(Ready { outgoing, content, place: Arc::clone(&endpoint.place), booking, timeout: endpoint.timeout, label: "" })
-}
-
-async fn to_kept(
-    snapshot: &Snapshot,
-    provider: Option<&str>,
-    what: &str,
-    path: &str,
-    call: &mut Passing,
-    meter: &mut Meter,
-) -> Result<Ready, Failure> {
-    let mut fields = Fields::of(call);
-    let mut content = Content::Stream;
-    let mut body: Option<RawBody> = None;
-    if content_type(&call.headers).starts_with("multipart/form-data") {
-        let mut begun = upload::begin(&mut call.body, content_type(&call.headers)).await?;
-        fields.take(|name| begun.lead.text(name).map(str::to_owned))?;
-        begun.lead.fields.retain(|part| !upload::OURS.contains(&part.name.as_str()));
-        content = Content::Form(Box::new(begun));
-    } else if let Some(bytes) = document(call).await? {
-        content = Content::Whole;
-        if !bytes.is_empty() {
-            let no_object = |_| Failure::invalid("Invalid JSON payload: the body is no JSON object");
-            let mut read = RawBody::parse(&bytes).map_err(no_object)?;
-            fields.take(|name| read.typed::<String>(name))?;
-            OURS.iter().for_each(|name| drop(read.remove(name)));
-            body = Some(read);
-        }
-    }
-    let model = fields.model.as_deref();
-    meter.asked_for(model.unwrap_or_default(), false);
-    let Chosen { place, renames } = fields.place(snapshot, provider)?;
-    if let (Some(body), Some(_)) = (&mut body, model) {
-        if what == "/batches" {
-            // Only said where the batch goes; the calls within it name their own.
-            body.remove("model");
-        } else if renames && body.has("model") {
-            body.set_str("model", &place.target.model);
-        }
-    }
-    let query =
-        passage::query_without(&call.query, &["custom_llm_provider", "target_model_names", "model", "provider"]);
-    let url = passage::resource_url(&place.target, path, &query)?;
-    let bytes = body.map(|body| body.to_bytes()).unwrap_or_default();
-    let outgoing = outgoing(&call.method, url, bytes);
-    Ok(Ready { outgoing, content, place, booking: Booking::Free, timeout: PATIENCE, label: "" })
-}
-
-/// What a request says about where its thing is kept.
-#[derive(Default)]
-struct Fields {
-    model: Option<String>,
-    provider: Option<String>,
-}
-
-impl Fields {
-    fn of(call: &Passing) -> Self {
-        let header = |name: &str| call.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let query = |name: &str| passage::query_value(&call.query, name);
-        let first = |names: String| names.split(',').next().map(|name| name.trim().to_owned());
-        Self {
-            model: header("x-litellm-model")
-                .or_else(|| query("model"))
-                .or_else(|| query("target_model_names").and_then(first)),
-            provider: header("custom-llm-provider")
-                .or_else(|| query("custom_llm_provider"))
-                .or_else(|| query("provider")),
-        }
-    }
-
-    /// Takes what a body or form says; what it does not say stays.
-    fn take(&mut self, text: impl Fn(&str) -> Option<String>) -> Result<(), Failure> {
-        for name in ["api_key", "api_base", "base_url"] {
-            if text(name).is_some() {
-                return Err(Failure::invalid(format!("`{name}` cannot be set by a request")).with_param(name));
-            }
-        }
-        let names = text("target_model_names").and_then(|names| Some(names.split(',').next()?.trim().to_owned()));
-        self.model = self.model.take().or(names).or_else(|| text("model")).filter(|model| !model.is_empty());
-        self.provider = self.provider.take().or_else(|| text("custom_llm_provider"));
-        Ok(())
-    }
-
-    /// The deployment of the model; else the provider that is named; else whoever keeps things in `OpenAI`'s words.
-    fn place(&self, snapshot: &Snapshot, of_path: Option<&str>) -> Result<Chosen, Failure> {
-        let model = self.model.as_deref();
-        if let Some(provider) = of_path.or(self.provider.as_deref()) {
-            let Some(known) = tollgate_providers::table::find(provider) else {
-                let words = format!("'{provider}' is no provider of this version (docs/reference/providers.md)");
-                return Err(Failure::invalid(words).with_param("custom_llm_provider"));
-            };
-            return passing::choose(snapshot, &[known.name], model);
-        }
-        let of_model = |model: &str| {
-            let served = snapshot.served.iter().find(|served| served.group == model)?;
-            let name = served.provider_name(&snapshot.catalog);
-            passing::choose(snapshot, &[name], Some(model)).ok()
-        };
-        if let Some(chosen) = model.and_then(of_model) {
-            return Ok(chosen);
-        }
-        let openai = passing::choose(snapshot, &["openai"], model);
-        openai.or_else(|refused| passing::choose(snapshot, &["azure"], model).map_err(|_| refused))
-    }
 }
 
 /// What of a client's headers says what its body is.

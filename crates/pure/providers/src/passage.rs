@@ -202,7 +202,8 @@ fn join(base: &str, rest: &str) -> String {
             text.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
         })
     };
-    let both_versions = is_version(own.last()) && is_version(asked.first());
+    // Google takes files at `/upload/v1beta/…`.
+    let both_versions = is_version(own.last()) && (is_version(asked.first()) || asked.get(1) == own.last());
     let kept = own.len() - common.unwrap_or(usize::from(both_versions));
     let path = own.into_iter().take(kept).chain(asked).collect::<Vec<_>>().join("/");
     format!("{origin}/{path}")
@@ -323,11 +324,31 @@ fn decoded(text: &str) -> String {
 /// The model that a path names, as Google's, AWS's and Azure's do.
 #[must_use]
 pub fn model_in(path: &str) -> Option<String> {
-    let after = |word: &str| path.split_once(word).map(|(_, rest)| rest);
-    let rest = after("/models/").or_else(|| after("/model/")).or_else(|| after("/deployments/"))?;
-    let end = rest.find(['/', ':']).unwrap_or(rest.len());
-    let name = decoded(rest.get(..end)?);
-    (!name.is_empty()).then_some(name)
+    let (_, name, _) = around_model(path)?;
+    Some(decoded(name))
+}
+
+/// The path with this model in place of the one that it names.
+#[must_use]
+pub fn with_model(path: &str, model: &str) -> String {
+    let Some((before, _, after)) = around_model(path) else { return path.to_owned() };
+    let mut encoded = String::with_capacity(model.len());
+    for byte in model.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    format!("{before}{encoded}{after}")
+}
+
+/// What stands before the model's name in a path, the name as it is written, and what follows.
+fn around_model(path: &str) -> Option<(&str, &str, &str)> {
+    let at = ["/models/", "/model/", "/deployments/"].iter().find_map(|word| Some(path.find(word)? + word.len()))?;
+    let (before, rest) = path.split_at_checked(at)?;
+    let (name, after) = rest.split_at_checked(rest.find(['/', ':']).unwrap_or(rest.len()))?;
+    (!name.is_empty()).then_some((before, name, after))
 }
 
 #[cfg(test)]
@@ -343,6 +364,7 @@ mod tests {
         check("https://openrouter.ai/api/v1", "/v1/key", "https://openrouter.ai/api/v1/key");
         check("https://g.com/v1beta", "/v1/models", "https://g.com/v1/models");
         check("https://api.anthropic.com", "/v1/messages", "https://api.anthropic.com/v1/messages");
+        check("https://g.com/v1beta", "/upload/v1beta/files", "https://g.com/upload/v1beta/files");
         check("http://[::1]:8000", "/a//b/", "http://[::1]:8000/a//b/");
         check("http://h/", "//evil.com/x", "http://h/evil.com/x");
         check("http://h", "/@evil.com/x", "http://h/@evil.com/x");
@@ -388,6 +410,9 @@ mod tests {
         check("/model/anthropic.claude-3%3A0/converse", Some("anthropic.claude-3:0"));
         check("/openai/deployments/dep/chat/completions", Some("dep"));
         check("/v1/files", None);
+        assert_eq!(with_model("/model/nova/converse", "amazon.nova:0"), "/model/amazon.nova%3A0/converse");
+        assert_eq!(with_model("/v1beta/models/x:generateContent", "gemini"), "/v1beta/models/gemini:generateContent");
+        assert_eq!(with_model("/v1/files", "gemini"), "/v1/files");
     }
 
     #[test]

@@ -125,6 +125,12 @@ async fn azures_paths_go_to_its_resource() {
     ask(&world, "GET", "/azure/v1/files", &[("api-key", MASTER)], "").await;
     let seen: Vec<_> = world.provider.calls().iter().map(|call| format!("{}?{}", call.path, call.query)).collect();
     assert_eq!(seen, ["/az/openai/models?api-version=2024-10-21", "/az/openai/files?api-version=2024-10-21"]);
+    // A path may name the model by the name that clients know.
+    let reply = ask(&world, "POST", "/azure/openai/deployments/cloud/new/thing", &[("api-key", MASTER)], "").await;
+    assert_eq!(
+        (reply.status, world.provider.calls().last().unwrap().path.as_str()),
+        (200, "/az/openai/deployments/dep/new/thing")
+    );
 }
 
 #[tokio::test]
