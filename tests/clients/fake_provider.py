@@ -20,6 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import fake_anthropic
 import fake_gemini
+import fake_media
 import fake_openai
 import fake_responses
 from fake_words import Refusal
@@ -35,6 +36,7 @@ class FakeProvider:
 
     def __init__(self, port=0, direct=False):
         self.seen = []
+        self.files = {}
         self.lock = threading.Lock()
         self.direct = direct
         self.server = _Server(("127.0.0.1", port), _handler_for(self))
@@ -85,12 +87,15 @@ class _Handler(BaseHTTPRequestHandler):
         if url.path == "/_seen":
             marker = urllib.parse.parse_qs(url.query).get("marker", [""])[0]
             return self.send_json(200, self.provider.requests_with(marker))
+        if fake_media.takes(url.path):
+            return self.media("GET", url.path)
         if url.path.endswith("/models"):
             return self.send_json(200, fake_openai.model_list())
         return self.do_stored("GET", url.path)
 
     def do_DELETE(self):
-        return self.do_stored("DELETE", urllib.parse.urlsplit(self.path).path)
+        path = urllib.parse.urlsplit(self.path).path
+        return self.media("DELETE", path) if fake_media.takes(path) else self.do_stored("DELETE", path)
 
     def do_stored(self, method, path):
         """Answers of the Responses API that were made before."""
@@ -103,8 +108,26 @@ class _Handler(BaseHTTPRequestHandler):
         except Refusal as refusal:
             return self.send_json(refusal.status, fake_openai.error_body(refusal.status, refusal.message))
 
+    def media(self, method, path):
+        raw = self.rfile.read(int(self.headers.get("content-length") or 0))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        try:
+            provider = self.provider
+            body, (kind, pieces) = fake_media.answer(method, path, headers, raw, provider.files, provider.direct)
+        except Refusal as refusal:
+            return self.send_json(refusal.status, fake_openai.error_body(refusal.status, refusal.message))
+        self.provider.record({"path": path, "headers": headers, "body": body})
+        self.send_response(200)
+        self.send_header("content-type", kind)
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        for piece in [*pieces, b""]:
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+
     def do_POST(self):
         path = urllib.parse.urlsplit(self.path).path.replace("/v1/v1/", "/v1/")
+        if fake_media.takes(path):
+            return self.media("POST", path)
         dialect = _dialect_of(path)
         raw = self.rfile.read(int(self.headers.get("content-length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}

@@ -79,6 +79,10 @@ class World:
                 },
             ),
             ("embedder", {"model": "openai/text-embedding-3-small", **openai}),
+            ("ears", {"model": "openai/whisper-1", **openai}),
+            ("voice", {"model": "openai/tts-1", **openai}),
+            ("painter", {"model": "openai/gpt-image-1", **openai}),
+            ("judge", {"model": "openai/omni-moderation-latest", **openai}),
         ]
         for kind in ["slow", "cut", *(f"fail-{status}" for status in FAILING)]:
             models.append((f"openai-{kind}", {"model": f"openai/{kind}", **openai}))

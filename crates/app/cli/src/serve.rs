@@ -160,10 +160,10 @@ fn server_bounds(options: &Options, config: &Config) -> ServerBounds {
     let general = &config.general;
     let default = ServerBounds::default();
     let keepalive = options.listen.keepalive_timeout.map(Duration::from_secs);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to what a size can be")]
-    let body = general.max_request_size_mb.map(|megabytes| (megabytes.clamp(0.001, 1e6) * 1_048_576.0) as usize);
     ServerBounds {
-        max_body_bytes: body.unwrap_or(default.max_body_bytes),
+        max_body_bytes: general.max_request_size_mb.map_or(default.max_body_bytes, megabytes),
+        max_form_bytes: general.max_form_size_mb.map_or(default.max_form_bytes, megabytes),
+        max_file_bytes: general.max_file_size_mb.map_or(default.max_file_bytes, megabytes),
         max_header_bytes: general.max_header_bytes.map_or(default.max_header_bytes, size),
         max_connections: general.max_connections.map_or(default.max_connections, size).clamp(1, 1 << 20),
         header_read_timeout: general.header_read_timeout.unwrap_or(default.header_read_timeout),
@@ -175,6 +175,11 @@ fn server_bounds(options: &Options, config: &Config) -> ServerBounds {
         http2_max_resets: default.http2_max_resets,
         shutdown_grace: general.shutdown_grace.unwrap_or(default.shutdown_grace),
     }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to what a size can be")]
+fn megabytes(number: f64) -> usize {
+    (number.clamp(0.001, 1e6) * 1_048_576.0) as usize
 }
 
 fn size(number: u64) -> usize {

@@ -13,7 +13,7 @@ use serde_json::Value;
 use tollgate_providers::{codec::ClientDialect, dialects::openai::CHAT_CLIENT};
 use tollgate_wire::Failure;
 
-use crate::{drain::DrainedStream, event_stream::EventStream, late::LateStream};
+use crate::{byte_stream::ByteStream, drain::DrainedStream, event_stream::EventStream, late::LateStream};
 
 /// An answer: head and body.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub enum AnswerBody {
     Stream(Box<EventStream>),
     /// Event by event, when there are some.
     Late(Box<LateStream>),
+    /// As the provider sends it.
+    Bytes(Box<ByteStream>),
     /// Event by event, and to its end even if nobody reads it.
     Drained(Box<DrainedStream>),
 }
@@ -49,6 +51,10 @@ impl http_body::Body for AnswerBody {
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
             Self::Stream(stream) => Pin::new(stream.as_mut()).poll_frame(context),
+            // Who can be told of a cut takes the stream itself; to others it is an end.
+            Self::Bytes(stream) => {
+                stream.poll_bytes(context).map(|piece| piece?.ok().map(|bytes| Ok(Frame::data(bytes))))
+            }
             Self::Late(stream) => stream.poll_frame(context).map(|frame| frame.map(Ok)),
             Self::Drained(stream) => stream.poll_frame(context),
         }
@@ -58,6 +64,7 @@ impl http_body::Body for AnswerBody {
         match self {
             Self::Whole(bytes) => bytes.is_empty(),
             Self::Stream(stream) => stream.is_end_stream(),
+            Self::Bytes(stream) => stream.is_over(),
             Self::Late(stream) => stream.is_over(),
             Self::Drained(stream) => stream.is_over(),
         }
@@ -69,6 +76,7 @@ impl std::fmt::Debug for AnswerBody {
         f.write_str(match self {
             Self::Whole(_) => "Whole",
             Self::Stream(_) => "Stream",
+            Self::Bytes(_) => "Bytes",
             Self::Late(_) => "Late",
             Self::Drained(_) => "Drained",
         })

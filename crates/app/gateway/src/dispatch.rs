@@ -13,6 +13,7 @@ use tollgate_net::{Bounds, Response};
 use tollgate_observe::Outcome;
 use tollgate_providers::{
     codec::{AnswerContext, Wanted},
+    gauge::Reading,
     params::CallParams,
     provider::Auth,
     translate::{Answers, Call, Draft, Prepared, counts, draft},
@@ -20,6 +21,7 @@ use tollgate_providers::{
 use tollgate_router::{Event, Group, Plan, Step};
 use tollgate_wire::{
     Blame, Failure, FailureKind, RawBody, Usage,
+    form::Form,
     http::{Reply, connection_options, is_credential, names_option},
 };
 
@@ -33,7 +35,7 @@ use crate::{
     headers::{self, AnswerFacts},
     inbound::Route,
     media,
-    meter::Meter,
+    meter::{Booking, Meter},
     mock,
     options::CallOptions,
     responses::ResponsesAsk,
@@ -47,6 +49,8 @@ pub(crate) struct Ask {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) route: Route,
     pub(crate) body: RawBody,
+    /// The form that was sent instead of a document; `body` holds its fields.
+    pub(crate) form: Option<Form>,
     pub(crate) options: CallOptions,
     /// Of calls of the Responses API.
     pub(crate) responses: Option<ResponsesAsk>,
@@ -193,6 +197,12 @@ impl Ask {
         let target = &attempt.place.target;
         let params = self.params_for(target.provider.auth);
         let context = self.context_for(attempt.served);
+        if let Some(form) = &self.form {
+            let operation = self.route.operation();
+            let mut prepared = tollgate_providers::forms::prepare(form.clone(), operation, target, &params, &context)?;
+            self.seal(&mut prepared.outgoing, &attempt.place).await?;
+            return Ok(prepared);
+        }
         let call = Call {
             operation: self.route.operation(),
             client: self.route.client(),
@@ -279,9 +289,12 @@ impl Ask {
 
     async fn send(&self, prepared: Prepared, attempt: &Attempt<'_>, mut meter: Meter) -> Result<Answer, Missed> {
         let Prepared { outgoing, more, answers } = prepared;
-        let prompt = Prompt::of(std::iter::once(&outgoing).chain(&more).map(|one| &one.body));
-        meter.open(attempt.served, &attempt.place, prompt);
+        // Sound and pictures are not counted by their bytes.
+        let counts = self.form.is_none() && self.route != Route::Speech;
+        let bodies = std::iter::once(&outgoing).chain(&more).map(|one| &one.body).filter(|_| counts);
+        meter.open(attempt.served, &attempt.place, Prompt::of(bodies));
         let sent = match self.exchange(&outgoing, attempt, &mut meter).await {
+            Ok(response) if self.passes(&response) => return Ok(self.pass(response, attempt, meter)),
             Ok(response) if self.streams(&response) => return self.stream(response, answers, attempt, meter).await,
             Ok(response) if more.is_empty() => self.poll(response, &answers, attempt, &mut meter).await,
             Ok(response) => self.collect_all(response, &more, attempt, &mut meter).await.map(Polled::Replies),
@@ -338,7 +351,11 @@ impl Ask {
             (Answer::events(AnswerBody::Whole(events)), cost)
         } else {
             let answered = answers.all(replies)?;
-            let cost = meter.answered(answered.usage, &answered.body).await;
+            let cost = if self.form.is_some() {
+                meter.passed(&Reading { usage: answered.usage, ..Reading::default() }, Booking::Read)
+            } else {
+                meter.answered(answered.usage, &answered.body).await
+            };
             (Answer::json(StatusCode::OK, answered.body), cost)
         };
         self.head(&mut answer, attempt, meter, &reply.headers, cost);
@@ -373,7 +390,7 @@ impl Ask {
         Ok(answer)
     }
 
-    fn head(
+    pub(crate) fn head(
         &self,
         answer: &mut Answer,
         attempt: &Attempt<'_>,

@@ -67,6 +67,7 @@ impl DrainedStream {
         let Answer { status, headers, body } = answering.await;
         let body = match body {
             AnswerBody::Whole(bytes) => AnswerBody::Whole(bytes),
+            AnswerBody::Bytes(stream) => AnswerBody::Bytes(stream),
             stream => AnswerBody::Drained(Box::new(Self { body: Some(stream), workers, most })),
         };
         Answer { status, headers, body }

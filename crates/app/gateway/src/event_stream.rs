@@ -51,7 +51,7 @@ impl Source {
         Self { response, provider, host }
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
         let polled = self.response.poll_frame(context);
         polled.map(|frame| frame.map(|data| data.map_err(|error| error.into_failure(self.provider, &self.host))))
     }

@@ -2,6 +2,7 @@
 //! answer is still being made.
 
 use bytes::Bytes;
+use http::HeaderMap;
 use tollgate_net::{NetError, Response, Wait};
 use tollgate_providers::{auth, target::Credential, translate::Answers};
 use tollgate_wire::{
@@ -12,6 +13,7 @@ use tollgate_wire::{
 use crate::{
     deployment::Place,
     dispatch::{Ask, Attempt},
+    gateway::Gateway,
     hops,
     meter::Meter,
     restream::is_document,
@@ -23,14 +25,25 @@ pub(crate) enum Polled {
     Replies(Vec<Reply>),
 }
 
-impl Ask {
-    /// The last of a request: who we are, and what an account signs it with.
-    pub(crate) async fn seal(&self, outgoing: &mut Outgoing, place: &Place) -> Result<(), Failure> {
-        hops::mark(&self.gateway.instance, &self.headers, place, outgoing)?;
+impl Gateway {
+    /// The last of a request: who we are, and what an account signs it with. `inbound` are the client's headers.
+    pub(crate) async fn seal(
+        &self,
+        inbound: &HeaderMap,
+        outgoing: &mut Outgoing,
+        place: &Place,
+    ) -> Result<(), Failure> {
+        hops::mark(&self.instance, inbound, place, outgoing)?;
         let Credential::Account(account) = &place.target.credential else { return Ok(()) };
-        let gateway = &self.gateway;
-        let grant = gateway.credentials.grant(account, &gateway.client, gateway.clock.as_ref()).await?;
-        auth::sign(outgoing, &place.target, &grant, gateway.clock.unix())
+        let grant = self.credentials.grant(account, &self.client, self.clock.as_ref()).await?;
+        auth::sign(outgoing, &place.target, &grant, self.clock.unix())
+    }
+}
+
+impl Ask {
+    /// As [`Gateway::seal`].
+    pub(crate) async fn seal(&self, outgoing: &mut Outgoing, place: &Place) -> Result<(), Failure> {
+        self.gateway.seal(&self.headers, outgoing, place).await
     }
 
     /// One request, and the head of its answer.
@@ -140,7 +153,7 @@ impl Ask {
 }
 
 /// Whether the provider cannot have seen anything of the request.
-fn was_never_sent(error: &NetError) -> bool {
+pub(crate) fn was_never_sent(error: &NetError) -> bool {
     match error {
         NetError::Connect { .. } | NetError::Dns { .. } | NetError::Tls { .. } | NetError::Setting(_) => true,
         NetError::Timeout { which, .. } => *which == Wait::Connect,

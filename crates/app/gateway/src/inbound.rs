@@ -44,6 +44,16 @@ pub enum Route {
     Moderations,
     /// `/images/generations`.
     Images,
+    /// `/images/edits`; a form.
+    ImageEdits,
+    /// `/images/variations`; a form.
+    ImageVariations,
+    /// `/audio/transcriptions`; a form.
+    Transcriptions,
+    /// `/audio/translations`; a form.
+    Translations,
+    /// `/audio/speech`; the answer is sound.
+    Speech,
 }
 
 /// Everything about a route that a value can say.
@@ -90,6 +100,11 @@ impl Route {
         Self::Rerank,
         Self::Moderations,
         Self::Images,
+        Self::ImageEdits,
+        Self::ImageVariations,
+        Self::Transcriptions,
+        Self::Translations,
+        Self::Speech,
     ];
 
     const fn facts(self) -> Facts {
@@ -118,7 +133,31 @@ impl Route {
             Self::Rerank => Facts::new("/rerank", "query", Rerank, &CHAT_CLIENT),
             Self::Moderations => Facts::new("/moderations", "input", Moderations, &CHAT_CLIENT),
             Self::Images => Facts::new("/images/generations", "prompt", Images, &CHAT_CLIENT),
+            Self::ImageEdits => Facts::new("/images/edits", "prompt", Operation::ImageEdits, &CHAT_CLIENT),
+            Self::ImageVariations => {
+                Facts::new("/images/variations", "image", Operation::ImageVariations, &CHAT_CLIENT)
+            }
+            Self::Transcriptions => {
+                Facts::new("/audio/transcriptions", "file", Operation::Transcriptions, &CHAT_CLIENT)
+            }
+            Self::Translations => Facts::new("/audio/translations", "file", Operation::Translations, &CHAT_CLIENT),
+            Self::Speech => Facts::new("/audio/speech", "input", Operation::Speech, &CHAT_CLIENT),
         }
+    }
+
+    /// Those whose request is a form, or whose answer is no document.
+    pub const MEDIA: &'static [Self] =
+        &[Self::ImageEdits, Self::ImageVariations, Self::Transcriptions, Self::Translations, Self::Speech];
+
+    /// The request is a form.
+    #[must_use]
+    pub const fn takes_form(self) -> bool {
+        matches!(self, Self::ImageEdits | Self::ImageVariations | Self::Transcriptions | Self::Translations)
+    }
+
+    /// The answer is passed on as it comes: sound, or text in the format that was asked for.
+    pub(crate) const fn passes_answer(self) -> bool {
+        matches!(self, Self::Transcriptions | Self::Translations | Self::Speech)
     }
 
     /// The path, as error messages name it.

@@ -17,6 +17,7 @@ use crate::{
     caller::identify,
     dispatch::Ask,
     drain::{Drained, DrainedStream},
+    forms,
     gateway::Gateway,
     headers,
     inbound::{Inbound, Route},
@@ -68,12 +69,17 @@ impl Gateway {
         meter.asked_by(caller);
         admit(caller, RouteClass::Call)?;
         let Inbound { route, path_model, headers, body } = inbound;
-        let mut body = parse(&body)?;
+        let mut form = route.takes_form().then(|| forms::read(&headers, &body)).transpose()?;
+        let mut body = form.as_ref().map_or_else(|| parse(&body), |form| Ok(forms::fields(form)))?;
         // Here it is the provider's, which keeps it beside the answer.
         let metadata = body.get("metadata").filter(|_| route.is_of_responses()).cloned();
         let options = options::take(&mut body, &headers, route)?;
         if let Some(metadata) = metadata {
             body.set_raw("metadata", metadata);
+        }
+        if let Some(form) = &mut form {
+            // What was the gateway's own is no longer in the body, and must not be in the form either.
+            form.retain(|part| body.has(&part.name));
         }
         if let Some(id) = &options.call_id {
             meter.set_call_id(id.clone());
@@ -102,6 +108,7 @@ impl Gateway {
             snapshot: Arc::clone(snapshot),
             route,
             body,
+            form,
             options,
             responses,
             context,

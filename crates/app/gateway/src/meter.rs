@@ -9,7 +9,7 @@ use tollgate_catalog::{
     tokens::{Encoding, Tokenizer},
 };
 use tollgate_observe::{AttemptRecord, CallRecord, Certainty, Outcome, log_call};
-use tollgate_providers::translate::Progress;
+use tollgate_providers::{gauge::Reading, translate::Progress};
 use tollgate_wire::{Failure, FailureKind, Usage};
 
 use crate::{
@@ -30,6 +30,19 @@ pub(crate) struct Meter {
     record: CallRecord,
     open: Option<OpenAttempt>,
     finished: bool,
+}
+
+/// What an answer costs that is passed on as it comes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Booking {
+    /// Nothing: something is looked at or kept.
+    Free,
+    /// This, whatever it says.
+    Fixed(Cost),
+    /// What it says of itself; if it says nothing, it has no price.
+    Read,
+    /// So many characters that are spoken.
+    Spoken(u64),
 }
 
 struct OpenAttempt {
@@ -118,11 +131,16 @@ impl Meter {
 
     /// An attempt goes out: the first money point.
     pub(crate) fn open(&mut self, served: &Served, place: &Arc<Place>, prompt: Prompt) {
+        self.open_at(&served.id, place, prompt);
+    }
+
+    /// As [`Self::open`], at a place that no deployment of the configuration is.
+    pub(crate) fn open_at(&mut self, deployment: &Arc<str>, place: &Arc<Place>, prompt: Prompt) {
         let encoding = Encoding::of(&place.target.model);
         let words = Words { encoding, prompt, said: Said::default(), answer: None, wordless: 0 };
         self.open = Some(OpenAttempt {
             reservation: self.gateway.ledger.open(self.gateway.uuid_v7()),
-            deployment: Arc::clone(&served.id),
+            deployment: Arc::clone(deployment),
             place: Arc::clone(place),
             started: self.gateway.clock.monotonic(),
             guess: words.guess(),
@@ -222,6 +240,34 @@ impl Meter {
         self.settle(open, usage, Certainty::Counted, Outcome::Answered)
     }
 
+    /// The attempt has its answer, which was passed on as it came.
+    pub(crate) fn passed(&mut self, reading: &Reading, booking: Booking) -> Option<Cost> {
+        let open = self.open.take()?;
+        let price = &open.place.price;
+        let stated =
+            |cost: Cost| Usage { stated_cost_nanos: Some(cost.money().nanos()), ..reading.usage.unwrap_or_default() };
+        let (usage, certainty) = match (booking, reading.usage) {
+            (Booking::Free, _) => (Usage::default(), Certainty::Stated),
+            (Booking::Fixed(cost), _) => (stated(cost), Certainty::Stated),
+            (_, Some(usage)) => (usage, Certainty::Stated),
+            (Booking::Spoken(characters), None) => match price.spoken(characters) {
+                Some(cost) => (stated(cost), Certainty::Stated),
+                None => (
+                    Usage {
+                        input: tollgate_catalog::tokens::guess(usize::try_from(characters).unwrap_or(usize::MAX)),
+                        ..Usage::default()
+                    },
+                    Certainty::Counted,
+                ),
+            },
+            (Booking::Read, None) => match reading.heard_millis.and_then(|millis| price.heard(millis)) {
+                Some(cost) => (stated(cost), Certainty::Stated),
+                None => (Usage::default(), Certainty::Unknown),
+            },
+        };
+        self.settle(open, usage, certainty, Outcome::Answered)
+    }
+
     /// The attempt failed. What the provider said of it is cleared of what we had told it in confidence.
     pub(crate) fn failed(&mut self, failure: &mut Failure) {
         let Some(open) = self.open.take() else { return };
@@ -238,7 +284,9 @@ impl Meter {
 
     fn settle(&mut self, mut open: OpenAttempt, usage: Usage, certainty: Certainty, outcome: Outcome) -> Option<Cost> {
         let price = &open.place.price;
-        let priced = price.is_stated() || usage.stated_cost_nanos.is_some() || usage.is_empty();
+        let unknown = certainty == Certainty::Unknown && usage.is_empty();
+        let known = price.is_stated() || usage.stated_cost_nanos.is_some() || usage.is_empty();
+        let priced = known && !unknown;
         let cost = priced.then(|| cost(&usage, price));
         let settlement = Settlement { usage, cost: cost.map(Cost::money), certainty };
         self.gateway.ledger.settle(&mut open.reservation, &settlement);

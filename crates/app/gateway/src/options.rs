@@ -81,6 +81,11 @@ const MOCK_TESTING: &[&str] = &[
 /// Members that no client may send.
 const NEVER: &[&str] = &["success_callback", "failure_callback", "callbacks"];
 
+/// Whether a member of this name is the gateway's own.
+pub(crate) fn is_ours(name: &str) -> bool {
+    OURS.contains(&name)
+}
+
 /// What a request says to the gateway itself.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CallOptions {

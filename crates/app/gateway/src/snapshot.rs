@@ -12,6 +12,7 @@ use crate::{
     deployment::{Globals, Served},
     kept::KeptBounds,
     media::MediaRules,
+    passing::Endpoint,
     sealed::SealKey,
 };
 
@@ -73,6 +74,7 @@ pub struct Snapshot {
     pub(crate) forward_client_headers: bool,
     pub(crate) disconnect: Option<ClientDisconnect>,
     pub(crate) media: MediaRules,
+    pub(crate) endpoints: Vec<Arc<Endpoint>>,
     has_default_model: bool,
 }
 
@@ -114,6 +116,7 @@ impl Snapshot {
             master: master.map(|key| KeyDigest::of(&key)),
             key_header: general.litellm_key_header_name.as_ref().and_then(|name| name.parse().ok()),
             catalog,
+            endpoints: Endpoint::all(config, &environment),
             environment,
             bounds: bounds(config),
             debug: settings.debug,

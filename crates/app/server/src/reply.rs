@@ -14,6 +14,7 @@ pub(crate) fn response(answer: Answer) -> Response {
     let body = match answer.body {
         AnswerBody::Whole(bytes) => Body::from(bytes),
         AnswerBody::Stream(stream) => Body::new(*stream),
+        AnswerBody::Bytes(stream) => Body::new(*stream),
         other => Body::new(other),
     };
     let mut response = Response::new(body);

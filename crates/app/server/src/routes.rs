@@ -38,7 +38,7 @@ pub(crate) fn router(app: App) -> Router {
 }
 
 fn routes(app: App) -> Router {
-    let routes = Router::new()
+    let routes = calls::media(Router::new())
         .route("/chat/completions", post(calls::chat_completions))
         .route("/v1/chat/completions", post(calls::chat_completions))
         .route("/completions", post(calls::completions))
@@ -99,6 +99,14 @@ fn realtime() -> Router<App> {
 }
 
 async fn elsewhere(State(app): State<App>, mut request: Request) -> Response {
+    let path = request.uri().path();
+    // Paths of models go first: `/openai/deployments/{model}/…` is theirs, `/openai/…` is passed on.
+    if calls::model_in_path(path.trim_end_matches('/')).is_none()
+        && !calls::models_in_path(path)
+        && let Some(way) = app.gateway.way(path)
+    {
+        return calls::pass_on(app, way, request).await;
+    }
     if let Some(tidy) = tidied(request.uri()) {
         *request.uri_mut() = tidy;
         return match routes(app).call(request).await {

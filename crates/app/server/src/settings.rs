@@ -35,13 +35,18 @@ pub struct TlsFiles {
 pub struct ServerBounds {
     /// Largest request body, bytes. Default 32 MiB: pictures come as base64.
     pub max_body_bytes: usize,
+    /// Largest form with sound or pictures, bytes. Default 100 MiB.
+    pub max_form_bytes: usize,
+    /// Largest body that is sent on as it comes, bytes. Default 512 MiB, as `OpenAI` has it for files.
+    pub max_file_bytes: usize,
     /// Largest head of a request, bytes. Default 64 KiB.
     pub max_header_bytes: usize,
     /// Connections at once; more wait to be accepted. Default 10,000.
     pub max_connections: usize,
     /// For the head of a request, and for a TLS handshake. Default 10 s.
     pub header_read_timeout: Duration,
-    /// For the whole body of a request. Default 60 s.
+    /// For the whole body of a request; a form has more by as much as it may be larger, and a body that is sent on as it
+    /// comes may be silent that long. Default 60 s.
     pub body_read_timeout: Duration,
     /// An idle connection is closed after this. Default 75 s: longer than load balancers keep theirs.
     pub keepalive_timeout: Duration,
@@ -57,6 +62,8 @@ impl Default for ServerBounds {
     fn default() -> Self {
         Self {
             max_body_bytes: 32 << 20,
+            max_form_bytes: 100 << 20,
+            max_file_bytes: 512 << 20,
             max_header_bytes: 64 << 10,
             max_connections: 10_000,
             header_read_timeout: Duration::from_secs(10),

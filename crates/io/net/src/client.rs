@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use tollgate_wire::{clock::Clock, http::Outgoing};
 
 use crate::{
-    Bounds, ClientSettings, NetError, Response, Wait,
+    Bounds, ClientSettings, NetError, RequestBody, Response, Wait,
     connection::{Connection, Unanswered},
     dial::Dialer,
     pool::Pool,
@@ -45,13 +45,27 @@ impl Client {
     /// # Errors
     /// Every [`NetError`] but `Cut`, `TooLarge` and an `Idle` timeout, which belong to the body.
     pub async fn send(&self, outgoing: &Outgoing, bounds: &Bounds) -> Result<Response, NetError> {
+        self.send_with(outgoing, RequestBody::whole(outgoing.body.clone()), bounds).await
+    }
+
+    /// Sends `outgoing` with this body in place of its own. The head of the response may come before the body is sent
+    /// to its end; what is left of it is sent while the response's body is read.
+    ///
+    /// # Errors
+    /// As [`Self::send`]; an error of the body's own is [`NetError::Closed`].
+    pub async fn send_with(
+        &self,
+        outgoing: &Outgoing,
+        body: RequestBody,
+        bounds: &Bounds,
+    ) -> Result<Response, NetError> {
         let target = Target::parse(&outgoing.url)?;
         let total = bounds.total.map(|total| self.pool.clock.monotonic().saturating_add(total));
         let (mut connection, mut reused) = match self.pool.take(target.origin) {
             Some(idle) => (idle, true),
             None => (self.open(&target, None, bounds, total).await?, false),
         };
-        let mut request = connection.request(outgoing, &target)?;
+        let mut request = connection.request(outgoing, body, &target)?;
         loop {
             let head = self.pool.clock.monotonic().saturating_add(bounds.first_byte);
             let deadline = total.map_or(head, |total| total.min(head));
@@ -86,7 +100,7 @@ impl Client {
         let target = Target::parse(&outgoing.url)?;
         let total = bounds.total.map(|total| self.pool.clock.monotonic().saturating_add(total));
         let mut connection = self.open(&target, Some(addresses), bounds, total).await?;
-        let mut request = connection.request(outgoing, &target)?;
+        let mut request = connection.request(outgoing, RequestBody::whole(outgoing.body.clone()), &target)?;
         request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         let head = self.pool.clock.monotonic().saturating_add(bounds.first_byte);
         let deadline = total.map_or(head, |total| total.min(head));

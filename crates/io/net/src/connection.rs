@@ -12,13 +12,11 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use http::{
     HeaderValue, Request, Uri,
     header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING},
     uri::{Authority, Scheme},
 };
-use http_body_util::Full;
 use hyper::{
     body::Incoming,
     client::conn::http1::{self, SendRequest},
@@ -26,15 +24,18 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tollgate_wire::{clock::Clock, http::Outgoing};
 
-use crate::{NetError, alarm::Alarm, dial::Dialed, error, proxy::Proxy, relay::Relay, stream::Stream, target::Target};
+use crate::{
+    NetError, RequestBody, alarm::Alarm, dial::Dialed, error, proxy::Proxy, relay::Relay, stream::Stream,
+    target::Target,
+};
 
 /// The most that is read ahead of a slow reader, and the longest response head. Bytes.
 const READ_BUFFER: usize = 64 * 1024;
 
-type Driver = http1::Connection<TokioIo<Stream>, Full<Bytes>>;
+type Driver = http1::Connection<TokioIo<Stream>, RequestBody>;
 
 pub(crate) struct Connection {
-    sender: SendRequest<Full<Bytes>>,
+    sender: SendRequest<RequestBody>,
     /// None once it has ended: its drop hands an unsent request back.
     driver: Option<Driver>,
     relay: Relay,
@@ -53,7 +54,7 @@ pub(crate) struct Connection {
 /// Why there is no answer.
 pub(crate) enum Unanswered {
     /// The connection was dead already; not a byte of the request was written.
-    Unsent(Box<Request<Full<Bytes>>>),
+    Unsent(Box<Request<RequestBody>>),
     /// The deadline passed.
     Late,
     /// It broke after the request may have been seen.
@@ -87,8 +88,13 @@ impl Connection {
     }
 
     /// The request as it goes onto this connection.
-    pub(crate) fn request(&self, outgoing: &Outgoing, target: &Target<'_>) -> Result<Request<Full<Bytes>>, NetError> {
-        let mut request = Request::new(Full::new(outgoing.body.clone()));
+    pub(crate) fn request(
+        &self,
+        outgoing: &Outgoing,
+        body: RequestBody,
+        target: &Target<'_>,
+    ) -> Result<Request<RequestBody>, NetError> {
+        let mut request = Request::new(body);
         *request.method_mut() = outgoing.method.clone();
         *request.uri_mut() = self.request_uri(target)?;
         let mut headers = outgoing.headers.clone();
@@ -119,7 +125,7 @@ impl Connection {
     /// Sends `request` and waits until `deadline` for the head of its response.
     pub(crate) async fn exchange(
         &mut self,
-        request: Request<Full<Bytes>>,
+        request: Request<RequestBody>,
         clock: &dyn Clock,
         deadline: Duration,
     ) -> Result<http::Response<Incoming>, Unanswered> {

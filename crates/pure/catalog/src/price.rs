@@ -2,6 +2,7 @@
 //!
 //! Prices per second, character or image are facts of a [`Model`](crate::Model), but not part of a [`Price`].
 
+use crate::cost::Cost;
 use crate::decimal;
 use serde_json::{Map, Value};
 
@@ -115,9 +116,23 @@ pub struct Price {
     tiers: Vec<Tier>,
     tiers_begin_at_bound: bool,
     per_search: PicoPrice,
+    per_second: Option<PicoPrice>,
+    per_character: Option<PicoPrice>,
 }
 
 impl Price {
+    /// What so much sound costs that is listened to, where it is paid by the second.
+    #[must_use]
+    pub fn heard(&self, millis: u64) -> Option<Cost> {
+        self.per_second.map(|price| Cost::from_pico(price.times(millis) / 1000))
+    }
+
+    /// What so many characters cost that are spoken, where they are paid one by one.
+    #[must_use]
+    pub fn spoken(&self, characters: u64) -> Option<Cost> {
+        self.per_character.map(|price| Cost::from_pico(price.times(characters)))
+    }
+
     /// Reads a price from facts or configuration in LiteLLM's spelling: `input_cost_per_token`,
     /// `input_cost_per_token_above_200k_tokens`, `tiered_pricing`, … Other keys, and values that are no numbers, are
     /// passed over.
@@ -133,6 +148,9 @@ impl Price {
             let (name, above) = tier_of(key);
             price.set(name, above, value);
         }
+        let of = |name: &str| map.get(name).and_then(PicoPrice::from_usd);
+        price.per_second = of("input_cost_per_second").or_else(|| of("output_cost_per_second"));
+        price.per_character = of("input_cost_per_character");
         price
     }
 
@@ -290,6 +308,15 @@ mod tests {
         };
         assert_eq!(tiered(1e-6).rates(200_001).reasoning, pico(2_000_000));
         assert_eq!(tiered(5e-6).rates(200_001).reasoning, pico(5_000_000));
+    }
+
+    #[test]
+    fn sound_is_paid_by_the_second_and_speech_by_the_character() {
+        let price = price(json!({"input_cost_per_second": 0.0001, "input_cost_per_character": 1.5e-5}));
+        assert_eq!(price.heard(1500).map(|cost| cost.to_string()).as_deref(), Some("0.00015"));
+        assert_eq!(price.spoken(2).map(|cost| cost.to_string()).as_deref(), Some("0.00003"));
+        assert!(Price::default().heard(1).is_none() && Price::default().spoken(1).is_none());
+        assert!(!price.is_stated());
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub fn check(resolved: Resolved, knows: KnowsProvider<'_>) -> Checked {
     python::callbacks(&root, &mut findings);
     routing_strategy(&root, &mut findings);
     missing_outside_models(&missing, &mut findings);
+    pass_through(&root, &mut findings);
     let credentials = credentials(&root);
     let litellm = LitellmSettings::read(&Fields::of(root.get("litellm_settings"), &LITELLM));
     let general = GeneralSettings::read(&Fields::of(root.get("general_settings"), &GENERAL));
@@ -81,6 +82,20 @@ fn routing_strategy(root: &Node, findings: &mut Vec<Finding>) {
     if node.as_text().is_some_and(|name| name != "simple-shuffle" && STRATEGIES.contains(&name)) {
         let message = "known; not yet used by this version, which picks as simple-shuffle does";
         findings.push(Finding::new(Severity::Warning, PATH, &node.at, message));
+    }
+}
+
+/// A path that leads nowhere is left out, and said to be.
+fn pass_through(root: &Node, findings: &mut Vec<Finding>) {
+    let listed = root.get("general_settings").and_then(|general| general.get("pass_through_endpoints"));
+    for (index, item) in listed.and_then(Node::items).unwrap_or_default().iter().enumerate() {
+        let says = |name: &str| item.get(name).and_then(Node::as_text).map(str::trim).unwrap_or_default();
+        let (path, target) = (says("path").trim_matches('/'), says("target"));
+        if path.is_empty() || !(target.starts_with("http://") || target.starts_with("https://")) {
+            let message = "needs `path` and a `target` that begins with http:// or https://; left out";
+            let place = format!("general_settings.pass_through_endpoints[{index}]");
+            findings.push(Finding::new(Severity::Warning, place, &item.at, message));
+        }
     }
 }
 

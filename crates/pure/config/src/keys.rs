@@ -8,7 +8,7 @@ mod prices;
 mod router;
 mod top;
 
-pub(crate) use general::GENERAL;
+pub(crate) use general::{GENERAL, PASS_THROUGH};
 pub(crate) use litellm::LITELLM;
 pub(crate) use model_info::MODEL_INFO;
 pub(crate) use params::PARAMS;

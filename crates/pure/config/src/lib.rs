@@ -30,6 +30,6 @@ pub use resolve::{Resolved, resolve};
 pub use schema::schema;
 pub use typed::{
     ClientDisconnect, ClientsideParam, Config, Credential, GeneralSettings, GroupAlias, LitellmParams, LitellmSettings,
-    ModelEntry, ModelInfo, RouterSettings, Strategy,
+    ModelEntry, ModelInfo, PassThroughEndpoint, RouterSettings, Strategy,
 };
 pub use yaml::{MAX_DEPTH, MAX_EXPANDED_BYTES, MAX_FILE_BYTES};

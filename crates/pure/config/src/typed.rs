@@ -4,12 +4,14 @@ mod general;
 mod litellm;
 mod model;
 mod params;
+mod pass_through;
 mod router;
 
 pub use general::GeneralSettings;
 pub use litellm::LitellmSettings;
 pub use model::{ModelEntry, ModelInfo};
 pub use params::{ClientsideParam, LitellmParams};
+pub use pass_through::PassThroughEndpoint;
 pub use router::{GroupAlias, RouterSettings, Strategy};
 
 use serde_json::{Map, Value as Json};

@@ -125,6 +125,8 @@ impl AnswerStream {
     pub fn counted(&mut self, usage: Usage, out: &mut Vec<u8>) {
         match self {
             Self::Spliced(stream) => stream.counted(usage),
+            // What passes as it is says what its provider says.
+            Self::Passed(_) => {}
             Self::Hub(stream) => stream.encoder.encode(&ChatChunk::Usage { usage, extras: Extras::new() }, out),
         }
     }

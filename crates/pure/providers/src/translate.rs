@@ -303,7 +303,7 @@ fn hub_lane(
     Ok(Lane::Hub { request, client: call.client, dialect })
 }
 
-fn cannot(target: &Target, what: &str) -> Failure {
+pub(crate) fn cannot(target: &Target, what: &str) -> Failure {
     let provider = target.provider.name;
     Failure::new(FailureKind::BadRequest, format!("the provider '{provider}' has no {what} endpoint"))
         .with_param("model")
@@ -443,6 +443,11 @@ pub struct Answered {
 }
 
 impl Answers {
+    /// Of an answer that is passed on as it is.
+    pub(crate) fn passing(target: Arc<Target>, context: AnswerContext) -> Self {
+        Self { target, context, reader: Reader::Splice(Shape::Document, Asked::default()) }
+    }
+
     /// The provider's refusal (status 400 and above).
     #[must_use]
     pub fn failure(&self, reply: &Reply) -> Failure {
@@ -499,7 +504,7 @@ impl Answers {
                 Ok(Answered { body, usage })
             }
             Reader::Splice(Shape::Document, _) => {
-                let (body, usage) = openai::document(reply, &self.target, &self.context)?;
+                let (body, usage) = openai::document(reply, &self.target)?;
                 Ok(Answered { body, usage })
             }
             Reader::Splice(_, asked) => {

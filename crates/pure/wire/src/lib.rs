@@ -7,6 +7,7 @@ pub mod clock;
 pub mod embeddings;
 pub mod facts;
 pub mod failure;
+pub mod form;
 pub mod framing;
 pub mod http;
 pub mod images;

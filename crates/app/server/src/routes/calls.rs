@@ -1,13 +1,15 @@
 //! The routes that call models.
 
 use axum::{
+    Router,
     body::Body,
     extract::{Path, Request, State},
     response::Response,
+    routing::post,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
-use tollgate_gateway::{AnswerBody, Inbound, Route, identify};
+use tollgate_gateway::{AnswerBody, Inbound, Passing, Route, Way, identify};
 use tollgate_wire::Failure;
 
 use super::App;
@@ -72,7 +74,7 @@ pub(crate) async fn gemini(State(app): State<App>, Path(id): Path<String>, mut r
     // their answer in pieces ask for events.
     let (head, body) = request.into_parts();
     let route = Route::GenerateContent;
-    match read(&app, &head.headers, body).await {
+    match read(&app, route, &head.headers, body).await {
         Ok(body) => {
             let inbound = Inbound { route, path_model: model, headers: head.headers, body };
             let mut answer = app.gateway.call(inbound).await;
@@ -85,26 +87,58 @@ pub(crate) async fn gemini(State(app): State<App>, Path(id): Path<String>, mut r
     }
 }
 
+/// The routes of forms and of sound, with and without `/v1`.
+pub(crate) fn media(mut routes: Router<App>) -> Router<App> {
+    for route in Route::MEDIA {
+        let answer = |State(app): State<App>, request: Request| run(app, *route, None, request);
+        routes = routes.route(route.path(), post(answer)).route(&format!("/v1{}", route.path()), post(answer));
+    }
+    routes
+}
+
+/// Passes a call on along this way.
+pub(crate) async fn pass_on(app: App, way: Way, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let bounds = &app.settings.bounds;
+    let stated = body::stated(&head.headers);
+    match body::Passed::of(stated, body, bounds.max_file_bytes, bounds.body_read_timeout) {
+        Ok(body) => {
+            let query = head.uri.query().unwrap_or_default().to_owned();
+            let whole_limit = bounds.max_body_bytes;
+            let patience = bounds.body_read_timeout;
+            let call = Passing { method: head.method, query, headers: head.headers, body, whole_limit, patience };
+            reply::response(app.gateway.pass_on(way, call).await)
+        }
+        Err(failure) => reply::closing(app.gateway.turn_back(&way, &failure)),
+    }
+}
+
 /// Bodies up to this are read before anyone asks whose they are. Bytes.
 const SMALL: usize = 64 << 10;
 
 /// Reads the request and has it answered.
 pub(crate) async fn run(app: App, route: Route, path_model: Option<String>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    match read(&app, &head.headers, body).await {
+    match read(&app, route, &head.headers, body).await {
         Ok(body) => reply::response(app.gateway.call(Inbound { route, path_model, headers: head.headers, body }).await),
         Err(failure) => reply::closing(app.gateway.turn_away(route, &failure)),
     }
 }
 
 /// The body. A large one is not read for a caller whom nobody knows.
-pub(super) async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Failure> {
+pub(super) async fn read(app: &App, route: Route, headers: &HeaderMap, body: Body) -> Result<Bytes, Failure> {
     let bounds = &app.settings.bounds;
     let stated = body::stated(headers);
     if stated.is_none_or(|stated| stated > SMALL) {
         identify(&app.gateway.snapshot(), headers)?;
     }
-    body::read(stated, body, bounds.max_body_bytes, bounds.body_read_timeout).await
+    if route.takes_form() {
+        // What may be larger may take longer.
+        let more = bounds.max_form_bytes.div_ceil(bounds.max_body_bytes.max(1)).clamp(1, 100);
+        let patience = bounds.body_read_timeout.saturating_mul(u32::try_from(more).unwrap_or(1));
+        return body::read(stated, body, bounds.max_form_bytes, "max_form_size_mb", patience).await;
+    }
+    body::read(stated, body, bounds.max_body_bytes, "max_request_size_mb", bounds.body_read_timeout).await
 }
 
 /// Reads `/engines/{model}/<route>` and `/openai/deployments/{model}/<route>`, with or without `/v1` before them.

@@ -6,7 +6,7 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::Value;
-use tollgate_gateway::identify;
+use tollgate_gateway::{Route, identify};
 use tollgate_wire::Failure;
 
 use super::{App, calls, info};
@@ -21,7 +21,7 @@ pub(crate) async fn token_counter(State(app): State<App>, request: Request) -> R
     let (head, body) = request.into_parts();
     let counted = async {
         identify(&app.gateway.snapshot(), &head.headers)?;
-        let body = calls::read(&app, &head.headers, body).await?;
+        let body = calls::read(&app, Route::ChatCompletions, &head.headers, body).await?;
         app.gateway.count_tokens(&body).await
     };
     told(counted.await)
@@ -31,7 +31,7 @@ pub(crate) async fn transform_request(State(app): State<App>, request: Request) 
     let (head, body) = request.into_parts();
     let transformed = async {
         identify(&app.gateway.snapshot(), &head.headers)?;
-        let body = calls::read(&app, &head.headers, body).await?;
+        let body = calls::read(&app, Route::ChatCompletions, &head.headers, body).await?;
         app.gateway.transform_request(&body)
     };
     told(transformed.await)

@@ -14,7 +14,7 @@ use axum::{
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _, future::ready};
 use http::HeaderMap;
 use serde::Deserialize;
-use tollgate_gateway::{RealtimeCall, RealtimeCaller};
+use tollgate_gateway::{RealtimeCall, RealtimeCaller, Route};
 use tollgate_wire::{
     Failure,
     socket::{Closing, Frame},
@@ -154,7 +154,7 @@ pub(crate) async fn transcription_sessions(app: State<App>, request: Request) ->
 
 async fn document(State(app): State<App>, path: &'static str, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    match calls::read(&app, &head.headers, body).await {
+    match calls::read(&app, Route::ChatCompletions, &head.headers, body).await {
         Ok(body) => reply::response(app.gateway.realtime_document(path, &head.headers, &body).await),
         Err(failure) => reply::failure(&failure),
     }

@@ -12,4 +12,5 @@ mod keeping;
 mod peer;
 mod proxies;
 mod secure;
+mod uploads;
 mod waiting;

@@ -1,6 +1,6 @@
 //! `general_settings`: settings of the gateway itself.
 
-use super::Kind::Choice;
+use super::Kind::{Choice, Each, TextMap};
 use super::{
     Any, Family, Flag, Group, List, Map, Number, Seconds, Secret, Section, State, Text, Texts, Unknown, Whole, key,
     later, ours, params::DISCONNECT, used,
@@ -80,6 +80,8 @@ pub(crate) static GENERAL: Section = Section {
             "Bytes of them, with the conversations they answered; the oldest go first.",
         ),
         ours("kept_responses_ttl", Seconds, "3600", "How long they are kept."),
+        ours("max_form_size_mb", Number, "100", "Largest form with sound or pictures, MiB."),
+        used("max_file_size_mb", Number, "512", "Largest file or other body that is passed on as it comes, MiB."),
         ours("max_draining_calls", Whole, "1000", "Calls read to their end without their client."),
         ours("max_media_pieces", Whole, "20", "Pictures and files that are fetched for one request."),
         ours("max_media_bytes", Whole, "33554432", "Largest picture or file that is fetched, bytes."),
@@ -123,8 +125,8 @@ pub(crate) static GENERAL: Section = Section {
         later("service_account_settings", Map, "", "Service accounts."),
         later("key_management_system", Text, "", "Secret manager."),
         later("key_management_settings", Map, "", "Secret manager."),
-        later("pass_through_endpoints", List, "", "Routes that are passed on as they are."),
-        later("pass_through_request_timeout", Seconds, "600", "Time for them."),
+        used("pass_through_endpoints", Each(&PASS_THROUGH), "", "Paths that are passed on as they are."),
+        used("pass_through_request_timeout", Seconds, "600", "How long their targets may be silent."),
         later("token_rate_limit_type", Choice(&["total", "input", "output"]), "`total`", "What tpm counts."),
         later("coordination_redis", Map, "", "Redis for limits only."),
         key("dangerously_permit_weak_or_unset_master_key", Flag, State::Without, "A weak key is a warning."),
@@ -213,7 +215,6 @@ static NUMBERS: Group = Group {
         "max_batch_file_uploads_per_day",
         "max_failed_login_attempts_per_source",
         "max_file_downloads_per_minute",
-        "max_file_size_mb",
         "max_in_flight_requests_per_worker",
         "max_queued_requests_per_worker",
         "proxy_batch_polling_interval",
@@ -250,4 +251,39 @@ static SETTINGS: Group = Group {
     kind: Any,
     state: State::Later,
     about: "Other settings.",
+};
+
+/// One entry of `pass_through_endpoints`.
+pub(crate) static PASS_THROUGH: Section = Section {
+    name: "general_settings.pass_through_endpoints[]",
+    about: "One path that is passed on as it is.",
+    unknown: Unknown::Warn,
+    keys: &[
+        used("path", Text, "", "The path that clients call. Paths of the gateway's own go before it."),
+        used("target", Text, "", "The URL that it is passed on to. Redirects from there are not followed."),
+        used(
+            "headers",
+            TextMap,
+            "",
+            "Headers for the target; `os.environ/NAME` may be a word of a value. `LANGFUSE_PUBLIC_KEY` and \
+             `LANGFUSE_SECRET_KEY` together become basic authentication.",
+        ),
+        used("default_query_params", TextMap, "", "Query parameters where the client gives none of that name."),
+        used("include_subpath", Flag, "false", "Also what stands below the path."),
+        used(
+            "forward_headers",
+            Flag,
+            "false",
+            "Pass the client's headers on, but for credentials; else only those of its body.",
+        ),
+        used("cost_per_request", Number, "0", "What a call is booked with, US dollars."),
+        used("timeout", Seconds, "`pass_through_request_timeout`", "How long the target may be silent."),
+        used("auth", Flag, "true", "Clients need a key of ours."),
+        used("methods", Texts, "", "The methods that may be used; all where none is named."),
+        later("id", Text, "", "Its name in the admin API."),
+        later("guardrails", Any, "", "Guards."),
+        later("is_from_config", Flag, "", "Shown, not used."),
+    ],
+    groups: &[],
+    families: &[],
 };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tollgate_wire::Secret;
 
-use super::ClientDisconnect;
+use super::{ClientDisconnect, PassThroughEndpoint};
 use crate::fields::Fields;
 
 /// Settings of the gateway itself, as far as this version uses them. `None` means the default of the reference.
@@ -55,6 +55,10 @@ pub struct GeneralSettings {
     pub media_timeout: Option<Duration>,
     pub max_socket_message_bytes: Option<u64>,
     pub socket_idle_timeout: Option<Duration>,
+    pub max_form_size_mb: Option<f64>,
+    pub max_file_size_mb: Option<f64>,
+    pub pass_through_endpoints: Vec<PassThroughEndpoint>,
+    pub pass_through_request_timeout: Option<Duration>,
 }
 
 impl GeneralSettings {
@@ -81,6 +85,8 @@ impl GeneralSettings {
             background_health_checks: fields.is_on("background_health_checks"),
             health_check_interval: fields.duration("health_check_interval"),
             client_disconnect: fields.text("client_disconnect").and_then(|text| ClientDisconnect::of(&text)),
+            pass_through_endpoints: PassThroughEndpoint::all(fields),
+            pass_through_request_timeout: fields.duration("pass_through_request_timeout"),
             ..Self::default()
         };
         settings.read_bounds(fields);
@@ -100,6 +106,8 @@ impl GeneralSettings {
         self.max_response_bytes = fields.whole("max_response_bytes");
         self.pool_max_idle_per_host = fields.whole("pool_max_idle_per_host");
         self.pool_max_age = fields.duration("pool_max_age");
+        self.max_form_size_mb = fields.number("max_form_size_mb");
+        self.max_file_size_mb = fields.number("max_file_size_mb");
         self.max_draining_calls = fields.whole("max_draining_calls");
         self.kept_responses = fields.whole("kept_responses");
         self.kept_responses_bytes = fields.whole("kept_responses_bytes");

@@ -21,7 +21,11 @@ pub fn url(target: &Target, path: &str) -> String {
     if let Some(rest) = path.strip_prefix(openai_responses::PATH) {
         return responses_url(base, target, rest);
     }
-    let version = target.api_version.as_deref().unwrap_or(DEFAULT_API_VERSION);
+    let mut version = target.api_version.as_deref().unwrap_or(DEFAULT_API_VERSION);
+    // The models that write sound down came later than most configurations, and `LiteLLM` asks for this version too.
+    if path.starts_with("/audio/t") && version.starts_with("20") && version < DEFAULT_API_VERSION {
+        version = DEFAULT_API_VERSION;
+    }
     // The v1 form has neither a deployment nor a date in its address.
     if is_v1(target) {
         let root = base.strip_suffix("/openai/v1").or_else(|| base.strip_suffix("/openai")).unwrap_or(base);

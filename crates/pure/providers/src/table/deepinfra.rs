@@ -7,6 +7,7 @@ use crate::{
     params::CallParams,
     provider::{MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
     target::Target,
+    translate::Operation,
 };
 
 /// The row.
@@ -16,6 +17,14 @@ pub static PROVIDER: Provider = Provider {
     base_url: "https://api.deepinfra.com/v1/openai",
     base_env: &["DEEPINFRA_API_BASE"],
     key_env: &["DEEPINFRA_API_KEY"],
+    also: &[
+        (Operation::Images, "/images/generations"),
+        (Operation::ImageEdits, "/images/edits"),
+        (Operation::ImageVariations, "/images/variations"),
+        (Operation::Transcriptions, "/audio/transcriptions"),
+        (Operation::Translations, "/audio/translations"),
+        (Operation::Speech, "/audio/speech"),
+    ],
     quirks: Quirks {
         supported: Supported::Only(TAKES),
         rename: MAX_TOKENS_ONLY,

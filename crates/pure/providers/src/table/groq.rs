@@ -7,6 +7,7 @@ use crate::{
     params::CallParams,
     provider::{MAX_TOKENS_ONLY, StreamUsage, Asked, JsonSchema, OPENAI_COMPATIBLE, Provider, Quirks},
     target::Target,
+    translate::Operation,
 };
 
 /// The row.
@@ -17,6 +18,11 @@ pub static PROVIDER: Provider = Provider {
     base_env: &["GROQ_API_BASE"],
     key_env: &["GROQ_API_KEY"],
     embeddings: None,
+    also: &[
+        (Operation::Transcriptions, "/audio/transcriptions"),
+        (Operation::Translations, "/audio/translations"),
+        (Operation::Speech, "/audio/speech"),
+    ],
     quirks: Quirks { rename: MAX_TOKENS_ONLY, stream_usage: StreamUsage::Ask,
         says_stream_false: true,
         json_schema: JsonSchema::ByTool(lacks_json_schema),

@@ -9,6 +9,7 @@ use crate::{
     params::CallParams,
     provider::{KeyNeed, OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
     target::Target,
+    translate::Operation,
 };
 
 /// The row.
@@ -18,6 +19,10 @@ pub static PROVIDER: Provider = Provider {
     base_env: &["HOSTED_VLLM_API_BASE"],
     key_env: &["HOSTED_VLLM_API_KEY"],
     key: KeyNeed::Optional,
+    also: &[
+        (Operation::Transcriptions, "/audio/transcriptions"),
+        (Operation::Translations, "/audio/translations"),
+    ],
     quirks: QUIRKS,
     completions: Some(&openai::COMPLETIONS),
     rerank: Some(&rerank::VLLM),

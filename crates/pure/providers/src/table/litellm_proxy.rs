@@ -1,7 +1,7 @@
 //! Another gateway of `LiteLLM`'s kind; it knows better what its models take.
 
 use crate::{
-    dialects::rerank,
+    dialects::{openai, rerank},
     provider::{StreamUsage, KeyNeed, OPENAI_COMPATIBLE, Provider, Quirks, Supported},
 };
 
@@ -12,6 +12,7 @@ pub static PROVIDER: Provider = Provider {
     base_env: &["LITELLM_PROXY_API_BASE"],
     key_env: &["LITELLM_PROXY_API_KEY"],
     key: KeyNeed::Optional,
+    also: openai::FURTHER,
     quirks: Quirks { stream_usage: StreamUsage::Ask, supported: Supported::All, keeps_cache_control: true, ..Quirks::NONE },
     rerank: Some(&rerank::GATEWAY),
     responses: Some(crate::dialects::openai_responses::PATH),

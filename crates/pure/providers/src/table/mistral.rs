@@ -8,6 +8,7 @@ use crate::{
     params::CallParams,
     provider::{OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
     target::Target,
+    translate::Operation,
 };
 
 /// The row.
@@ -18,6 +19,9 @@ pub static PROVIDER: Provider = Provider {
     base_suffix: "/v1",
     base_env: &["MISTRAL_AZURE_API_BASE", "MISTRAL_API_BASE"],
     key_env: &["MISTRAL_AZURE_API_KEY", "MISTRAL_API_KEY"],
+    also: &[
+        (Operation::Transcriptions, "/audio/transcriptions"),
+    ],
     quirks: QUIRKS,
     ..OPENAI_COMPATIBLE
 };

@@ -1,6 +1,9 @@
 //! Any server that speaks like `OpenAI`.
 
-use crate::provider::{KeyNeed, OPENAI_COMPATIBLE, Provider};
+use crate::{
+    dialects::openai,
+    provider::{KeyNeed, OPENAI_COMPATIBLE, Provider},
+};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -9,5 +12,6 @@ pub static PROVIDER: Provider = Provider {
     base_env: &["OPENAI_LIKE_API_BASE"],
     key_env: &["OPENAI_LIKE_API_KEY"],
     key: KeyNeed::Optional,
+    also: openai::FURTHER,
     ..OPENAI_COMPATIBLE
 };

@@ -66,6 +66,12 @@ impl Splice for Native {
     fn count(&self, body: RawBody, target: &Target, call: &CallParams) -> Option<Result<Outgoing, Failure>> {
         Some(request(body, true, target, call))
     }
+
+    fn counted(&self, reply: &Reply, target: &Target) -> Result<Bytes, Failure> {
+        let is_count = RawBody::parse(&reply.body).is_ok_and(|body| body.has("totalTokens"));
+        let none = || target.failure(FailureKind::InvalidResponse, "the answer is no count of tokens");
+        is_count.then(|| reply.body.clone()).ok_or_else(none)
+    }
 }
 
 /// The client's body with the deployment's defaults in, where the client does not say otherwise.

@@ -3,23 +3,20 @@
 use bytes::Bytes;
 use tollgate_wire::{Failure, FailureKind, RawBody, Usage, http::Reply};
 
-use super::usage;
-use crate::{codec::AnswerContext, target::Target};
+use crate::target::Target;
 
-/// The answer under the client's name for the model, where it names one, and what it used.
+/// The answer, and what it used. It names the model as the provider does, and as `LiteLLM` leaves it.
 ///
 /// # Errors
 /// `InvalidResponse` when a 200 is no JSON object, the provider's own error where it holds one.
-pub fn answer(reply: &Reply, target: &Target, context: &AnswerContext) -> Result<(Bytes, Option<Usage>), Failure> {
-    let Ok(mut body) = RawBody::parse(&reply.body) else {
+pub fn answer(reply: &Reply, target: &Target) -> Result<(Bytes, Option<Usage>), Failure> {
+    let Ok(body) = RawBody::parse(&reply.body) else {
         return Err(target.failure(FailureKind::InvalidResponse, "the answer is no JSON object"));
     };
     if let Some(error) = body.typed::<serde_json::Value>("error").filter(|error| !error.is_null()) {
         return Err(super::splice::in_band(&error, target));
     }
-    if body.has("model") {
-        body.set_str("model", &context.alias);
-    }
-    let used = body.get("usage").and_then(|raw| usage::read(raw));
+    // Pictures are counted in the Responses API's words, moderations not at all.
+    let used = body.typed::<serde_json::Value>("usage").and_then(|usage| crate::gauge::usage_of(&usage));
     Ok((body.to_bytes(), used))
 }
