@@ -310,6 +310,12 @@ fn entra(params: &LitellmParams) -> Option<Arc<Account>> {
 /// What Entra's tokens are for where nobody says; `LiteLLM`'s default.
 const ENTRA_SCOPE: &str = "https://cognitiveservices.azure.com/.default";
 
+/// Where a deployment's calls go, as the configuration says it: what [`tollgate_providers::resolve`] makes a target of.
+#[must_use]
+pub fn settings_of(entry: &ModelEntry, config: &Config) -> TargetSettings {
+    target_settings(entry, &Globals::of(config))
+}
+
 fn target_settings(entry: &ModelEntry, globals: &Globals) -> TargetSettings {
     let params = &entry.params;
     let prefix = params.model.split('/').next().unwrap_or_default();
@@ -343,5 +349,31 @@ fn target_settings(entry: &ModelEntry, globals: &Globals) -> TargetSettings {
             add_function_to_prompt: globals.add_function_to_prompt,
             merge_reasoning: params.merge_reasoning_content_in_choices,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_below_a_prefix_only_at_a_boundary() {
+        let check = |value: &str, prefix: &str, expected: bool| {
+            assert_eq!(is_below(value, prefix), expected, "{value} below {prefix}");
+        };
+        check("https://good.com", "https://good.com", true);
+        check("https://good.com/v1", "https://good.com", true);
+        check("https://good.com?a=b", "https://good.com", true);
+        check("https://good.com/v1/x", "https://good.com/v1/", true);
+        check("https://good.com.evil", "https://good.com", false);
+        check("https://good.com@evil", "https://good.com", false);
+        check("https://good.com:81", "https://good.com", false);
+        check("https://other.com", "https://good.com", false);
+    }
+
+    #[test]
+    fn a_shown_address_holds_neither_login_nor_query() {
+        assert_eq!(shown_address("https://user:pass@host.test/v1?key=secret"), "https://host.test/v1");
+        assert_eq!(shown_address("https://host.test"), "https://host.test");
     }
 }
