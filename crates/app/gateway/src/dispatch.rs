@@ -25,7 +25,6 @@ use tollgate_wire::{
 
 use crate::{
     answer::{Answer, AnswerBody},
-    counting::Prompt,
     deployment::{Place, Served},
     event_stream::{EventStream, Source},
     exchange::{Polled, host},
@@ -38,6 +37,7 @@ use crate::{
     options::CallOptions,
     restream::retell,
     snapshot::Snapshot,
+    words::Prompt,
 };
 
 /// One call, read and admitted.

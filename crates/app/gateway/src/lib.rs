@@ -3,7 +3,6 @@
 
 mod answer;
 mod caller;
-mod counting;
 mod credentials;
 mod deployment;
 mod dispatch;
@@ -29,6 +28,7 @@ mod probe;
 mod realtime;
 mod restream;
 mod snapshot;
+mod words;
 mod workers;
 
 pub use answer::{Answer, AnswerBody};
