@@ -27,7 +27,6 @@ use tollgate_wire::{
 
 use crate::{
     answer::{Answer, AnswerBody},
-    counting::Prompt,
     deployment::{Place, Served},
     event_stream::{EventStream, Source},
     exchange::{Polled, host},
@@ -41,6 +40,7 @@ use crate::{
     responses::ResponsesAsk,
     restream::retell,
     snapshot::Snapshot,
+    words::Prompt,
 };
 
 /// One call, read and admitted.

@@ -4,7 +4,6 @@
 mod answer;
 mod byte_stream;
 mod caller;
-mod counting;
 mod credentials;
 mod deployment;
 mod dispatch;
@@ -40,6 +39,7 @@ mod sealed;
 mod snapshot;
 mod stored;
 mod upload;
+mod words;
 mod workers;
 
 pub use answer::{Answer, AnswerBody};

@@ -13,11 +13,11 @@ use tollgate_providers::{gauge::Reading, translate::Progress};
 use tollgate_wire::{Failure, FailureKind, Usage};
 
 use crate::{
-    counting::{Prompt, Said, Words},
     deployment::{Place, Served},
     gateway::Gateway,
     inbound::Route,
     ledger::{Reservation, Settlement},
+    words::{Prompt, Said, Words},
 };
 
 /// The meter of one call.

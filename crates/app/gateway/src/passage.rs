@@ -22,7 +22,7 @@ use crate::{
     answer::{Answer, AnswerBody},
     byte_stream::ByteStream,
     caller::identify,
-    counting::Prompt,
+    words::Prompt,
     deployment::Place,
     event_stream::Source,
     exchange::{host, was_never_sent},

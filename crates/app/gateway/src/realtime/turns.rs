@@ -9,9 +9,9 @@ use tollgate_providers::{
 };
 
 use crate::{
-    counting::Prompt,
     deployment::{Place, Served},
     meter::Meter,
+    words::Prompt,
 };
 
 /// What of a realtime call is metered. `OpenAI` ends a session after an hour, so the turns of one call are bounded.
