@@ -130,7 +130,8 @@ class World:
 
     def environment(self):
         """The variables that lead a test process here, and keep the clients from looking anywhere else."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "LITELLM_", "GOOGLE_", "GEMINI_"))}
+        foreign = ("ANTHROPIC_", "OPENAI_", "LITELLM_", "GOOGLE_", "GEMINI_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         return kept | {
             "KEYED_URL": self.urls["keyed"],
             "OPEN_URL": self.urls["open"],
