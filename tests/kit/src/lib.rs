@@ -13,6 +13,7 @@
 pub mod answer;
 pub mod call;
 mod defaults;
+pub mod fuzz;
 pub mod gateway;
 pub mod golden;
 pub mod gzip;

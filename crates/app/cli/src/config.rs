@@ -116,10 +116,12 @@ pub(crate) fn load(options: &Options, environment: Environment) -> anyhow::Resul
     })
 }
 
+/// Providers are asked for when the settings that all deployments share are known, too; where they never will be, as the
+/// file cannot be used, by what each deployment says alone, so that `check` shows everything at once.
 fn checked(file: File, environment: &Environment) -> Checked {
     let lookup = |name: &str| environment.get(name).cloned();
-    // Providers are asked for when the settings that all deployments share are known, too.
-    check(resolve(file, &lookup), &|_, _| Ok(()))
+    let checked = check(resolve(file.clone(), &lookup), &|_| Ok(()));
+    if checked.config.is_some() { checked } else { check(resolve(file, &lookup), &servable::knows) }
 }
 
 /// A configuration in a bucket is not read yet; starting without it would be a surprise.

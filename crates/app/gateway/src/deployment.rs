@@ -296,8 +296,7 @@ fn cloud(params: &LitellmParams) -> Map<String, Value> {
 }
 
 /// What a deployment says about an account at Entra; `machine`: its own identity may be used.
-#[must_use]
-pub fn entra_account(params: &LitellmParams, machine: bool) -> Option<EntraAccount> {
+fn entra_account(params: &LitellmParams, machine: bool) -> Option<EntraAccount> {
     let names_one = params.client_secret.is_some() || params.azure_password.is_some() || params.client_id.is_some();
     (names_one || machine || params.azure_scope.is_some()).then(|| EntraAccount {
         tenant_id: params.tenant_id.clone(),
@@ -309,6 +308,12 @@ pub fn entra_account(params: &LitellmParams, machine: bool) -> Option<EntraAccou
         machine,
         ..EntraAccount::default()
     })
+}
+
+/// Where a deployment's calls go, as the configuration says it: what [`tollgate_providers::resolve`] makes a target of.
+#[must_use]
+pub fn settings_of(entry: &ModelEntry, config: &Config) -> TargetSettings {
+    target_settings(entry, &Globals::of(config))
 }
 
 fn target_settings(entry: &ModelEntry, globals: &Globals) -> TargetSettings {
@@ -344,5 +349,31 @@ fn target_settings(entry: &ModelEntry, globals: &Globals) -> TargetSettings {
             add_function_to_prompt: globals.add_function_to_prompt,
             merge_reasoning: params.merge_reasoning_content_in_choices,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_below_a_prefix_only_at_a_boundary() {
+        let check = |value: &str, prefix: &str, expected: bool| {
+            assert_eq!(is_below(value, prefix), expected, "{value} below {prefix}");
+        };
+        check("https://good.com", "https://good.com", true);
+        check("https://good.com/v1", "https://good.com", true);
+        check("https://good.com?a=b", "https://good.com", true);
+        check("https://good.com/v1/x", "https://good.com/v1/", true);
+        check("https://good.com.evil", "https://good.com", false);
+        check("https://good.com@evil", "https://good.com", false);
+        check("https://good.com:81", "https://good.com", false);
+        check("https://other.com", "https://good.com", false);
+    }
+
+    #[test]
+    fn a_shown_address_holds_neither_login_nor_query() {
+        assert_eq!(shown_address("https://user:pass@host.test/v1?key=secret"), "https://host.test/v1");
+        assert_eq!(shown_address("https://host.test"), "https://host.test");
     }
 }

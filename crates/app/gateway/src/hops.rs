@@ -53,3 +53,19 @@ fn hops_of(agent: &HeaderValue) -> Vec<&str> {
     let inner = ours.and_then(|rest| rest.split_once(" (")?.1.strip_suffix(')'));
     inner.map(|ids| ids.split(' ').collect()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hops_are_read_behind_whatever_name_was_configured() {
+        let check = |agent: &'static str, expected: &[&str]| {
+            assert_eq!(hops_of(&HeaderValue::from_static(agent)), expected, "{agent}");
+        };
+        check("tollgate/0.1.0 (aa bb)", &["aa", "bb"]);
+        check("my-service/2 tollgate/0.1.0 (aa)", &["aa"]);
+        check("curl/8.0", &[]);
+        check("tollgate/0.1.0", &[]);
+    }
+}

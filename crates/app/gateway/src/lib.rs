@@ -30,7 +30,7 @@ mod workers;
 
 pub use answer::{Answer, AnswerBody};
 pub use caller::identify;
-pub use deployment::entra_account;
+pub use deployment::settings_of;
 pub use drain::DrainedStream;
 pub use event_stream::EventStream;
 pub use gateway::{Gateway, Parts};

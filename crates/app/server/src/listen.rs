@@ -172,6 +172,9 @@ async fn drain(graceful: GracefulShutdown, gateway: &Gateway, grace: Duration, m
     let _ = tokio::time::timeout(LAST_WORDS, all_done).await;
 }
 
+/// How a connection ended.
+type Served = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
 struct Connection {
     router: Router,
     bounds: ServerBounds,
@@ -190,31 +193,39 @@ async fn first_words(stream: &TcpStream, patience: Duration) -> Option<Version> 
 }
 
 impl Connection {
-    async fn run(mut self, stream: TcpStream, watcher: Watcher) {
-        match &self.tls {
-            None => {
-                let looked = tokio::select! {
-                    looked = first_words(&stream, self.bounds.keepalive_timeout) => looked,
-                    // Nothing was asked yet, so nothing is left to answer.
-                    _ = self.stop.changed() => return,
-                };
-                if let Some(version) = looked {
-                    self.http(stream, version, watcher).await;
-                }
-            }
-            Some(acceptor) => {
-                let handshake = acceptor.accept(stream);
-                // A failed handshake is the client's business; it sees the alert.
-                if let Ok(Ok(stream)) = tokio::time::timeout(self.bounds.header_read_timeout, handshake).await {
-                    let agreed = stream.get_ref().1.alpn_protocol();
-                    let version = if agreed == Some(b"h2") { Version::HTTP_2 } else { Version::HTTP_11 };
-                    self.http(stream, version, watcher).await;
-                }
-            }
+    async fn run(self, stream: TcpStream, watcher: Watcher) {
+        match self.tls.clone() {
+            None => self.plain(stream, watcher).await,
+            // Boxed: a handshake is large, and would make every plain connection's task as large.
+            Some(acceptor) => Box::pin(self.encrypted(acceptor, stream, watcher)).await,
         }
     }
 
-    async fn http<I: Stream>(&self, io: I, version: Version, watcher: Watcher) {
+    async fn plain(mut self, stream: TcpStream, watcher: Watcher) {
+        let looked = tokio::select! {
+            looked = first_words(&stream, self.bounds.keepalive_timeout) => looked,
+            // Nothing was asked yet, so nothing is left to answer.
+            _ = self.stop.changed() => return,
+        };
+        if let Some(version) = looked {
+            // A connection's end, however it comes, is told by the calls on it.
+            let _ = self.http(stream, version, watcher).await;
+        }
+    }
+
+    async fn encrypted(self, acceptor: TlsAcceptor, stream: TcpStream, watcher: Watcher) {
+        let handshake = acceptor.accept(stream);
+        // A failed handshake is the client's business; it sees the alert.
+        if let Ok(Ok(stream)) = tokio::time::timeout(self.bounds.header_read_timeout, handshake).await {
+            let agreed = stream.get_ref().1.alpn_protocol();
+            let version = if agreed == Some(b"h2") { Version::HTTP_2 } else { Version::HTTP_11 };
+            // A connection's end, however it comes, is told by the calls on it.
+            let _ = self.http(stream, version, watcher).await;
+        }
+    }
+
+    /// Serves a connection. What only its beginning needs is gone before the first wait: thousands may wait at once.
+    fn http<I: Stream>(self, io: I, version: Version, watcher: Watcher) -> impl Future<Output = Served> {
         let bounds = &self.bounds;
         let mut builder = Builder::new(TokioExecutor::new());
         builder
@@ -241,7 +252,6 @@ impl Connection {
         let socket = Socket::new(io, Arc::clone(&requests), patience, self.workers.clone());
         let service = Counted::new(self.router.clone(), requests);
         let serving = builder.serve_connection_with_upgrades(TokioIo::new(socket), service).into_owned();
-        // A connection's end, however it comes, is told by the calls on it.
-        let _ = watcher.watch(serving).await;
+        watcher.watch(serving)
     }
 }

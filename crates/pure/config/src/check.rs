@@ -9,7 +9,7 @@ use crate::{
     fields::Fields,
     keys::{CREDENTIAL, GENERAL, LITELLM, ROUTER, STRATEGIES, TOP},
     resolve::{Missing, Resolved},
-    typed::{Config, Credential, GeneralSettings, LitellmSettings, RouterSettings},
+    typed::{Config, Credential, GeneralSettings, LitellmParams, LitellmSettings, RouterSettings},
     yaml::Node,
 };
 
@@ -30,8 +30,8 @@ impl Checked {
     }
 }
 
-/// Whether some provider serves this `model` (with this `custom_llm_provider`, if given); if not, why not.
-pub type KnowsProvider<'a> = &'a dyn Fn(&str, Option<&str>) -> Result<(), String>;
+/// Whether some provider serves a deployment with these parameters; if not, why not.
+pub type KnowsProvider<'a> = &'a dyn Fn(&LitellmParams) -> Result<(), String>;
 
 /// Checks everything and builds the configuration. Which providers there are is asked of `knows`.
 #[must_use]

@@ -2,9 +2,9 @@
 
 use anyhow::bail;
 use tollgate_catalog::Catalog;
-use tollgate_config::{Config, Finding, Location, ModelEntry, Severity};
-use tollgate_gateway::entra_account;
-use tollgate_providers::resolve::{CloudSettings, Surroundings, TargetSettings, Unservable, resolve};
+use tollgate_config::{Config, Finding, LitellmParams, Location, ModelEntry, Severity};
+use tollgate_gateway::settings_of;
+use tollgate_providers::resolve::{Surroundings, TargetSettings, Unservable, provider_of, resolve};
 use tollgate_wire::facts::ModelFacts;
 
 use crate::environment::Environment;
@@ -45,10 +45,7 @@ pub(super) fn refuse_unknown_provider(
 }
 
 fn why_not(entry: &ModelEntry, config: &Config, environment: &Environment, catalog: &Catalog) -> Option<Unservable> {
-    let params = &entry.params;
-    // Answers by itself, or is told by each request where to go.
-    let is_mock = params.mock_response.is_some();
-    if is_mock || params.model.trim_matches('/') == "*" || !params.configurable_clientside_auth_params.is_empty() {
+    if needs_no_provider(&entry.params) {
         return None;
     }
     let around = Surroundings {
@@ -56,27 +53,37 @@ fn why_not(entry: &ModelEntry, config: &Config, environment: &Environment, catal
         provider_of: &|model| catalog.provider_of_bare_name(model).map(str::to_owned),
         facts: &|_, _| ModelFacts::default(),
     };
-    let why = resolve(settings(entry, config), &around).err()?;
+    let why = resolve(settings_of(entry, config), &around).err()?;
     let brings_key = config.general.allow_client_side_credentials;
     if brings_key && matches!(why, Unservable::NoKey(..)) { None } else { Some(why) }
 }
 
-fn settings(entry: &ModelEntry, config: &Config) -> TargetSettings {
-    let (params, litellm) = (&entry.params, &config.litellm);
-    let provider = params.custom_llm_provider.as_deref().or_else(|| params.model.split('/').next());
-    let of_provider = litellm.provider_keys.iter().find(|(name, _)| Some(name.as_str()) == provider);
-    TargetSettings {
+/// Answers by itself, or is told by each request where to go.
+fn needs_no_provider(params: &LitellmParams) -> bool {
+    let is_mock = params.mock_response.is_some();
+    is_mock || params.model.trim_matches('/') == "*" || !params.configurable_clientside_auth_params.is_empty()
+}
+
+/// Whether anyone knows the provider of these parameters; for files whose other settings cannot be used.
+///
+/// # Errors
+/// In words, when nobody does.
+pub(super) fn knows(params: &LitellmParams) -> Result<(), String> {
+    if needs_no_provider(params) {
+        return Ok(());
+    }
+    let catalog = Catalog::builtin();
+    let around = Surroundings {
+        env: &|_| None,
+        provider_of: &|model| catalog.provider_of_bare_name(model).map(str::to_owned),
+        facts: &|_, _| ModelFacts::default(),
+    };
+    let settings = TargetSettings {
         model: params.model.clone(),
         custom_llm_provider: params.custom_llm_provider.clone(),
-        api_base: params.api_base.clone().or_else(|| litellm.api_base.clone()),
-        api_key: params
-            .api_key
-            .clone()
-            .or_else(|| of_provider.map(|(_, key)| key.clone()))
-            .or_else(|| litellm.api_key.clone()),
-        token: params.azure_ad_token.clone(),
-        entra: entra_account(params, litellm.enable_azure_ad_token_refresh.unwrap_or_default()),
-        cloud: CloudSettings(params.cloud.clone()),
+        api_base: params.api_base.clone(),
         ..TargetSettings::default()
-    }
+    };
+    let found = provider_of(&settings, &around);
+    found.map(|_| ()).ok_or_else(|| Unservable::UnknownProvider(params.model.clone()).to_string())
 }

@@ -36,6 +36,16 @@ fn every_finding_is_printed_with_its_place() {
 }
 
 #[test]
+fn an_unknown_provider_is_told_beside_a_fatal_finding() {
+    let file = "model_list:\n  - model_name: a\n    litellm_params: {model: nosuch/a, api_key: k}\n  - model_name: b\n    litellm_params: {model: nosuch/b, mock_response: hi}\nrouter_settings: {num_retries: many}\n";
+    let ran = World::new().file("config.yaml", file).run("check --config config.yaml");
+    assert_eq!(ran.code, 1);
+    assert!(ran.out.contains("config.yaml:3:") && ran.out.contains("'nosuch' is no provider"), "{}", ran.out);
+    assert!(ran.out.contains("num_retries"), "{}", ran.out);
+    assert_eq!(ran.out.matches("nosuch").count(), 2, "once, path and words, and nothing of the mock: {}", ran.out);
+}
+
+#[test]
 fn strict_counts_warnings_as_errors() {
     let world = World::new().file("config.yaml", "litelm_settings: {}\n");
     assert_eq!(world.run("check --config config.yaml").code, 0);

@@ -175,3 +175,67 @@ async fn a_panic_within_a_call_is_that_calls_failure_only() {
     assert_eq!(world.chat(&hi("gpt")).await.status, 200);
     world.settled(1).await;
 }
+
+const PRICED: &str = "
+model_list:
+  - model_name: gpt
+    litellm_params:
+      {model: openai/one, api_base: '{provider}/v1', api_key: k, input_cost_per_token: 0.001, output_cost_per_token: 0.002}
+router_settings: {num_retries: 0}
+";
+
+/// What a refused call says it cost, and what the books say.
+async fn cost_of(answer: Answer) -> (String, u64) {
+    let world = World::start(PRICED).await;
+    world.provider.script([answer]);
+    let reply = world.chat(&hi("gpt")).await;
+    assert_ne!(reply.status, 200, "{}", reply.text());
+    let totals = world.settled(1).await;
+    (reply.header("x-litellm-response-cost").expect("the header").to_owned(), totals.nanos)
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_provider_costs_nothing() {
+    for status in [400, 401, 429, 500, 503] {
+        let refusal = Answer::json(status, json!({"error": {"message": "no"}}));
+        assert_eq!(cost_of(refusal).await, ("0".to_owned(), 0), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_broke_off_is_counted_and_the_client_is_told() {
+    let whole =
+        json!({"object": "chat.completion", "choices": [{"index": 0, "message": {"content": "a long answer"}}]});
+    let (told, spent) = cost_of(Answer::json(200, whole).cut(Place::AfterBytes(20))).await;
+    assert!(spent > 0, "the provider may charge for it");
+    #[expect(clippy::cast_precision_loss, reason = "small amounts")]
+    let dollars = spent as f64 / 1e9;
+    assert!((told.parse::<f64>().expect("a number") - dollars).abs() < 1e-12, "{told} is not {dollars}");
+}
+
+#[tokio::test]
+async fn a_request_that_never_left_costs_nothing() {
+    let world = World::start(&PRICED.replace("{provider}", "http://127.0.0.1:1")).await;
+    let reply = world.chat(&hi("gpt")).await;
+    assert_eq!(reply.header("x-litellm-response-cost"), Some("0"), "{}", reply.text());
+    assert_eq!(world.settled(1).await.nanos, 0);
+}
+
+#[tokio::test]
+async fn a_client_can_try_out_what_happens_on_a_failure() {
+    let world = World::start(ONE_MODEL).await;
+    for (member, status, words) in [
+        ("mock_testing_rate_limit_error", 429, "RateLimitError"),
+        ("mock_testing_context_fallbacks", 400, "ContextWindowExceededError"),
+        ("mock_testing_content_policy_fallbacks", 400, "ContentPolicyViolationError"),
+        ("mock_testing_fallbacks", 500, "InternalServerError"),
+    ] {
+        let mut body = hi("gpt");
+        body[member] = true.into();
+        let told = refused(&world.chat(&body).await, status);
+        assert!(told.contains(words) && told.contains("mock exception for model=gpt"), "{member}: {told}");
+        body[member] = false.into();
+        assert_eq!(world.chat(&body).await.status, 200, "{member}: false asks for nothing");
+    }
+    assert_eq!(world.provider.calls().len(), 4, "nobody is asked for a failure that is tried out");
+}

@@ -53,3 +53,24 @@ async fn a_client_cannot_have_a_call_refused_by_a_hop_it_makes_up() {
     let reply = world.chat_with(&[("user-agent", "tollgate/0.1.0 (0123456789abcdef)")], &hi("gpt")).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
 }
+
+#[tokio::test]
+async fn a_circle_is_found_behind_a_configured_user_agent_too() {
+    let config =
+        at("http://127.0.0.1:{own}/v1").replace("api_key: k", "api_key: k, extra_headers: {user-agent: mine/1}");
+    let world = World::start(&config).await;
+    let reply = timeout(Duration::from_secs(5), world.chat(&hi("gpt"))).await.unwrap();
+    refused(&reply, 508);
+    assert_eq!(world.gateway.totals().opened, 1, "the call goes round once");
+}
+
+#[tokio::test]
+async fn a_chain_of_more_gateways_than_anyone_has_is_taken_for_a_circle() {
+    let world = World::start(ONE_MODEL).await;
+    let hops: Vec<String> = (0..16).map(|hop| format!("{hop:016x}")).collect();
+    let agent = format!("tollgate/0.1.0 ({})", hops.join(" "));
+    let reply = world.chat_with(&[("user-agent", &agent)], &hi("gpt")).await;
+    refused(&reply, 508);
+    let shorter = format!("tollgate/0.1.0 ({})", hops[1..].join(" "));
+    assert_eq!(world.chat_with(&[("user-agent", &shorter)], &hi("gpt")).await.status, 200);
+}

@@ -195,7 +195,7 @@ pub(crate) fn settings() -> ServerSettings {
 /// What calls see of this configuration.
 pub(crate) fn snapshot(text: &str, mut environment: Environment) -> Snapshot {
     let file = parse("config.yaml", text).expect("YAML");
-    let checked = check(resolve(file, &|name| environment.get(name).cloned()), &|_, _| Ok(()));
+    let checked = check(resolve(file, &|name| environment.get(name).cloned()), &|_| Ok(()));
     let config = checked.config.unwrap_or_else(|| panic!("a wrong configuration: {:#?}", checked.findings));
     environment.extend(config.environment.iter().cloned());
     Snapshot::build(&config, Arc::new(environment), SnapshotSettings::default())

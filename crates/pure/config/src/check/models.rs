@@ -37,7 +37,7 @@ pub(super) fn read(
         let path = format!("model_list[{index}]");
         let Some(mut entry) = model(item, &path, &inherited, missing, findings) else { continue };
         if !entry.params.model.is_empty()
-            && let Err(reason) = knows(&entry.params.model, entry.params.custom_llm_provider.as_deref())
+            && let Err(reason) = knows(&entry.params)
         {
             let node = item.get("litellm_params").and_then(|params| params.get("model")).unwrap_or(item);
             let path = format!("{path}.litellm_params.model");

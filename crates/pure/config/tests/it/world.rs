@@ -1,11 +1,12 @@
 //! One helper builds the world: a text, an environment, and providers that are known by a few names.
 
-use tollgate_config::{Checked, Config, Severity, check, parse, resolve};
+use tollgate_config::{Checked, Config, LitellmParams, Severity, check, parse, resolve};
 
 /// What a provider is called in these tests, in front of the slash; bare names are known too.
 const PROVIDERS: &[&str] = &["openai", "azure", "anthropic", "huggingface", "ollama", "bedrock", "sagemaker"];
 
-pub(crate) fn knows(model: &str, provider: Option<&str>) -> Result<(), String> {
+pub(crate) fn knows(params: &LitellmParams) -> Result<(), String> {
+    let (model, provider) = (params.model.as_str(), params.custom_llm_provider.as_deref());
     let name = provider.or_else(|| model.split_once('/').map(|(name, _)| name));
     match name {
         Some(name) if !PROVIDERS.contains(&name) => Err(format!("no provider is called {name}")),

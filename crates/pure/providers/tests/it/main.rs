@@ -1,6 +1,8 @@
 //! What the providers' crate promises, proved from outside: recorded cases, the two lanes, the table, its reference page.
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod lanes;
