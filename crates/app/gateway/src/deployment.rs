@@ -308,8 +308,7 @@ fn cloud(params: &LitellmParams) -> Map<String, Value> {
 }
 
 /// What a deployment says about an account at Entra; `machine`: its own identity may be used.
-#[must_use]
-pub fn entra_account(params: &LitellmParams, machine: bool) -> Option<EntraAccount> {
+fn entra_account(params: &LitellmParams, machine: bool) -> Option<EntraAccount> {
     let names_one = params.client_secret.is_some() || params.azure_password.is_some() || params.client_id.is_some();
     (names_one || machine || params.azure_scope.is_some()).then(|| EntraAccount {
         tenant_id: params.tenant_id.clone(),

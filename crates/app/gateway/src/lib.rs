@@ -45,7 +45,7 @@ mod workers;
 pub use answer::{Answer, AnswerBody};
 pub use byte_stream::ByteStream;
 pub use caller::identify;
-pub use deployment::{entra_account, settings_of};
+pub use deployment::settings_of;
 pub use drain::DrainedStream;
 pub use event_stream::EventStream;
 pub use gateway::{Gateway, Parts};
