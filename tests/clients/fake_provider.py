@@ -1,8 +1,8 @@
 """The provider behind the gateway in the client tests: small, scripted, strict.
 
-It speaks OpenAI (`/openai/v1/...`, the Responses API among it), Anthropic (`/anthropic/v1/messages`) and Gemini
-(`/gemini/v1beta/...`), checks what arrives the way
-the real services do, and keeps every request for the tests to look at (`GET /_seen?marker=...`).
+It speaks OpenAI (`/openai/v1/...`, the Responses API among it), Anthropic (`/anthropic/v1/messages`), Gemini
+(`/gemini/v1beta/...`) and Bedrock (`/model/...`), checks what arrives the way the real services do, and keeps every
+request for the tests to look at (`GET /_seen?marker=...`).
 
 What it answers is written into the request:
   - a prompt with `REPLY<<<text>>>` is answered with `text`, any other with `You said: <prompt>`;
@@ -19,6 +19,7 @@ import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import fake_anthropic
+import fake_bedrock
 import fake_gemini
 import fake_media
 import fake_openai
@@ -113,7 +114,10 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         try:
             provider = self.provider
-            body, (kind, pieces) = fake_media.answer(method, path, headers, raw, provider.files, provider.direct)
+            if fake_bedrock.takes(path):
+                body, (kind, pieces) = json.loads(raw), fake_bedrock.answer(path, headers, raw)
+            else:
+                body, (kind, pieces) = fake_media.answer(method, path, headers, raw, provider.files, provider.direct)
         except Refusal as refusal:
             return self.send_json(refusal.status, fake_openai.error_body(refusal.status, refusal.message))
         self.provider.record({"path": path, "headers": headers, "body": body})
@@ -126,7 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         path = urllib.parse.urlsplit(self.path).path.replace("/v1/v1/", "/v1/")
-        if fake_media.takes(path):
+        if fake_media.takes(path) or fake_bedrock.takes(path):
             return self.media("POST", path)
         dialect = _dialect_of(path)
         raw = self.rfile.read(int(self.headers.get("content-length") or 0))

@@ -17,6 +17,7 @@ import time
 import urllib.request
 
 import fake_anthropic
+import fake_bedrock
 import fake_gemini
 import fake_openai
 from fake_provider import FakeProvider
@@ -59,9 +60,16 @@ class World:
         openai = {"api_base": f"{self.provider.url}/openai/v1", "api_key": fake_openai.KEY}
         anthropic = {"api_base": f"{self.provider.url}/anthropic", "api_key": fake_anthropic.KEY}
         gemini = {"api_base": f"{self.provider.url}/gemini/v1beta", "api_key": fake_gemini.KEY}
+        bedrock = {
+            "api_base": self.provider.url,
+            "aws_access_key_id": fake_bedrock.ACCESS_KEY,
+            "aws_secret_access_key": fake_bedrock.SECRET_KEY,
+            "aws_region_name": fake_bedrock.REGION,
+        }
         models = [
             ("gemini-chat", {"model": "gemini/gemini-2.5-flash", **gemini}),
             ("gemini-fail-429", {"model": "gemini/fail-429", **gemini}),
+            ("nova", {"model": "bedrock/amazon.nova-lite-v1:0", **bedrock}),
             ("openai-chat", {"model": "openai/gpt-4o-mini", **openai}),
             # A server that knows chat only.
             ("bridged-chat", {"model": "openai_like/gpt-4o-mini", **openai}),
@@ -130,7 +138,7 @@ class World:
 
     def environment(self):
         """The variables that lead a test process here, and keep the clients from looking anywhere else."""
-        foreign = ("ANTHROPIC_", "OPENAI_", "LITELLM_", "GOOGLE_", "GEMINI_")
+        foreign = ("ANTHROPIC_", "AWS_", "OPENAI_", "LITELLM_", "GOOGLE_", "GEMINI_")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         return kept | {
             "KEYED_URL": self.urls["keyed"],
