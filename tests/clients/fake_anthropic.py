@@ -5,7 +5,9 @@ import json
 from fake_words import Refusal, halves, pieces, reply_to, require, require_known_fields, tokens_in, value_of
 
 KEY = "sk-ant-upstream"
-MODELS = {"claude-sonnet-4-5-20250929", "claude-3-haiku-20240307", "cut", "slow"}
+# It takes system messages between the others, if they follow a user's turn. The older ones refuse them.
+MODERN_MODEL = "claude-opus-4-8"
+MODELS = {MODERN_MODEL, "claude-sonnet-4-5-20250929", "claude-3-haiku-20240307", "cut", "slow"}
 FIELDS = set(
     "model messages max_tokens system metadata stop_sequences stream temperature top_k top_p tools tool_choice thinking"
     " service_tier container mcp_servers context_management output_format output_config".split()
@@ -63,9 +65,11 @@ def _check(body):
     messages = body.get("messages")
     require(isinstance(messages, list) and messages, "messages: at least one message is required")
     require(messages[0]["role"] == "user", "messages: first message must use the user role")
-    called = set()
+    called, before = set(), None
     for message in messages:
-        require(message["role"] in ("user", "assistant"), f"messages: Unexpected role {message['role']}")
+        between = message["role"] == "system" and before == "user" and body["model"] == MODERN_MODEL
+        require(between or message["role"] in ("user", "assistant"), f"messages: Unexpected role {message['role']}")
+        before = message["role"]
         for block in _blocks(message["content"]):
             if block["type"] == "tool_use":
                 called.add(block["id"])
@@ -92,7 +96,7 @@ def _prompt(body):
 
 
 def _blocks_for(body):
-    last = _blocks(body["messages"][-1]["content"])
+    last = _blocks([message for message in body["messages"] if message["role"] != "system"][-1]["content"])
     results = [block for block in last if block["type"] == "tool_result"]
     if results:
         said = "".join(block.get("text", "") for block in _blocks(results[-1]["content"]))
@@ -107,7 +111,7 @@ def _blocks_for(body):
 
 
 def _tool_use(body, choice):
-    tools = body["tools"]
+    tools = [tool for tool in body["tools"] if not tool.get("defer_loading")]
     if choice.get("type") == "tool":
         tools = [tool for tool in tools if tool["name"] == choice["name"]]
     require(tools, "tool_choice: the tool is not among the tools")

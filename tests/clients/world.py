@@ -73,6 +73,9 @@ class World:
             ("openai-chat", {"model": "openai/gpt-4o-mini", **openai}),
             # A server that knows chat only.
             ("bridged-chat", {"model": "openai_like/gpt-4o-mini", **openai}),
+            # Claude Code asks by these names, and in other words for names that it does not know.
+            ("claude-sonnet-4-5", {"model": "anthropic/claude-sonnet-4-5-20250929", **anthropic}),
+            ("claude-opus-4-8", {"model": "anthropic/claude-opus-4-8", **anthropic}),
             ("anthropic-chat", {"model": "anthropic/claude-sonnet-4-5-20250929", **anthropic}),
             ("anthropic-older", {"model": "anthropic/claude-3-haiku-20240307", **anthropic}),
             ("vllm-chat", {"model": "hosted_vllm/gpt-4o-mini", **openai}),
