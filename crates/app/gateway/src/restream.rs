@@ -159,13 +159,6 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_in_geminis_words_is_one_event() {
-        let body = r#"{"candidates":[]}"#;
-        let events = Retold { include_usage: true, cost: None }.events(body.as_bytes());
-        assert_eq!(events.as_deref(), Some(&b"data: {\"candidates\":[]}\n\n"[..]));
-    }
-
-    #[test]
     fn what_is_no_answer_is_none() {
         for body in ["[]", "{}", "{\"choices\": 3}", "{\"object\": \"chat.completion\", \"choices\": [{}]}"] {
             assert!(Retold { include_usage: false, cost: None }.events(body.as_bytes()).is_none(), "{body}");

@@ -2,6 +2,7 @@
 //! pure functions in `dialects/`. Calls come in through [`translate::draft`]; nothing here waits or opens a socket.
 
 mod answer_stream;
+mod answers;
 pub mod auth;
 pub mod codec;
 pub mod dialects;

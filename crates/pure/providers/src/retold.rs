@@ -7,9 +7,10 @@ use tollgate_wire::{
 };
 
 use crate::{
+    answers::{Answers, Reader},
     codec::ChatEncoder,
     dialects::openai::merge,
-    translate::{Answers, Passing, Reader},
+    translate::Passing,
 };
 
 /// The events of a whole answer, up to its end.

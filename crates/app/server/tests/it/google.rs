@@ -118,8 +118,10 @@ model_list:
     let base = format!("{}/v1/projects/p/locations/l", world.provider.url());
     let body = json!({"model": "gpt", "api_base": base, "messages": [{"role": "user", "content": "hi"}]});
     let reply = world.chat(&body).await;
-    assert!(reply.text().contains("this machine's account"), "{}", reply.text());
-    assert!(world.provider.calls().is_empty());
+    assert_eq!(reply.status, 401, "{}", reply.text());
+    let calls = world.provider.calls();
+    assert_eq!(calls.len(), 1);
+    assert!(calls.iter().all(|call| call.header("authorization").is_none()), "{calls:?}");
 }
 
 #[tokio::test]

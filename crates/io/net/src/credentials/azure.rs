@@ -1,5 +1,5 @@
 //! Tokens of Microsoft Entra: for the secret of an application, a user's password, a workload's signed token, or the
-//! identity of the machine. ADR 0004 says why this is not `azure_identity`.
+//! identity of the machine. ADR 0007 says why this is not `azure_identity`.
 
 use std::{path::PathBuf, time::Duration};
 

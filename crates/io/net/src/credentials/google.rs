@@ -1,6 +1,6 @@
 //! Tokens for Google Cloud (RFC 7523, RFC 8693, «Application Default Credentials»): out of a service account's key, a
 //! user's login, a federated identity, or the metadata server. All of it goes through the one [`Client`], so proxies,
-//! certificates and bounds hold for it too. ADR 0004 says why this is our own.
+//! certificates and bounds hold for it too. ADR 0005 says why this is our own.
 
 mod exchange;
 mod file;

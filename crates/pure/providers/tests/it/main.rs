@@ -7,6 +7,8 @@ mod golden;
 #[cfg(test)]
 mod lanes;
 #[cfg(test)]
+mod matrix;
+#[cfg(test)]
 mod messages;
 #[cfg(test)]
 mod reference;
