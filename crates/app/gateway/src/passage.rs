@@ -22,7 +22,6 @@ use crate::{
     answer::{Answer, AnswerBody},
     byte_stream::ByteStream,
     caller::identify,
-    words::Prompt,
     deployment::Place,
     event_stream::Source,
     exchange::{host, was_never_sent},
@@ -34,6 +33,7 @@ use crate::{
     passing::{self, Chosen, Endpoint},
     snapshot::Snapshot,
     upload::{self, Fault, Sending, UploadBody},
+    words::Prompt,
 };
 
 /// A call to be passed on.
