@@ -67,6 +67,12 @@ pub trait ProviderDialect: Sync + std::fmt::Debug {
         None
     }
 
+    /// How this body of a client of other words passes all the same, where the model behind this dialect understands it:
+    /// the hub otherwise.
+    fn passes(&self, _client: Words, _body: &RawBody, _target: &Target) -> Option<&'static dyn Splice> {
+        None
+    }
+
     /// What must be fetched, and put into the request, before it can be written.
     fn wants(&self, _request: &ChatRequest, _target: &Target) -> Vec<Wanted> {
         Vec::new()

@@ -278,6 +278,9 @@ fn chat_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
         };
         return Ok(Lane::Splice { body, path, shape });
     }
+    if let Some(splice) = dialect.passes(call.client.words(), &body, target) {
+        return Ok(Lane::Passed(body, splice, Passing::Chat));
+    }
     hub_lane(call, &body, target, dialect)
 }
 

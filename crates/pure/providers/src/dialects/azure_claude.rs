@@ -1,15 +1,20 @@
 //! Claude in Azure AI Foundry: Anthropic's words at a path of its own.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
 use tollgate_wire::{
-    Failure,
+    Failure, RawBody, Usage,
     chat::{ChatRequest, ChatResponse},
     http::{Outgoing, Reply},
 };
 
 use crate::{
-    codec::{ChatDecoder, ProviderDialect, Wanted, Words},
+    answer_stream::PassedStream,
+    codec::{AnswerContext, ChatDecoder, ProviderDialect, Splice, Wanted, Words},
     dialects::{anthropic, openai},
+    params::CallParams,
     target::{Credential, Target},
 };
 
@@ -46,9 +51,28 @@ fn url(base_url: &str) -> String {
     format!("{}{PATH}", root.unwrap_or(base))
 }
 
+/// A request of Anthropic's as it goes out here.
+fn sent_here(mut outgoing: Outgoing, target: &Target) -> Result<Outgoing, Failure> {
+    outgoing.url = url(&target.base_url);
+    let version = HeaderName::from_static("anthropic-version");
+    outgoing.headers.entry(version).or_insert(HeaderValue::from_static("2023-06-01"));
+    if let Credential::Key(key) = &target.credential {
+        // Azure's name for it and Anthropic's: which one is read has changed.
+        let value = crate::target::secret_value(key.expose())?;
+        outgoing.headers.remove(header::AUTHORIZATION);
+        outgoing.headers.insert("api-key", value.clone());
+        outgoing.headers.insert("x-api-key", value);
+    }
+    Ok(outgoing)
+}
+
 impl ProviderDialect for Claude {
     fn words(&self) -> Words {
         Words::Foreign
+    }
+
+    fn passes(&self, client: Words, _body: &RawBody, _target: &Target) -> Option<&'static dyn Splice> {
+        (client == Words::AnthropicMessages).then_some(&PASSED as &dyn Splice)
     }
 
     fn wants(&self, request: &ChatRequest, target: &Target) -> Vec<Wanted> {
@@ -56,18 +80,7 @@ impl ProviderDialect for Claude {
     }
 
     fn request(&self, request: &ChatRequest, target: &Target) -> Result<Outgoing, Failure> {
-        let mut outgoing = anthropic::MESSAGES.request(request, target)?;
-        outgoing.url = url(&target.base_url);
-        let version = HeaderName::from_static("anthropic-version");
-        outgoing.headers.entry(version).or_insert(HeaderValue::from_static("2023-06-01"));
-        if let Credential::Key(key) = &target.credential {
-            // Azure's name for it and Anthropic's: which one is read has changed.
-            let value = crate::target::secret_value(key.expose())?;
-            outgoing.headers.remove(header::AUTHORIZATION);
-            outgoing.headers.insert("api-key", value.clone());
-            outgoing.headers.insert("x-api-key", value);
-        }
-        Ok(outgoing)
+        sent_here(anthropic::MESSAGES.request(request, target)?, target)
     }
 
     fn response(&self, reply: &Reply, request: &ChatRequest, target: &Target) -> Result<ChatResponse, Failure> {
@@ -76,6 +89,39 @@ impl ProviderDialect for Claude {
 
     fn decoder(&self, request: &ChatRequest, target: &Target) -> Box<dyn ChatDecoder> {
         anthropic::MESSAGES.decoder(request, target)
+    }
+
+    fn failure(&self, reply: &Reply, target: &Target) -> Failure {
+        anthropic::failure(reply, target)
+    }
+}
+
+static PASSED: Passed = Passed;
+
+/// Anthropic's clients before Claude here: their own bodies.
+#[derive(Debug)]
+struct Passed;
+
+impl Splice for Passed {
+    fn request(&self, body: RawBody, target: &Target, call: &CallParams) -> Result<Outgoing, Failure> {
+        sent_here(anthropic::SPLICE.request(body, target, call)?, target)
+    }
+
+    fn answer(
+        &self,
+        reply: &Reply,
+        target: &Target,
+        context: &AnswerContext,
+    ) -> Result<(Bytes, Option<Usage>), Failure> {
+        anthropic::SPLICE.answer(reply, target, context)
+    }
+
+    fn stream(&self, target: Arc<Target>, context: AnswerContext, limit: usize) -> Box<dyn PassedStream> {
+        anthropic::SPLICE.stream(target, context, limit)
+    }
+
+    fn retell(&self, body: &[u8]) -> Option<Vec<u8>> {
+        anthropic::SPLICE.retell(body)
     }
 
     fn failure(&self, reply: &Reply, target: &Target) -> Failure {

@@ -8,6 +8,7 @@ mod converse;
 mod embeddings;
 mod images;
 mod invoke;
+mod messages;
 mod names;
 mod place;
 pub(super) mod prompts;
@@ -20,7 +21,7 @@ mod turns;
 use http::Method;
 use serde_json::{Map, Value};
 use tollgate_wire::{
-    Failure, FailureKind,
+    Failure, FailureKind, RawBody,
     chat::{ChatRequest, ChatResponse},
     framing::Framing,
     http::{Outgoing, Reply},
@@ -32,7 +33,7 @@ pub use place::{KEY_ENV, locate};
 pub use rerank::RERANK;
 
 use crate::{
-    codec::{ChatDecoder, ProviderDialect, Wanted, Words},
+    codec::{ChatDecoder, ProviderDialect, Splice, Wanted, Words},
     dialects::aws,
     target::Target,
 };
@@ -47,6 +48,11 @@ pub struct Converse;
 impl ProviderDialect for Converse {
     fn words(&self) -> Words {
         Words::Foreign
+    }
+
+    fn passes(&self, client: Words, body: &RawBody, target: &Target) -> Option<&'static dyn Splice> {
+        // Who says `converse/` wants Converse.
+        if target.fact("route").is_some() { None } else { messages::of_body(client, body, target) }
     }
 
     fn wants(&self, request: &ChatRequest, _target: &Target) -> Vec<Wanted> {
@@ -112,7 +118,8 @@ pub fn takes(name: &str, target: &Target) -> bool {
         "tool_choice" | "function_call" => {
             !words_only && (!facts.known || facts.tool_choice || names::calls_tools(target))
         }
-        "parallel_tool_calls" => names::is_claude(target),
+        // Converse has no word for it; Claude is told past it, and to the others it is a hint.
+        "parallel_tool_calls" => !by_invoke || names::is_claude(target),
         "user" => by_invoke && names::is_claude(target),
         "web_search_options" => names::is_claude(target) && by_invoke || names::is_nova(target),
         "thinking" | "reasoning_effort" => !words_only && (!facts.known || facts.reasoning),

@@ -125,7 +125,7 @@ impl ProviderDialect for HuggingFace {
     }
 
     fn request(&self, request: &ChatRequest, target: &Target) -> Result<Outgoing, Failure> {
-        if generates(target) { self.prompted(request, target) } else { openai::CHAT.request(request, target) }
+        if generates(target) { self.prompted(request, target) } else { openai::wrapped_request(request, target) }
     }
 
     fn otherwise(&self, reply: &Reply, request: &ChatRequest, target: &Target) -> Result<Option<Outgoing>, Failure> {

@@ -1,5 +1,6 @@
 //! Ollama: [`generate`] takes a prompt, [`chat`] takes turns; both stream a JSON document a line.
 
+mod calls;
 pub mod chat;
 pub mod embed;
 pub mod generate;
@@ -13,7 +14,7 @@ use tollgate_wire::{
 
 use crate::{codec::Wanted, target::Target};
 
-/// `OpenAI`'s parameters that both ways have a word for.
+/// `OpenAI`'s parameters that a request with a prompt has a word for, or puts into the prompt.
 pub const TAKES: &[&str] = &[
     "max_tokens",
     "max_completion_tokens",
@@ -24,6 +25,10 @@ pub const TAKES: &[&str] = &[
     "frequency_penalty",
     "response_format",
     "reasoning_effort",
+    "tools",
+    "tool_choice",
+    "functions",
+    "function_call",
 ];
 
 /// The type that `LiteLLM`'s requests have always had: the server reads none, and what stands before it may know this one.

@@ -26,7 +26,7 @@ mod usage;
 mod writer;
 
 pub use chat::CHAT;
-pub(crate) use chat::write_request;
+pub(crate) use chat::{wrapped_request, write_request};
 pub use completions::COMPLETIONS;
 pub use document::answer as document;
 pub use failure::{failure, kind_of};

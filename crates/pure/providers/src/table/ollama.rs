@@ -22,6 +22,7 @@ pub static PROVIDER: Provider = Provider {
         bare_thoughts: true,
         notes: &[
             "a conversation becomes a prompt with headings, or one by the configuration's template; `ollama_chat` sends turns",
+            "tools become part of the prompt, and an answer that calls one a call; `ollama_chat` has tools",
             "parameters of the model's own (`num_ctx`, `mirostat`, …) become `options`",
             "pictures elsewhere are fetched and put into the message",
         ],

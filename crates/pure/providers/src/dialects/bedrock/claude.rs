@@ -2,15 +2,15 @@
 
 use serde_json::{Value, json};
 use tollgate_wire::{
-    Failure,
+    Failure, RawBody,
     chat::{ChatChunk, ChatRequest, ChatResponse},
     framing::{Frame, Framing},
     http::{Outgoing, Reply},
 };
 
-use super::{blocks, invoke};
+use super::{blocks, invoke, messages};
 use crate::{
-    codec::{ChatDecoder, ProviderDialect, Wanted, Words},
+    codec::{ChatDecoder, ProviderDialect, Splice, Wanted, Words},
     dialects::{
         anthropic::{self, BETA_HEADER, MessageReader},
         aws,
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What Bedrock calls the version of Anthropic's words.
-const VERSION: &str = "bedrock-2023-05-31";
+pub(super) const VERSION: &str = "bedrock-2023-05-31";
 
 /// Longest answer where the client says none, tokens; `LiteLLM`'s default for this way.
 const DEFAULT_MAX_TOKENS: u64 = 4096;
@@ -34,6 +34,10 @@ pub(super) struct Claude;
 impl ProviderDialect for Claude {
     fn words(&self) -> Words {
         Words::Foreign
+    }
+
+    fn passes(&self, client: Words, body: &RawBody, target: &Target) -> Option<&'static dyn Splice> {
+        messages::of_body(client, body, target)
     }
 
     fn wants(&self, request: &ChatRequest, _target: &Target) -> Vec<Wanted> {

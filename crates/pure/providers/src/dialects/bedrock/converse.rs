@@ -194,6 +194,8 @@ fn add_tools(
     let choice = match form {
         // A model that thinks must not be forced; it calls the one tool by itself.
         Form::Tool { .. } if thinking.is_on() || target.facts.free_tool_choice => None,
+        // Only these two families can be told which; to the others Bedrock refuses the word.
+        Form::Tool { .. } if !names::calls_tools(target) => None,
         Form::Tool { .. } => Some(json!({"tool": {"name": structured::TOOL}})),
         // Nor must it be told to call one of the client's.
         _ if thinking.is_on() => tools::choice(request).map(|_| json!({"auto": {}})),

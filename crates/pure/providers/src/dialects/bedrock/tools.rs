@@ -40,7 +40,10 @@ impl Offered {
             match tool {
                 Tool::Function { name, description, parameters, strict, extras } => {
                     let mut tool = spec(name, description.as_deref(), parameters.as_ref(), target);
-                    if let (Some(true), Some(spec)) = (strict, tool.get_mut("toolSpec").and_then(Value::as_object_mut))
+                    // The other families refuse the word.
+                    if names::is_claude(target)
+                        && let (Some(true), Some(spec)) =
+                            (strict, tool.get_mut("toolSpec").and_then(Value::as_object_mut))
                     {
                         spec.insert("strict".to_owned(), true.into());
                     }

@@ -79,13 +79,17 @@ impl<'m> Writer<'m> {
     }
 
     fn instruct(&mut self, parts: &[Part]) {
-        let texts = parts.iter().filter_map(|part| if let Part::Text { text, .. } = part { Some(text) } else { None });
-        let texts: Vec<Value> = texts.filter(|text| !text.is_empty()).map(|text| json!({ "text": text })).collect();
+        let texts =
+            parts.iter().filter_map(|part| if let Part::Text { text, .. } = part { Some(text.as_str()) } else { None });
+        let text: String = texts.collect();
+        if text.is_empty() {
+            return;
+        }
         // Gemma refuses instructions; it is told them by the user.
         if self.model.starts_with("gemma") {
-            texts.into_iter().for_each(|text| self.push(Side::User, text));
+            self.push(Side::User, json!({ "text": text }));
         } else {
-            self.out.system.extend(texts);
+            self.out.system.push(json!({ "text": text }));
         }
     }
 

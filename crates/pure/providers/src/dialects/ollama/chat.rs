@@ -131,7 +131,7 @@ fn arguments(call: &ToolCall) -> Result<Value, Failure> {
     })
 }
 
-fn tool(tool: &Tool) -> Value {
+pub(super) fn tool(tool: &Tool) -> Value {
     match tool {
         Tool::Function { name, description, parameters, .. } => {
             let mut function = Map::from_iter([("name".to_owned(), name.as_str().into())]);

@@ -1,15 +1,20 @@
 //! `/api/generate`: one prompt, its pictures beside it.
 
+use std::borrow::Cow;
+
 use http::Method;
 use serde_json::{Value, json};
 use tollgate_wire::{
     Failure,
-    chat::{ChatChunk, ChatRequest, ChatResponse, Delta, Message, Part, Role},
+    chat::{ChatChunk, ChatRequest, ChatResponse, Delta, Finish, Message, Part, Role},
     framing::{Frame, Framing},
     http::{Outgoing, Reply},
 };
 
-use super::{finish, headers, no_extras, pictures, pictures_elsewhere, read, shared, usage};
+use super::{
+    calls::{self, Offered},
+    finish, headers, no_extras, pictures, pictures_elsewhere, read, shared, usage,
+};
 use crate::{
     codec::{ChatDecoder, ProviderDialect, Wanted, Words},
     dialects::{
@@ -49,13 +54,18 @@ impl ProviderDialect for Generate {
     fn request(&self, request: &ChatRequest, target: &Target) -> Result<Outgoing, Failure> {
         let has_template =
             target.template.as_deref().is_some_and(|template| template != &prompt::PromptTemplate::default());
+        let offered = Offered::of(request);
         let prompt = match (self.raw, has_template) {
             (true, _) => prompt::raw(request),
-            (false, true) => prompt::write(request, target)?,
+            (false, true) => prompt::write(&told_functions(request, &offered), target)?,
             // The server frames what it is given with its own template of the model.
-            (false, false) => headed(&request.messages),
+            (false, false) => headed(&request.messages, offered.words().as_deref()),
         };
         let mut body = shared(request, target);
+        if !self.raw && !offered.is_empty() {
+            // The only way to hold a model to the form of a call.
+            body.entry("format").or_insert_with(|| "json".into());
+        }
         body.insert("model".to_owned(), target.model.as_str().into());
         body.insert("prompt".to_owned(), prompt.into());
         let mut images = Vec::new();
@@ -69,7 +79,7 @@ impl ProviderDialect for Generate {
         Ok(Outgoing { method: Method::POST, url: target.url(PATH), headers: headers(target)?, body })
     }
 
-    fn response(&self, reply: &Reply, _request: &ChatRequest, target: &Target) -> Result<ChatResponse, Failure> {
+    fn response(&self, reply: &Reply, request: &ChatRequest, target: &Target) -> Result<ChatResponse, Failure> {
         let told = read(&reply.body, target)?;
         let text = |name: &str| told.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
         let (marked, words) = text_answer::thoughts_and_words(text("response").unwrap_or_default());
@@ -77,8 +87,14 @@ impl ProviderDialect for Generate {
         if let Some(thoughts) = text("thinking").or(marked) {
             parts.push(Part::Thinking { text: thoughts.to_owned(), signature: None });
         }
-        parts.push(Part::text(words));
-        let (finish, native) = finish(&told);
+        let (mut finish, native) = finish(&told);
+        match Offered::of(request).call(words, &told) {
+            Some(call) => {
+                finish = Finish::ToolCalls;
+                parts.push(Part::ToolCall(call));
+            }
+            None => parts.push(Part::text(words)),
+        }
         let choices = vec![text_answer::choice(0, parts, finish, native)];
         Ok(ChatResponse { choices, usage: usage(&told), ..ChatResponse::default() })
     }
@@ -87,8 +103,15 @@ impl ProviderDialect for Generate {
         Framing::Lines
     }
 
-    fn decoder(&self, _request: &ChatRequest, target: &Target) -> Box<dyn ChatDecoder> {
-        Box::new(Reader { target: target.clone(), telling: Telling::default(), parting: Parting::default() })
+    fn decoder(&self, request: &ChatRequest, target: &Target) -> Box<dyn ChatDecoder> {
+        Box::new(Reader {
+            target: target.clone(),
+            telling: Telling::default(),
+            parting: Parting::default(),
+            offered: Offered::of(request),
+            held: String::new(),
+            speaks: false,
+        })
     }
 
     fn failure(&self, reply: &Reply, target: &Target) -> Failure {
@@ -96,49 +119,80 @@ impl ProviderDialect for Generate {
     }
 }
 
+/// The request with its functions as the operator's last words, for a prompt by a template.
+fn told_functions<'r>(request: &'r ChatRequest, offered: &Offered) -> Cow<'r, ChatRequest> {
+    let Some(words) = offered.words() else { return Cow::Borrowed(request) };
+    let mut request = request.clone();
+    let parts = vec![Part::text(words)];
+    request.messages.push(Message { role: Role::System, parts, name: None, extras: no_extras() });
+    Cow::Owned(request)
+}
+
 /// The turns under headings, neighbours of one speaker under one. What tools answered is the user's.
-fn headed(messages: &[Message]) -> String {
+fn headed(messages: &[Message], functions: Option<&str>) -> String {
     let mut prompt = String::new();
     let mut last = None;
+    let mut functions = functions;
     for message in messages {
         let heading = match message.role {
-            Role::System => "System",
+            Role::System => SYSTEM,
             Role::User | Role::Tool => "User",
             Role::Assistant => "Assistant",
         };
-        let words = prompt::said(&message.parts) + &calls(&message.parts);
+        let mut words = match message.role {
+            Role::User | Role::Tool => lines(&message.parts).join("\n"),
+            Role::System => prompt::said(&message.parts),
+            Role::Assistant => [prompt::said(&message.parts), calls::as_words(&message.parts)]
+                .into_iter()
+                .filter(|words| !words.is_empty())
+                .collect::<Vec<_>>()
+                .join("\n"),
+        };
+        if heading == SYSTEM
+            && !words.is_empty()
+            && let Some(functions) = functions.take()
+        {
+            words = format!("{words} {functions}");
+        }
         if words.is_empty() {
             continue;
         }
-        if last != Some(heading) {
-            if last.is_some() {
-                prompt.push_str("\n\n");
-            }
-            prompt.extend(["### ", heading, ":\n"]);
+        if last == Some(heading) {
+            // Who asks speaks in lines; rules are one text.
+            prompt.push_str(if heading == "User" { "\n" } else { "" });
+        } else {
+            begin(&mut prompt, heading);
             last = Some(heading);
         }
         prompt.push_str(&words);
     }
-    if last.is_some() {
+    if let Some(functions) = functions {
+        begin(&mut prompt, SYSTEM);
+        prompt.push_str(functions);
+    }
+    if !prompt.is_empty() {
         prompt.push_str("\n\n");
     }
     prompt
 }
 
-/// Earlier calls of tools as words, since a prompt has no other place for them.
-fn calls(parts: &[Part]) -> String {
-    let calls: Vec<Value> = parts
-        .iter()
-        .filter_map(|part| if let Part::ToolCall(call) = part { Some(call) } else { None })
-        .map(|call| {
-            let arguments: Value = serde_json::from_str(&call.arguments).unwrap_or_default();
-            json!({"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}})
-        })
-        .collect();
-    if calls.is_empty() {
-        return String::new();
+/// The heading of the rules.
+const SYSTEM: &str = "System";
+
+fn begin(prompt: &mut String, heading: &str) {
+    if !prompt.is_empty() {
+        prompt.push_str("\n\n");
     }
-    format!("Tool Calls: {}", serde_json::to_string_pretty(&calls).unwrap_or_default())
+    prompt.extend(["### ", heading, ":\n"]);
+}
+
+/// The texts among these parts, each in a line of its own.
+fn lines(parts: &[Part]) -> Vec<String> {
+    let text = |part: &Part| match part {
+        Part::ToolResult { parts, .. } => lines(parts).join("\n"),
+        part => prompt::said(std::slice::from_ref(part)),
+    };
+    parts.iter().map(text).filter(|text| !text.is_empty()).collect()
 }
 
 /// Reads a stream of pieces.
@@ -146,6 +200,39 @@ struct Reader {
     target: Target,
     telling: Telling,
     parting: Parting,
+    offered: Offered,
+    /// What may yet be a call, and is kept until the answer is whole: at most that answer.
+    held: String,
+    /// The answer is words.
+    speaks: bool,
+}
+
+impl Reader {
+    /// Passes words on; what begins like a call is kept.
+    fn say(&mut self, delta: Delta, out: &mut Vec<ChatChunk>) {
+        match delta {
+            Delta::Text(text) if !self.offered.is_empty() && !self.speaks => {
+                self.held.push_str(&text);
+                if self.held.trim_start().chars().next().is_some_and(|first| first != '{') {
+                    self.speaks = true;
+                    self.telling.say(Delta::Text(std::mem::take(&mut self.held)), out);
+                }
+            }
+            delta => self.telling.say(delta, out),
+        }
+    }
+
+    /// Tells what was kept, and whether it was a call.
+    fn tell_held(&mut self, told: &Value, out: &mut Vec<ChatChunk>) -> bool {
+        let held = std::mem::take(&mut self.held);
+        let Some(call) = self.offered.call(&held, told) else {
+            self.telling.words(&held, out);
+            return false;
+        };
+        self.telling.say(Delta::ToolStart { index: 0, id: call.id, name: call.name }, out);
+        self.telling.say(Delta::ToolArguments { index: 0, fragment: call.arguments }, out);
+        true
+    }
 }
 
 impl ChatDecoder for Reader {
@@ -157,13 +244,16 @@ impl ChatDecoder for Reader {
         }
         self.telling.words("", out);
         for delta in self.parting.push(text("response")) {
-            self.telling.say(delta, out);
+            self.say(delta, out);
         }
         if told.get("done").and_then(Value::as_bool) == Some(true) {
             if let Some(rest) = self.parting.rest() {
-                self.telling.say(rest, out);
+                self.say(rest, out);
             }
-            let (finish, native) = finish(&told);
+            let (mut finish, native) = finish(&told);
+            if self.tell_held(&told, out) {
+                finish = Finish::ToolCalls;
+            }
             self.telling.end(finish, native, out);
             if let Some(usage) = usage(&told) {
                 out.push(ChatChunk::Usage { usage, extras: no_extras() });

@@ -10,6 +10,7 @@ use tollgate_wire::{
 use super::{failure, json_tool, message, normalise, outgoing, stream::ChunkReader, usage};
 use crate::{
     codec::{ChatDecoder, ProviderDialect, Words},
+    params::CallParams,
     provider::Asked,
     target::Target,
 };
@@ -79,6 +80,16 @@ impl ProviderDialect for Chat {
     fn failure(&self, reply: &Reply, target: &Target) -> Failure {
         failure::failure(reply, target)
     }
+}
+
+/// The request of dialects that wrap these words: all their calls come through the hub, so what the row says that every
+/// request carries is said here.
+///
+/// # Errors
+/// When a rule of the model forbids a parameter, or the credential cannot stand in a header.
+pub(crate) fn wrapped_request(request: &ChatRequest, target: &Target) -> Result<Outgoing, Failure> {
+    let body = RawBody::from_map(&write_request(request));
+    outgoing::finish(body, target.provider.chat_path, target, &CallParams::default()).map(|(outgoing, _)| outgoing)
 }
 
 /// What the answer to a request through the hub must be read by.

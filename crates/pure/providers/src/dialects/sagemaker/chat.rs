@@ -28,7 +28,7 @@ impl ProviderDialect for Chat {
     }
 
     fn request(&self, request: &ChatRequest, target: &Target) -> Result<Outgoing, Failure> {
-        let mut outgoing = openai::CHAT.request(request, target)?;
+        let mut outgoing = openai::wrapped_request(request, target)?;
         outgoing.url = url(target, request.stream);
         Ok(for_component(outgoing, target))
     }

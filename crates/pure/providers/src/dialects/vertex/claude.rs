@@ -1,16 +1,21 @@
 //! Claude at Vertex AI: Anthropic's words, the model in the path, the version in the body.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use http::Method;
 use serde_json::Value;
 use tollgate_wire::{
-    Failure, RawBody,
+    Failure, RawBody, Usage,
     chat::{ChatRequest, ChatResponse},
     http::{Outgoing, Reply},
 };
 
 use crate::{
-    codec::{ChatDecoder, ProviderDialect, Wanted, Words},
+    answer_stream::PassedStream,
+    codec::{AnswerContext, ChatDecoder, ProviderDialect, Splice, Wanted, Words},
     dialects::{anthropic, gemini},
+    params::CallParams,
     target::Target,
 };
 
@@ -27,6 +32,10 @@ pub struct Claude;
 impl ProviderDialect for Claude {
     fn words(&self) -> Words {
         Words::Foreign
+    }
+
+    fn passes(&self, client: Words, _body: &RawBody, _target: &Target) -> Option<&'static dyn Splice> {
+        (client == Words::AnthropicMessages).then_some(&PASSED as &dyn Splice)
     }
 
     fn wants(&self, request: &ChatRequest, target: &Target) -> Vec<Wanted> {
@@ -56,6 +65,50 @@ impl ProviderDialect for Claude {
 
     fn failure(&self, reply: &Reply, target: &Target) -> Failure {
         // The cloud's own refusals are Google's, the model's are Anthropic's; both keep the words under `error`.
+        gemini::failure(reply, target)
+    }
+}
+
+static PASSED: Passed = Passed;
+
+/// Anthropic's clients before Claude here: their own bodies, at the model's address.
+#[derive(Debug)]
+struct Passed;
+
+impl Splice for Passed {
+    fn request(&self, body: RawBody, target: &Target, call: &CallParams) -> Result<Outgoing, Failure> {
+        let mut outgoing = anthropic::SPLICE.request(body, target, call)?;
+        let sent = RawBody::parse(&outgoing.body);
+        let mut body = sent.map_err(|error| Failure::bug(error.to_string()))?;
+        body.remove("model");
+        body.set_str("anthropic_version", VERSION);
+        let streams = body.get("stream").is_some_and(|raw| raw.as_ref() == b"true");
+        outgoing.url = super::url(target, if streams { "streamRawPredict" } else { "rawPredict" });
+        if streams {
+            outgoing.url.push_str("?alt=sse");
+        }
+        outgoing.body = body.to_bytes();
+        Ok(outgoing)
+    }
+
+    fn answer(
+        &self,
+        reply: &Reply,
+        target: &Target,
+        context: &AnswerContext,
+    ) -> Result<(Bytes, Option<Usage>), Failure> {
+        anthropic::SPLICE.answer(reply, target, context)
+    }
+
+    fn stream(&self, target: Arc<Target>, context: AnswerContext, limit: usize) -> Box<dyn PassedStream> {
+        anthropic::SPLICE.stream(target, context, limit)
+    }
+
+    fn retell(&self, body: &[u8]) -> Option<Vec<u8>> {
+        anthropic::SPLICE.retell(body)
+    }
+
+    fn failure(&self, reply: &Reply, target: &Target) -> Failure {
         gemini::failure(reply, target)
     }
 }
