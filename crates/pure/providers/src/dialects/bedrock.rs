@@ -119,7 +119,7 @@ pub fn takes(name: &str, target: &Target) -> bool {
             !words_only && (!facts.known || facts.tool_choice || names::calls_tools(target))
         }
         // Converse has no word for it; Claude is told past it, and to the others it is a hint.
-        "parallel_tool_calls" => !by_invoke || names::is_claude(target),
+        "parallel_tool_calls" => !by_invoke || names::calls_tools(target),
         "user" => by_invoke && names::is_claude(target),
         "web_search_options" => names::is_claude(target) && by_invoke || names::is_nova(target),
         "thinking" | "reasoning_effort" => !words_only && (!facts.known || facts.reasoning),
