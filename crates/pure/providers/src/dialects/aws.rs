@@ -15,14 +15,31 @@ use crate::{
 
 /// Where calls go if nobody names a region; `LiteLLM`'s choice.
 const DEFAULT_REGION: &str = "us-west-2";
+/// Longest name of a region, bytes. The longest in use has 16 (`us-isob-east-1` and its like).
+const LONGEST_REGION: usize = 32;
 /// Longest body of a refusal that is told in full, bytes.
 const LONGEST_BODY: usize = 4000;
 
+/// Whether this may stand in a host's name as a region. Part of a model's name can come from the client, and a word such as
+/// `evil.example/` would send our account's signature there.
+pub(super) fn is_region(word: &str) -> bool {
+    (1..=LONGEST_REGION).contains(&word.len())
+        && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
 /// The region: as configured, else as the model's name says, else as the environment says.
-pub(super) fn region(site: &Site<'_>, named: Option<&str>) -> String {
+///
+/// # Errors
+/// When it is no region's name.
+pub(super) fn region(site: &Site<'_>, named: Option<&str>) -> Result<String, Unservable> {
     let own = site.text("aws_region_name", &[]).or_else(|| site.text("region_name", &[]));
     let env = || site.env(&["AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION"]);
-    own.or_else(|| named.map(str::to_owned)).or_else(env).unwrap_or_else(|| DEFAULT_REGION.to_owned())
+    let region = own.or_else(|| named.map(str::to_owned)).or_else(env).unwrap_or_else(|| DEFAULT_REGION.to_owned());
+    if is_region(&region) {
+        return Ok(region);
+    }
+    let words = "the AWS region has letters that no region has; set aws_region_name to a name such as us-east-1";
+    Err(Unservable::Missing(words.to_owned()))
 }
 
 /// The host of a service in a region; China has a domain of its own.

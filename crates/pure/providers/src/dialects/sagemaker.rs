@@ -29,7 +29,7 @@ const COMPONENT: &str = "x-amzn-sagemaker-inference-component";
 /// # Errors
 /// When half of a pair of keys is missing, or the component's name cannot stand in a header.
 pub fn locate(site: &Site<'_>) -> Result<Located, Unservable> {
-    let region = aws::region(site, None);
+    let region = aws::region(site, None)?;
     let setting = |name: &str| site.settings.defaults.get(name).and_then(Value::as_str).map(str::to_owned);
     let base_url = setting("sagemaker_base_url")
         .or_else(|| site.env(&["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"]))

@@ -68,12 +68,12 @@ fn is_region(word: &str) -> bool {
     let first = parts.next().is_some_and(|part| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_lowercase()));
     let parts: Vec<&str> = parts.collect();
     let number = parts.last().is_some_and(|part| part.len() <= 2 && part.bytes().all(|byte| byte.is_ascii_digit()));
-    first && (2..=3).contains(&parts.len()) && number && !word.is_empty()
+    first && (2..=3).contains(&parts.len()) && number && aws::is_region(word)
 }
 
 /// The region in `arn:aws:bedrock:us-east-1:…`.
 fn arn_region(id: &str) -> Option<&str> {
-    id.strip_prefix("arn:")?.split(':').nth(2).filter(|region| !region.is_empty())
+    id.strip_prefix("arn:")?.split(':').nth(2).filter(|region| aws::is_region(region))
 }
 
 /// The model's id in an ARN that names one: `…:inference-profile/us.anthropic…`, `…:foundation-model/…`.
@@ -90,7 +90,7 @@ fn named_by_arn(id: &str) -> Option<&str> {
 pub fn locate(site: &Site<'_>) -> Result<Located, Unservable> {
     let named = Named::read(site.model);
     let profile = site.settings.defaults.get("model_id").and_then(serde_json::Value::as_str);
-    let region = aws::region(site, named.region.or_else(|| profile.and_then(arn_region)));
+    let region = aws::region(site, named.region.or_else(|| profile.and_then(arn_region)))?;
     let endpoint = site
         .text("aws_bedrock_runtime_endpoint", &["AWS_BEDROCK_RUNTIME_ENDPOINT", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"]);
     let mut located = Located {
@@ -131,6 +131,19 @@ mod tests {
         let arn = "arn:aws:bedrock:us-east-2:123456789012:imported-model/abc";
         check(&format!("llama/{arn}"), Some("invoke"), Some("us-east-2"), arn);
         check("a-b/c", None, None, "a-b/c");
+    }
+
+    #[test]
+    fn a_models_name_cannot_lead_to_another_host() {
+        for region in
+            ["evil.example/", "x@evil.example", "evil.example:443", "evil.example?", "evil.example#", "US-EAST-1"]
+        {
+            let arn = format!("arn:aws:bedrock:{region}:1:foundation-model/anthropic.claude-v2");
+            check(&arn, None, None, &arn);
+        }
+        for word in ["us-x@evil.example#-1", "us-evil.example?-1"] {
+            assert!(!is_region(word), "{word}");
+        }
     }
 
     #[test]
