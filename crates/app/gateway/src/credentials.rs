@@ -90,7 +90,7 @@ async fn fetch(account: &Account, client: &Client, clock: &dyn Clock) -> Result<
 /// When to fetch anew what lives this long.
 pub(crate) fn until(now: Duration, lives: Duration) -> Duration {
     // A short life is used for at least half of it.
-    now + lives.saturating_sub(EARLY).max(lives / 2)
+    now.saturating_add(lives.saturating_sub(EARLY).max(lives / 2))
 }
 
 async fn token(exchange: &TokenExchange, client: &Client, now: Duration) -> Result<Kept, Failure> {

@@ -22,6 +22,8 @@ pub type UploadBody = Pin<Box<dyn Body<Data = Bytes, Error = Failure> + Send>>;
 
 /// Most bytes before the first file of a form: its fields.
 const MOST_FIELDS: usize = 256 << 10;
+/// How many bytes more are awaited before the beginning of a form is looked at again.
+const LOOK_EVERY: usize = 16 << 10;
 /// Fields that say to us where a form goes, and so must come before its file.
 pub(crate) const OURS: &[&str] = &[
     "custom_llm_provider",
@@ -80,16 +82,25 @@ pub(crate) struct Begun {
 /// 400 when this is no form.
 pub(crate) async fn begin(body: &mut UploadBody, content_type: &str) -> Result<Begun, Failure> {
     let boundary = form::boundary(content_type).map_err(refused)?;
-    let mut seen = BytesMut::new();
+    let (mut seen, mut looked_at) = (BytesMut::new(), 0);
     loop {
-        let Some(piece) = next(body).await? else { return Err(refused(form::FormError::NoEnd)) };
-        seen.extend_from_slice(&piece);
+        let piece = next(body).await?;
+        let ended = piece.is_none();
+        seen.extend_from_slice(&piece.unwrap_or_default());
+        // Each look reads from the start: a client that sends byte by byte must not have us look at every byte.
+        if !ended && seen.len() < looked_at + LOOK_EVERY {
+            continue;
+        }
+        looked_at = seen.len();
         let bytes = seen.clone().freeze();
         if let Some(lead) = Lead::read(&boundary, &bytes).map_err(refused)? {
             let rest = bytes.slice(lead.at..);
             let mut watch = Watch::new(&boundary, OURS);
             watch.push(&rest).map_err(refused)?;
             return Ok(Begun { lead, rest, watch });
+        }
+        if ended {
+            return Err(refused(form::FormError::NoEnd));
         }
         if seen.len() > MOST_FIELDS {
             let words = format!("Invalid form: its fields are over {MOST_FIELDS} bytes before the file");
