@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde_json::{Map, Value};
 use tollgate_catalog::{Catalog, Model, Price};
 use tollgate_config::{ClientDisconnect, ClientsideParam, Config, LitellmParams, ModelEntry};
@@ -10,6 +10,7 @@ use tollgate_providers::{
     Target,
     auth::EntraAccount,
     dialects::prompt::{OwnTemplate, PromptTemplate},
+    passage::ENDPOINT,
     resolve::{CloudSettings, Surroundings, TargetSettings, Unservable, provider_of, resolve},
     target::{Credential, ParamPolicy},
 };
@@ -127,15 +128,7 @@ impl Place {
 impl Place {
     /// Some providers repeat the key that they refuse: it is ours, and the client is not to see it.
     pub(crate) fn hide_secrets(&self, failure: &mut Failure) {
-        let headers = self.target.headers.iter().filter(|(name, _)| is_credential(name));
-        let of_headers = headers.filter_map(|(_, value)| value.to_str().ok());
-        let key = match &self.target.credential {
-            // What an account is turned into never stands in a provider's words: signatures and tokens of an hour.
-            Credential::None | Credential::Account(_) => None,
-            Credential::Key(secret) | Credential::Token(secret) => Some(secret.expose()),
-        };
-        // What is that short is no secret, and may be part of any word.
-        for secret in of_headers.chain(key).filter(|secret| secret.len() >= 6) {
+        for secret in self.secrets() {
             for text in std::iter::once(&mut failure.message).chain(&mut failure.detail) {
                 if text.contains(secret) {
                     *text = text.replace(secret, &masked(secret, 4));
@@ -144,10 +137,36 @@ impl Place {
             failure.provider_fields.take_if(|fields| fields.to_string().contains(secret));
         }
     }
+
+    /// What of the target is not for the client's eyes. Of an endpoint of the user's own that is every header and every
+    /// value of the query: nobody can tell which of them is a key.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
+        let is_own = self.target.provider.name == ENDPOINT.name;
+        let is_plain = |name: &HeaderName| matches!(*name, header::ACCEPT | header::CONTENT_TYPE | header::USER_AGENT);
+        let may_be = move |name: &HeaderName| is_credential(name) || (is_own && !is_plain(name));
+        let headers = self.target.headers.iter().filter(move |(name, _)| may_be(name));
+        let of_headers = headers.filter_map(|(_, value)| value.to_str().ok());
+        let key = match &self.target.credential {
+            // What an account is turned into never stands in a provider's words: signatures and tokens of an hour.
+            Credential::None | Credential::Account(_) => None,
+            Credential::Key(secret) | Credential::Token(secret) => Some(secret.expose()),
+        };
+        let (address, query) = self.target.base_url.split_once('?').unwrap_or((&self.target.base_url, ""));
+        let authority = address.split_once("://").and_then(|(_, rest)| rest.split('/').next());
+        let login = authority.and_then(|authority| Some(authority.rsplit_once('@')?.0));
+        let queries = [query, self.target.fact(OWN_QUERY).unwrap_or_default()];
+        let values =
+            queries.into_iter().flat_map(|query| query.split('&')).filter_map(|pair| Some(pair.split_once('=')?.1));
+        // What is that short is no secret, and may be part of any word.
+        of_headers.chain(key).chain(login).chain(values).filter(|secret| secret.len() >= 6)
+    }
 }
 
+/// Where a target's facts hold the query that an endpoint of the user's own proposes.
+pub(crate) const OWN_QUERY: &str = "query";
+
 /// An address without user, password and query.
-fn shown_address(base_url: &str) -> String {
+pub(crate) fn shown_address(base_url: &str) -> String {
     let address = base_url.split('?').next().unwrap_or_default();
     let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
     let (authority, path) = rest.split_once('/').map_or((rest, None), |(authority, path)| (authority, Some(path)));

@@ -22,7 +22,7 @@ use crate::{
     answer::{Answer, AnswerBody},
     byte_stream::ByteStream,
     caller::identify,
-    deployment::Place,
+    deployment::{Place, shown_address},
     event_stream::Source,
     exchange::{host, was_never_sent},
     forms::content_type,
@@ -389,8 +389,18 @@ fn answered_headers(theirs: &HeaderMap, place: &Place, call_id: &str) -> HeaderM
             || is_hop_by_hop(name)
             || options.is_some_and(|options| names_option(options, name))
             || binds.iter().any(|binding| name.as_str().starts_with(binding));
-        if !stays {
+        if stays {
+            continue;
+        }
+        // Servers repeat the address that they were asked at, and our keys may be in it.
+        let places = [header::LOCATION, header::CONTENT_LOCATION, header::LINK, header::REFRESH];
+        let tells = places.contains(name)
+            && value.to_str().is_ok_and(|text| place.secrets().any(|secret| text.contains(secret)));
+        if !tells {
             answered.append(name.clone(), value.clone());
+        } else if name == header::LOCATION {
+            let shown = value.to_str().map(shown_address).ok().and_then(|text| HeaderValue::try_from(text).ok());
+            answered.extend(shown.map(|value| (header::LOCATION, value)));
         }
     }
     if let Ok(address) = HeaderValue::from_str(&place.address) {

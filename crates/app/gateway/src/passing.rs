@@ -16,7 +16,7 @@ use tollgate_providers::{
 use tollgate_wire::{Failure, FailureKind, Secret, facts::ModelFacts};
 
 use crate::{
-    deployment::{GoesTo, Place, Served},
+    deployment::{GoesTo, OWN_QUERY, Place, Served, shown_address},
     options::ClientSide,
     snapshot::{Environment, Snapshot},
 };
@@ -72,18 +72,20 @@ impl Endpoint {
             headers.insert(header::AUTHORIZATION, value);
         }
         let query: Vec<String> = endpoint.query.iter().map(|(name, value)| format!("{name}={}", text(value))).collect();
-        let target = bare(&passage::ENDPOINT, text(&endpoint.target), Credential::None, headers);
+        let query = query.join("&");
+        let mut target = bare(&passage::ENDPOINT, text(&endpoint.target), Credential::None, headers);
+        target.place.insert(OWN_QUERY, query.clone());
         Self {
             path: format!("/{}", endpoint.path.trim_matches('/')),
             include_subpath: endpoint.include_subpath,
             methods: endpoint.methods.iter().filter_map(|name| name.to_ascii_uppercase().parse().ok()).collect(),
             auth: endpoint.auth,
             forward_headers: endpoint.forward_headers,
-            query: query.join("&"),
+            query,
             cost: endpoint.cost_per_request.filter(|cost| *cost > 0.0).map(dollars),
             timeout: endpoint.timeout.unwrap_or(patience),
             place: Arc::new(Place {
-                address: target.base_url.split('?').next().unwrap_or_default().to_owned(),
+                address: shown_address(&target.base_url),
                 target: Arc::new(target),
                 price: Price::default(),
                 model: Arc::from(""),
@@ -211,7 +213,7 @@ fn of_environment(snapshot: &Snapshot, providers: &[&str], model: Option<&str>) 
     } else {
         foreign(provider, environment)?
     };
-    let address = target.base_url.split('?').next().unwrap_or_default().to_owned();
+    let address = shown_address(&target.base_url);
     Ok(Arc::new(Place { target: Arc::new(target), price: Price::default(), address, model: Arc::from("") }))
 }
 

@@ -30,6 +30,10 @@ general_settings:
       forward_headers: true
       cost_per_request: 0.25
       methods: [GET, POST]
+    - path: /keyed
+      target: '{provider}/keyed?key=fixed-query-key'
+      headers: {x-own-token: header-token-1}
+      default_query_params: {token: default-query-key}
     - {path: /open, target: '{provider}/open', auth: false}
 router_settings: {num_retries: 0}
 ";
@@ -156,6 +160,23 @@ async fn a_refusal_passes_in_the_providers_words_but_for_our_key() {
     world.provider.script([elsewhere]);
     let reply = ask(&world, "GET", "/openai/v1/models", &[WITH_MASTER], "").await;
     assert_eq!((reply.status, reply.header("location")), (302, Some("http://127.0.0.1:1/")));
+}
+
+#[tokio::test]
+async fn what_an_endpoint_of_ones_own_is_given_stays_here() {
+    let world = world().await;
+    let asked = "/keyed/?key=fixed-query-key&token=default-query-key";
+    world.provider.script([
+        Answer::text(307, "").header("location", asked),
+        Answer::json(401, json!({"error": "no token header-token-1, key fixed-query-key or default-query-key"})),
+    ]);
+    let reply = ask(&world, "GET", "/keyed", &[WITH_MASTER], "").await;
+    assert_eq!((reply.status, reply.header("location")), (307, Some("/keyed/")));
+    let reply = ask(&world, "GET", "/keyed", &[WITH_MASTER], "").await;
+    assert_eq!(reply.status, 401);
+    for secret in ["header-token-1", "fixed-query-key", "default-query-key"] {
+        assert!(!reply.text().contains(secret), "{}", reply.text());
+    }
 }
 
 #[tokio::test]
