@@ -17,7 +17,7 @@ use axum::{
     routing::{get, post},
 };
 use http::{Method, Uri};
-use tollgate_gateway::{Gateway, Route};
+use tollgate_gateway::Gateway;
 use tollgate_wire::{Failure, FailureKind};
 use tower::Service as _;
 
@@ -116,13 +116,13 @@ async fn elsewhere(State(app): State<App>, mut request: Request) -> Response {
     }
     if calls::models_in_path(request.uri().path()) {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return wrong_method(request).await;
+            return allowing("GET,HEAD", wrong_method(request).await);
         }
         return info::models(State(app), Query::try_from_uri(request.uri()), request.headers().clone()).await;
     }
     match calls::model_in_path(request.uri().path()) {
         Some((route, model)) if request.method() == Method::POST => calls::run(app, route, Some(model), request).await,
-        Some(_) => wrong_method(request).await,
+        Some(_) => allowing("POST", wrong_method(request).await),
         None => not_found(&request).into_response(),
     }
 }
@@ -146,20 +146,17 @@ fn not_found(request: &Request) -> Response {
     reply::failure_at(request.uri().path(), &Failure::new(FailureKind::RouteNotFound, words))
 }
 
+/// The refusal of a method; the router adds the header that names the right ones.
 async fn wrong_method(request: Request) -> Response {
-    let words = format!("Not allowed to {} on {}; use {}", request.method(), request.uri().path(), meant(&request));
-    let failure = Failure::new(FailureKind::MethodNotAllowed, words);
-    let mut response = reply::failure_at(request.uri().path(), &failure);
-    if let Ok(value) = meant(&request).parse() {
-        response.headers_mut().insert(http::header::ALLOW, value);
-    }
-    response
+    let words = format!(
+        "Not allowed to {} on {}; use a method that this answer's Allow header names",
+        request.method(),
+        request.uri().path()
+    );
+    reply::failure_at(request.uri().path(), &Failure::new(FailureKind::MethodNotAllowed, words))
 }
 
-/// The method that a path has.
-fn meant(request: &Request) -> &'static str {
-    let path = request.uri().path();
-    let posted = ["/utils/token_counter", "/utils/transform_request", "/client_secrets", "/sessions"];
-    let is_post = Route::ALL.iter().map(|route| route.path()).chain(posted).any(|known| path.ends_with(known));
-    if is_post { "POST" } else { "GET" }
+fn allowing(methods: &'static str, mut response: Response) -> Response {
+    response.headers_mut().insert(http::header::ALLOW, http::HeaderValue::from_static(methods));
+    response
 }

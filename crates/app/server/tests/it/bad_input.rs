@@ -49,6 +49,8 @@ async fn a_wrong_method_is_a_405_that_names_the_right_one() {
         ("GET", "/v1/chat/completions", "POST"),
         ("DELETE", "/embeddings", "POST"),
         ("PUT", "/engines/gpt/completions", "POST"),
+        ("PUT", "/v1/responses/resp_1/cancel", "POST"),
+        ("PATCH", "/v1/responses/resp_1", "DELETE"),
         ("POST", "/v1/models", "GET"),
         ("PATCH", "/health/readiness", "GET"),
         ("POST", "/", "GET"),
@@ -59,7 +61,7 @@ async fn a_wrong_method_is_a_405_that_names_the_right_one() {
         connection.ask(method, path, &[], b"").await;
         let reply = connection.reply().await;
         let words = refused(&reply, 405);
-        assert!(words.contains(&format!("use {allowed}")), "{words}");
+        assert!(words.contains("Allow"), "{words}");
         assert!(
             reply.header("allow").is_some_and(|allow| allow.contains(allowed)),
             "{method} {path}: {:?}",
