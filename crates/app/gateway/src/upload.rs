@@ -22,7 +22,9 @@ pub type UploadBody = Pin<Box<dyn Body<Data = Bytes, Error = Failure> + Send>>;
 
 /// Most bytes before the first file of a form: its fields.
 const MOST_FIELDS: usize = 256 << 10;
-/// How many bytes more are awaited before the beginning of a form is looked at again.
+/// How many bytes are read, again and again from the start, in looks at every piece of a form's beginning.
+const FREELY_READ: usize = 1 << 20;
+/// How many bytes more are awaited before each look after that.
 const LOOK_EVERY: usize = 16 << 10;
 /// Fields that say to us where a form goes, and so must come before its file.
 pub(crate) const OURS: &[&str] = &[
@@ -82,16 +84,17 @@ pub(crate) struct Begun {
 /// 400 when this is no form.
 pub(crate) async fn begin(body: &mut UploadBody, content_type: &str) -> Result<Begun, Failure> {
     let boundary = form::boundary(content_type).map_err(refused)?;
-    let (mut seen, mut looked_at) = (BytesMut::new(), 0);
+    let (mut seen, mut looked_at, mut read) = (BytesMut::new(), 0, 0);
     loop {
         let piece = next(body).await?;
         let ended = piece.is_none();
         seen.extend_from_slice(&piece.unwrap_or_default());
-        // Each look reads from the start: a client that sends byte by byte must not have us look at every byte.
-        if !ended && seen.len() < looked_at + LOOK_EVERY {
+        // Each look reads from the start: a client that sends byte by byte must not have us look at every byte for long.
+        if !ended && read > FREELY_READ && seen.len() < looked_at + LOOK_EVERY {
             continue;
         }
         looked_at = seen.len();
+        read += looked_at;
         let bytes = seen.clone().freeze();
         if let Some(lead) = Lead::read(&boundary, &bytes).map_err(refused)? {
             let rest = bytes.slice(lead.at..);
