@@ -29,6 +29,7 @@ mod rerank;
 mod responses;
 mod retries;
 mod secrets;
+mod seeds;
 mod self_calls;
 mod slow;
 mod sounds;
