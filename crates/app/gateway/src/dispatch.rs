@@ -297,7 +297,7 @@ impl Ask {
             Ok(response) if self.passes(&response) => return Ok(self.pass(response, attempt, meter)),
             Ok(response) if self.streams(&response) => return self.stream(response, answers, attempt, meter).await,
             Ok(response) if more.is_empty() => self.poll(response, &answers, attempt, &mut meter).await,
-            Ok(response) => self.collect_all(response, &more, attempt, &mut meter).await.map(Polled::Replies),
+            Ok(response) => self.collect_all(response, &more, &answers, attempt, &mut meter).await.map(Polled::Replies),
             Err(failure) => Err(failure),
         };
         let told = match sent {

@@ -54,11 +54,30 @@ struct OpenAttempt {
     words: Option<Words>,
     /// What holds if counting comes to nothing.
     guess: Usage,
-    /// The head of the provider's answer is here.
-    heard: bool,
-    /// The provider refused, or was never asked: it charges nothing.
-    refused: bool,
+    standing: Standing,
     progress: Progress,
+}
+
+/// How an attempt stands with its provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It has not said anything.
+    Unheard,
+    /// It refused, or was never asked: it charges nothing.
+    Refused,
+    /// It began to answer.
+    Answered,
+    /// It refused a later request of the attempt, or was not reached by it: it charges for what was answered before.
+    Lost,
+}
+
+impl Standing {
+    fn refused(self) -> Self {
+        match self {
+            Self::Unheard | Self::Refused => Self::Refused,
+            Self::Answered | Self::Lost => Self::Lost,
+        }
+    }
 }
 
 impl Meter {
@@ -145,8 +164,7 @@ impl Meter {
             started: self.gateway.clock.monotonic(),
             guess: words.guess(),
             words: Some(words),
-            heard: false,
-            refused: false,
+            standing: Standing::Unheard,
             progress: Progress::default(),
         });
     }
@@ -154,15 +172,34 @@ impl Meter {
     /// The head of the provider's answer is here: an answer, or a refusal.
     pub(crate) fn heard(&mut self, is_answer: bool) {
         if let Some(open) = &mut self.open {
-            open.heard = true;
-            open.refused = !is_answer;
+            open.standing = if is_answer { Standing::Answered } else { open.standing.refused() };
+        }
+    }
+
+    /// The head of the answer to a mere look is here, which costs nothing by itself.
+    pub(crate) fn looked(&mut self, is_answer: bool) {
+        if let Some(open) = &mut self.open {
+            open.standing = match open.standing {
+                standing if !is_answer => standing.refused(),
+                Standing::Lost => Standing::Answered,
+                standing => standing,
+            };
+        }
+    }
+
+    /// One of several requests is answered: what it used is owed, whatever becomes of the others.
+    pub(crate) fn owes(&mut self, usage: Option<Usage>) {
+        if let (Some(open), Some(usage)) = (&mut self.open, usage) {
+            let known = open.progress.usage.unwrap_or_default();
+            let (input, output) = (known.input + usage.input, known.output + usage.output);
+            open.progress.usage = Some(Usage { input, output, ..usage });
         }
     }
 
     /// The request never left.
     pub(crate) fn unsent(&mut self) {
         if let Some(open) = &mut self.open {
-            open.refused = true;
+            open.standing = open.standing.refused();
         }
     }
 
@@ -273,8 +310,9 @@ impl Meter {
         let Some(open) = self.open.take() else { return };
         open.place.hide_secrets(failure);
         let kind = failure.kind;
-        let has_begun = open.progress.output_bytes > 0 || open.progress.usage.is_some();
-        let (usage, certainty) = if open.refused || !(has_begun || may_have_cost(kind)) {
+        let has_begun =
+            open.standing == Standing::Lost || open.progress.output_bytes > 0 || open.progress.usage.is_some();
+        let (usage, certainty) = if open.standing == Standing::Refused || !(has_begun || may_have_cost(kind)) {
             (Usage::default(), Certainty::Stated)
         } else {
             self.partial(&open)
@@ -328,7 +366,7 @@ impl Meter {
         });
         match stated {
             Some(usage) => (Usage { output: usage.output.max(own.output), ..usage }, Certainty::Counted),
-            None if open.heard => (own, Certainty::Counted),
+            None if open.standing != Standing::Unheard => (own, Certainty::Counted),
             None => (Usage { output: 0, ..own }, Certainty::Unknown),
         }
     }
