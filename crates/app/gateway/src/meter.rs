@@ -396,7 +396,10 @@ impl Drop for Meter {
     /// The client left, or a task was ended: what is open is settled by what was received so far.
     fn drop(&mut self) {
         if let Some(open) = self.open.take() {
-            let (usage, certainty) = self.partial(&open);
+            let (usage, certainty) = match open.standing {
+                Standing::Refused => (Usage::default(), Certainty::Stated),
+                _ => self.partial(&open),
+            };
             self.settle(open, usage, certainty, Outcome::ClientLeft);
         }
         // 499 is nginx's word for it; no client sees it.

@@ -1,9 +1,12 @@
 //! What a provider was paid for is booked, however the attempt ends.
 
-use serde_json::{Value, json};
-use tollgate_kit::Answer;
+use std::time::Duration;
 
-use crate::world::{World, hi};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use tollgate_kit::{Answer, Place};
+
+use crate::world::{World, hi, hi_streamed};
 
 const MODELS: &str = "
 model_list:
@@ -76,4 +79,16 @@ async fn a_prediction_that_nobody_could_look_at_is_owed() {
     assert_eq!((reply.status, world.provider.calls().len()), (502, 5), "{}", reply.text());
     let totals = world.settled(1).await;
     assert!(totals.input > 0 && totals.nanos > 0 && totals.unstated == 1, "{totals:?}");
+}
+
+#[tokio::test]
+async fn who_leaves_while_a_refusal_is_read_pays_nothing() {
+    let world = World::start(MODELS).await;
+    world.provider.script([busy().stall(Place::AfterBytes(5))]);
+    let mut connection = world.connect().await;
+    connection.ask_json("/v1/chat/completions", &[], &hi_streamed("gpt")).await;
+    assert!(timeout(Duration::from_millis(200), connection.reply()).await.is_err());
+    drop(connection);
+    let totals = world.settled(1).await;
+    assert_eq!((totals.input, totals.nanos, totals.unstated), (0, 0, 0));
 }
