@@ -24,8 +24,9 @@ use crate::{
 pub struct ByteStream {
     source: Option<Source>,
     gauge: Gauge,
-    booking: Booking,
     meter: Meter,
+    /// Words that were passed on, bytes.
+    said: u64,
     status: u16,
     /// What has been read ahead.
     next: Option<Result<Bytes, Failure>>,
@@ -36,14 +37,15 @@ pub struct ByteStream {
 }
 
 impl ByteStream {
-    pub(crate) fn new(source: Source, content_type: &str, booking: Booking, meter: Meter, closing: Closed) -> Self {
+    pub(crate) fn new(source: Source, content_type: &str, booking: Booking, mut meter: Meter, closing: Closed) -> Self {
         let closed = Box::pin(closing.clone().wait());
         let gauge = Gauge::of(content_type);
+        meter.passes(booking);
         Self {
             source: Some(source),
             gauge,
-            booking,
             meter,
+            said: 0,
             status: 200,
             next: None,
             has_waited: false,
@@ -95,8 +97,7 @@ impl ByteStream {
         match std::task::ready!(source.poll(context)) {
             Some(Ok(bytes)) => {
                 self.gauge.push(&bytes);
-                let usage = self.gauge.reading().usage;
-                self.meter.progress(Progress { usage, content: true, ..Progress::default() }, "");
+                self.watch();
                 Poll::Ready(Some(Ok(bytes)))
             }
             Some(Err(failure)) => {
@@ -106,11 +107,18 @@ impl ByteStream {
             None => {
                 self.source = None;
                 self.gauge.finish();
-                self.meter.passed(self.gauge.reading(), self.booking);
+                self.meter.passed(self.gauge.reading());
                 self.meter.finish(self.status, Outcome::Answered);
                 Poll::Ready(None)
             }
         }
+    }
+
+    fn watch(&mut self) {
+        let said = self.gauge.take_said();
+        self.said += said.len() as u64;
+        let usage = self.gauge.reading().usage;
+        self.meter.progress(Progress { done: false, content: true, usage, output_bytes: self.said }, &said);
     }
 
     fn break_off(&mut self, mut failure: Failure) {

@@ -34,7 +34,7 @@ use crate::{
     headers::{self, AnswerFacts},
     inbound::Route,
     media,
-    meter::{Booking, Meter},
+    meter::Meter,
     mock,
     options::CallOptions,
     responses::ResponsesAsk,
@@ -352,7 +352,7 @@ impl Ask {
         } else {
             let answered = answers.all(replies)?;
             let cost = if self.form.is_some() {
-                meter.passed(&Reading { usage: answered.usage, ..Reading::default() }, Booking::Read)
+                meter.passed(&Reading { usage: answered.usage, ..Reading::default() })
             } else {
                 meter.answered(answered.usage, &answered.body).await
             };

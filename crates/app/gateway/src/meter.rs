@@ -55,7 +55,30 @@ struct OpenAttempt {
     /// What holds if counting comes to nothing.
     guess: Usage,
     standing: Standing,
+    /// Of an answer that has begun and is passed on as it comes.
+    booking: Option<Booking>,
     progress: Progress,
+}
+
+impl OpenAttempt {
+    /// What is owed once the answer has begun, however much of it is passed on.
+    fn owed(&self, said: Option<Usage>) -> Option<(Usage, Certainty)> {
+        let stated = |cost: Cost| {
+            (Usage { stated_cost_nanos: Some(cost.money().nanos()), ..said.unwrap_or_default() }, Certainty::Stated)
+        };
+        match self.booking? {
+            Booking::Free => Some((Usage::default(), Certainty::Stated)),
+            Booking::Fixed(cost) => Some(stated(cost)),
+            Booking::Spoken(characters) if said.is_none() => Some(self.place.price.spoken(characters).map_or_else(
+                || {
+                    let bytes = usize::try_from(characters).unwrap_or(usize::MAX);
+                    (Usage { input: tollgate_catalog::tokens::guess(bytes), ..Usage::default() }, Certainty::Counted)
+                },
+                stated,
+            )),
+            Booking::Spoken(_) | Booking::Read => None,
+        }
+    }
 }
 
 /// How an attempt stands with its provider.
@@ -165,6 +188,7 @@ impl Meter {
             guess: words.guess(),
             words: Some(words),
             standing: Standing::Unheard,
+            booking: None,
             progress: Progress::default(),
         });
     }
@@ -277,28 +301,24 @@ impl Meter {
         self.settle(open, usage, Certainty::Counted, Outcome::Answered)
     }
 
+    /// The attempt's answer has begun, and is passed on as it comes.
+    pub(crate) fn passes(&mut self, booking: Booking) {
+        if let Some(open) = &mut self.open {
+            open.booking = Some(booking);
+        }
+    }
+
     /// The attempt has its answer, which was passed on as it came.
-    pub(crate) fn passed(&mut self, reading: &Reading, booking: Booking) -> Option<Cost> {
+    pub(crate) fn passed(&mut self, reading: &Reading) -> Option<Cost> {
         let open = self.open.take()?;
-        let price = &open.place.price;
-        let stated =
-            |cost: Cost| Usage { stated_cost_nanos: Some(cost.money().nanos()), ..reading.usage.unwrap_or_default() };
-        let (usage, certainty) = match (booking, reading.usage) {
-            (Booking::Free, _) => (Usage::default(), Certainty::Stated),
-            (Booking::Fixed(cost), _) => (stated(cost), Certainty::Stated),
-            (_, Some(usage)) => (usage, Certainty::Stated),
-            (Booking::Spoken(characters), None) => match price.spoken(characters) {
-                Some(cost) => (stated(cost), Certainty::Stated),
-                None => (
-                    Usage {
-                        input: tollgate_catalog::tokens::guess(usize::try_from(characters).unwrap_or(usize::MAX)),
-                        ..Usage::default()
-                    },
-                    Certainty::Counted,
-                ),
-            },
-            (Booking::Read, None) => match reading.heard_millis.and_then(|millis| price.heard(millis)) {
-                Some(cost) => (stated(cost), Certainty::Stated),
+        let heard = || reading.heard_millis.and_then(|millis| open.place.price.heard(millis));
+        let (usage, certainty) = match (open.owed(reading.usage), reading.usage) {
+            (Some(owed), _) => owed,
+            (None, Some(usage)) => (usage, Certainty::Stated),
+            (None, None) => match heard() {
+                Some(cost) => {
+                    (Usage { stated_cost_nanos: Some(cost.money().nanos()), ..Usage::default() }, Certainty::Stated)
+                }
                 None => (Usage::default(), Certainty::Unknown),
             },
         };
@@ -310,8 +330,10 @@ impl Meter {
         let Some(open) = self.open.take() else { return };
         open.place.hide_secrets(failure);
         let kind = failure.kind;
-        let has_begun =
-            open.standing == Standing::Lost || open.progress.output_bytes > 0 || open.progress.usage.is_some();
+        let has_begun = open.standing == Standing::Lost
+            || open.booking.is_some()
+            || open.progress.output_bytes > 0
+            || open.progress.usage.is_some();
         let (usage, certainty) = if open.standing == Standing::Refused || !(has_begun || may_have_cost(kind)) {
             (Usage::default(), Certainty::Stated)
         } else {
@@ -349,6 +371,9 @@ impl Meter {
     /// beginning is counted, and the first time nothing at all.
     fn partial(&self, open: &OpenAttempt) -> (Usage, Certainty) {
         let stated = open.progress.usage;
+        if let Some(owed) = open.owed(stated) {
+            return owed;
+        }
         if let (Some(usage), true) = (stated, open.progress.done) {
             return (usage, Certainty::Stated);
         }
@@ -366,6 +391,8 @@ impl Meter {
         });
         match stated {
             Some(usage) => (Usage { output: usage.output.max(own.output), ..usage }, Certainty::Counted),
+            // What neither says nor shows what it used, such as sound, is not free.
+            None if open.booking.is_some() && own.is_empty() => (own, Certainty::Unknown),
             None if open.standing != Standing::Unheard => (own, Certainty::Counted),
             None => (Usage { output: 0, ..own }, Certainty::Unknown),
         }

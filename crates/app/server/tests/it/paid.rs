@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::timeout;
-use tollgate_kit::{Answer, Place};
+use tollgate_kit::{Answer, Place, SseItem};
 
 use crate::world::{World, hi, hi_streamed};
 
@@ -17,6 +17,10 @@ model_list:
     litellm_params: {model: replicate/meta/llama, api_base: '{provider}/v1', api_key: r8-fake, input_cost_per_token: 0.001}
   - model_name: gpt
     litellm_params: {model: openai/gpt-4o, api_base: '{provider}/v1', api_key: sk-fake-provider-key}
+  - model_name: mouth
+    litellm_params: {model: openai/tts-1, api_base: '{provider}/v1', api_key: sk-fake-provider-key}
+general_settings:
+  pass_through_endpoints: [{path: /mine, target: '{provider}/theirs', auth: false, cost_per_request: 0.25}]
 router_settings: {num_retries: 0}
 ";
 
@@ -91,4 +95,56 @@ async fn who_leaves_while_a_refusal_is_read_pays_nothing() {
     drop(connection);
     let totals = world.settled(1).await;
     assert_eq!((totals.input, totals.nanos, totals.unstated), (0, 0, 0));
+}
+
+/// Asks, reads the first piece of the answer, and leaves.
+async fn leave(world: &World, path: &str, body: &Value) {
+    let mut connection = world.connect().await;
+    connection.ask_json(path, &[], body).await;
+    let (head, mut body) = connection.answer().await;
+    assert_eq!(head.status, 200);
+    body.piece().await.expect("a piece");
+}
+
+#[tokio::test]
+async fn sound_is_owed_whole_once_it_has_begun() {
+    let world = World::start(MODELS).await;
+    let sound = || Answer::raw(200, "audio/mpeg", vec![7; 1000]).chunked().split_every(100);
+    world.provider.script([sound().stall(Place::AfterBytes(300)), sound().cut(Place::AfterBytes(300))]);
+    let body = json!({"model": "mouth", "input": "Hello", "voice": "a"});
+    leave(&world, "/v1/audio/speech", &body).await;
+    // $15 a million characters.
+    assert_eq!(world.settled(1).await.nanos, 75_000);
+    assert!(!world.post("/v1/audio/speech", &body).await.complete);
+    assert_eq!(world.settled(2).await.nanos, 150_000);
+}
+
+#[tokio::test]
+async fn a_request_with_a_price_of_its_own_is_owed_whole_once_it_is_answered() {
+    let world = World::start(MODELS).await;
+    let answer = Answer::raw(200, "text/plain", vec![b'a'; 1000]).chunked().split_every(100);
+    world.provider.script([answer.stall(Place::AfterBytes(300))]);
+    leave(&world, "/mine", &json!({})).await;
+    assert_eq!(world.settled(1).await.nanos, 250_000_000);
+}
+
+fn pieces() -> impl Iterator<Item = SseItem> {
+    let piece =
+        |_| SseItem::data(json!({"object": "chat.completion.chunk", "choices": [{"delta": {"content": "word "}}]}));
+    (0..20).map(piece)
+}
+
+#[tokio::test]
+async fn words_that_were_passed_on_are_counted_where_their_reader_leaves() {
+    let world = World::start(MODELS).await;
+    world.provider.script([Answer::sse(pieces()).stall(Place::AfterEvents(15))]);
+    let mut connection = world.connect().await;
+    connection.ask_json("/openai/v1/chat/completions", &[], &hi_streamed("gpt")).await;
+    let (_, mut body) = connection.answer().await;
+    for _ in 0..15 {
+        body.event().await.expect("an event");
+    }
+    drop(connection);
+    let totals = world.settled(1).await;
+    assert!((10..=40).contains(&totals.output) && totals.input > 0 && totals.unstated == 1, "{totals:?}");
 }
