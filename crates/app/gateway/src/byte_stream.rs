@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http_body::Frame;
 use tollgate_observe::Outcome;
 use tollgate_providers::{gauge::Gauge, translate::Progress};
-use tollgate_wire::{Failure, FailureKind};
+use tollgate_wire::{Failure, FailureKind, Usage};
 
 use crate::{
     event_stream::Source,
@@ -27,6 +27,10 @@ pub struct ByteStream {
     meter: Meter,
     /// Words that were passed on, bytes.
     said: u64,
+    /// Its words are counted, if it does not say what it used.
+    counts: bool,
+    /// Our own count, where the provider's is missing at the end.
+    counting: Option<Pin<Box<dyn Future<Output = Usage> + Send>>>,
     status: u16,
     /// What has been read ahead.
     next: Option<Result<Bytes, Failure>>,
@@ -46,6 +50,8 @@ impl ByteStream {
             gauge,
             meter,
             said: 0,
+            counts: matches!(booking, Booking::Words),
+            counting: None,
             status: 200,
             next: None,
             has_waited: false,
@@ -79,8 +85,13 @@ impl ByteStream {
         };
         if matches!(piece, Some(Ok(_))) && self.next.is_none() {
             // The end may be here already: money first, then the last bytes.
-            if let Poll::Ready(ahead) = self.read(context) {
-                self.next = ahead;
+            match self.read(context) {
+                Poll::Ready(ahead) => self.next = ahead,
+                Poll::Pending if self.counting.is_some() => {
+                    self.next = piece;
+                    return Poll::Pending;
+                }
+                Poll::Pending => {}
             }
             self.meter.first_byte();
         }
@@ -89,10 +100,13 @@ impl ByteStream {
 
     /// Nothing more comes.
     pub(crate) fn is_over(&self) -> bool {
-        self.source.is_none() && self.next.is_none()
+        self.source.is_none() && self.next.is_none() && self.counting.is_none()
     }
 
     fn read(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
+        if self.counting.is_some() {
+            return self.count(context);
+        }
         let Some(source) = &mut self.source else { return Poll::Ready(None) };
         match std::task::ready!(source.poll(context)) {
             Some(Ok(bytes)) => {
@@ -107,6 +121,11 @@ impl ByteStream {
             None => {
                 self.source = None;
                 self.gauge.finish();
+                self.watch();
+                if self.counts && self.meter.stated(self.gauge.reading().usage).is_none() {
+                    self.counting = Some(Box::pin(self.meter.count(None)));
+                    return self.count(context);
+                }
                 self.meter.passed(self.gauge.reading());
                 self.meter.finish(self.status, Outcome::Answered);
                 Poll::Ready(None)
@@ -114,11 +133,22 @@ impl ByteStream {
         }
     }
 
+    fn count(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
+        if let Some(counting) = &mut self.counting {
+            let usage = std::task::ready!(counting.as_mut().poll(context));
+            self.counting = None;
+            self.meter.settle_counted(usage);
+            self.meter.finish(self.status, Outcome::Answered);
+        }
+        Poll::Ready(None)
+    }
+
     fn watch(&mut self) {
         let said = self.gauge.take_said();
         self.said += said.len() as u64;
+        let output_bytes = self.said + if self.counts { self.gauge.unread() } else { 0 };
         let usage = self.gauge.reading().usage;
-        self.meter.progress(Progress { done: false, content: true, usage, output_bytes: self.said }, &said);
+        self.meter.progress(Progress { done: false, content: true, usage, output_bytes }, &said);
     }
 
     fn break_off(&mut self, mut failure: Failure) {

@@ -41,6 +41,8 @@ pub(crate) enum Booking {
     Fixed(Cost),
     /// What it says of itself; if it says nothing, it has no price.
     Read,
+    /// What it says of itself, else what its words come to.
+    Words,
     /// So many characters that are spoken.
     Spoken(u64),
 }
@@ -76,7 +78,7 @@ impl OpenAttempt {
                 },
                 stated,
             )),
-            Booking::Spoken(_) | Booking::Read => None,
+            Booking::Spoken(_) | Booking::Read | Booking::Words => None,
         }
     }
 }

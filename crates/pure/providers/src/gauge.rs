@@ -88,6 +88,12 @@ impl Gauge {
         std::mem::take(&mut self.reading.said)
     }
 
+    /// How much of a document waits for its end to be read, bytes.
+    #[must_use]
+    pub fn unread(&self) -> u64 {
+        if let Kind::Document(seen) = &self.kind { seen.len() as u64 } else { 0 }
+    }
+
     /// What was read so far.
     #[must_use]
     pub fn reading(&self) -> &Reading {

@@ -148,3 +148,20 @@ async fn words_that_were_passed_on_are_counted_where_their_reader_leaves() {
     let totals = world.settled(1).await;
     assert!((10..=40).contains(&totals.output) && totals.input > 0 && totals.unstated == 1, "{totals:?}");
 }
+
+#[tokio::test]
+async fn a_chat_that_is_passed_on_and_says_nothing_of_its_usage_is_counted() {
+    let world = World::start(MODELS).await;
+    let choice = json!({"index": 0, "message": {"role": "assistant", "content": "word ".repeat(20)}});
+    let whole = Answer::json(200, json!({"object": "chat.completion", "choices": [choice]}));
+    world.provider.script([Answer::sse(pieces().chain([SseItem::done()])), whole]);
+    for (attempts, body) in [(1, hi_streamed("gpt")), (2, hi("gpt"))] {
+        let before = world.gateway.totals();
+        let reply = world.post("/openai/v1/chat/completions", &body).await;
+        assert!(reply.complete && reply.text().contains("word "), "{}", reply.text());
+        let totals = world.settled(attempts).await;
+        let output = totals.output - before.output;
+        assert!((18..=26).contains(&output) && totals.input > before.input, "{totals:?}");
+        assert!(totals.nanos > before.nanos && totals.unpriced == 0 && totals.unstated == attempts, "{totals:?}");
+    }
+}
