@@ -17,6 +17,7 @@ use crate::{
     gateway::Gateway,
     inbound::Route,
     ledger::{Reservation, Settlement},
+    passing,
     words::{Prompt, Said, Words},
 };
 
@@ -325,6 +326,19 @@ impl Meter {
             },
         };
         self.settle(open, usage, certainty, Outcome::Answered)
+    }
+
+    /// An attempt beside the one that is open, begun and answered at once.
+    pub(crate) fn passed_beside(&mut self, served: &Served, place: &Arc<Place>, reading: &Reading) {
+        let running = self.open.take();
+        self.open(served, place, Prompt::of(std::iter::empty()));
+        self.passed(reading);
+        self.open = running;
+    }
+
+    /// A place, at the price of another model there.
+    pub(crate) fn priced_for(&self, place: &Arc<Place>, model: &str) -> Arc<Place> {
+        passing::priced_for(&self.gateway.snapshot(), Arc::clone(place), Some(model))
     }
 
     /// The attempt failed. What the provider said of it is cleared of what we had told it in confidence.

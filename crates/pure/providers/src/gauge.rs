@@ -193,7 +193,7 @@ fn collect(value: &Value, said: &mut String) {
 }
 
 /// Seconds as milliseconds; some providers write the number as a text.
-fn millis(seconds: &Value) -> Option<u64> {
+pub(crate) fn millis(seconds: &Value) -> Option<u64> {
     let seconds = seconds.as_f64().or_else(|| seconds.as_str()?.parse().ok())?;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
     (0.0..1e12).contains(&seconds).then_some((seconds * 1000.0).round() as u64)
