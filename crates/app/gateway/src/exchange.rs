@@ -142,16 +142,18 @@ impl Ask {
     pub(crate) async fn collect_all(
         &self,
         first: Response,
-        more: &[Outgoing],
+        more: Vec<Outgoing>,
         answers: &Answers,
         attempt: &Attempt<'_>,
         meter: &mut Meter,
     ) -> Result<Vec<Reply>, Failure> {
         let mut replies = vec![self.reply(first, attempt).await?];
-        for outgoing in more {
+        for mut outgoing in more {
             let Some(last) = replies.last().filter(|reply| reply.status.is_success()) else { break };
             meter.owes(answers.all(std::slice::from_ref(last)).ok().and_then(|answered| answered.usage));
-            let response = self.exchange(outgoing, attempt, meter).await?;
+            // A signature of AWS's holds for five minutes, and those before may have taken longer.
+            self.seal(&mut outgoing, &attempt.place).await?;
+            let response = self.exchange(&outgoing, attempt, meter).await?;
             replies.push(self.reply(response, attempt).await?);
         }
         Ok(replies)

@@ -43,6 +43,16 @@ async fn what_was_answered_before_a_refusal_is_owed() {
 }
 
 #[tokio::test]
+async fn each_request_is_signed_when_it_leaves() {
+    let world = World::start(MODELS).await;
+    world.provider.script([vector().wait_before_head(Duration::from_millis(1100)), vector()]);
+    world.post("/v1/embeddings", &json!({"model": "vectors", "input": ["a", "b"]})).await;
+    let calls = world.provider.calls();
+    let dates: Vec<_> = calls.iter().map(|call| call.header("x-amz-date").expect("a signature")).collect();
+    assert!(dates.len() == 2 && dates[0] < dates[1], "{dates:?}");
+}
+
+#[tokio::test]
 async fn a_refusal_of_the_first_request_costs_nothing() {
     let world = World::start(MODELS).await;
     world.provider.script([busy()]);
