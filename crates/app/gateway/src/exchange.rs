@@ -68,9 +68,9 @@ impl Ask {
         })?;
         let is_answer = response.status.is_success();
         if outgoing.method == Method::GET {
-            meter.looked(is_answer)
+            meter.looked(is_answer);
         } else {
-            meter.heard(is_answer)
+            meter.heard(is_answer);
         }
         Ok(response)
     }
