@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http_body::Frame;
 use tollgate_observe::Outcome;
 use tollgate_providers::{gauge::Gauge, translate::Progress};
-use tollgate_wire::{Failure, FailureKind};
+use tollgate_wire::{Failure, FailureKind, Usage};
 
 use crate::{
     event_stream::Source,
@@ -24,8 +24,13 @@ use crate::{
 pub struct ByteStream {
     source: Option<Source>,
     gauge: Gauge,
-    booking: Booking,
     meter: Meter,
+    /// Words that were passed on, bytes.
+    said: u64,
+    /// Its words are counted, if it does not say what it used.
+    counts: bool,
+    /// Our own count, where the provider's is missing at the end.
+    counting: Option<Pin<Box<dyn Future<Output = Usage> + Send>>>,
     status: u16,
     /// What has been read ahead.
     next: Option<Result<Bytes, Failure>>,
@@ -36,14 +41,17 @@ pub struct ByteStream {
 }
 
 impl ByteStream {
-    pub(crate) fn new(source: Source, content_type: &str, booking: Booking, meter: Meter, closing: Closed) -> Self {
+    pub(crate) fn new(source: Source, content_type: &str, booking: Booking, mut meter: Meter, closing: Closed) -> Self {
         let closed = Box::pin(closing.clone().wait());
         let gauge = Gauge::of(content_type);
+        meter.passes(booking);
         Self {
             source: Some(source),
             gauge,
-            booking,
             meter,
+            said: 0,
+            counts: matches!(booking, Booking::Words),
+            counting: None,
             status: 200,
             next: None,
             has_waited: false,
@@ -77,8 +85,13 @@ impl ByteStream {
         };
         if matches!(piece, Some(Ok(_))) && self.next.is_none() {
             // The end may be here already: money first, then the last bytes.
-            if let Poll::Ready(ahead) = self.read(context) {
-                self.next = ahead;
+            match self.read(context) {
+                Poll::Ready(ahead) => self.next = ahead,
+                Poll::Pending if self.counting.is_some() => {
+                    self.next = piece;
+                    return Poll::Pending;
+                }
+                Poll::Pending => {}
             }
             self.meter.first_byte();
         }
@@ -87,16 +100,18 @@ impl ByteStream {
 
     /// Nothing more comes.
     pub(crate) fn is_over(&self) -> bool {
-        self.source.is_none() && self.next.is_none()
+        self.source.is_none() && self.next.is_none() && self.counting.is_none()
     }
 
     fn read(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
+        if self.counting.is_some() {
+            return self.count(context);
+        }
         let Some(source) = &mut self.source else { return Poll::Ready(None) };
         match std::task::ready!(source.poll(context)) {
             Some(Ok(bytes)) => {
                 self.gauge.push(&bytes);
-                let usage = self.gauge.reading().usage;
-                self.meter.progress(Progress { usage, content: true, ..Progress::default() }, "");
+                self.watch();
                 Poll::Ready(Some(Ok(bytes)))
             }
             Some(Err(failure)) => {
@@ -106,11 +121,34 @@ impl ByteStream {
             None => {
                 self.source = None;
                 self.gauge.finish();
-                self.meter.passed(self.gauge.reading(), self.booking);
+                self.watch();
+                if self.counts && self.meter.stated(self.gauge.reading().usage).is_none() {
+                    self.counting = Some(Box::pin(self.meter.count(None)));
+                    return self.count(context);
+                }
+                self.meter.passed(self.gauge.reading());
                 self.meter.finish(self.status, Outcome::Answered);
                 Poll::Ready(None)
             }
         }
+    }
+
+    fn count(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
+        if let Some(counting) = &mut self.counting {
+            let usage = std::task::ready!(counting.as_mut().poll(context));
+            self.counting = None;
+            self.meter.settle_counted(usage);
+            self.meter.finish(self.status, Outcome::Answered);
+        }
+        Poll::Ready(None)
+    }
+
+    fn watch(&mut self) {
+        let said = self.gauge.take_said();
+        self.said += said.len() as u64;
+        let output_bytes = self.said + if self.counts { self.gauge.unread() } else { 0 };
+        let usage = self.gauge.reading().usage;
+        self.meter.progress(Progress { done: false, content: true, usage, output_bytes }, &said);
     }
 
     fn break_off(&mut self, mut failure: Failure) {

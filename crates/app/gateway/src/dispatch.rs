@@ -34,7 +34,7 @@ use crate::{
     headers::{self, AnswerFacts},
     inbound::Route,
     media,
-    meter::{Booking, Meter},
+    meter::Meter,
     mock,
     options::CallOptions,
     responses::ResponsesAsk,
@@ -213,9 +213,7 @@ impl Ask {
         let mut draft = draft(&call, target)?;
         self.supply(&mut draft).await?;
         let mut prepared = draft.finish()?;
-        for outgoing in std::iter::once(&mut prepared.outgoing).chain(&mut prepared.more) {
-            self.seal(outgoing, &attempt.place).await?;
-        }
+        self.seal(&mut prepared.outgoing, &attempt.place).await?;
         Ok(prepared)
     }
 
@@ -297,7 +295,7 @@ impl Ask {
             Ok(response) if self.passes(&response) => return Ok(self.pass(response, attempt, meter)),
             Ok(response) if self.streams(&response) => return self.stream(response, answers, attempt, meter).await,
             Ok(response) if more.is_empty() => self.poll(response, &answers, attempt, &mut meter).await,
-            Ok(response) => self.collect_all(response, &more, attempt, &mut meter).await.map(Polled::Replies),
+            Ok(response) => self.collect_all(response, more, &answers, attempt, &mut meter).await.map(Polled::Replies),
             Err(failure) => Err(failure),
         };
         let told = match sent {
@@ -352,7 +350,7 @@ impl Ask {
         } else {
             let answered = answers.all(replies)?;
             let cost = if self.form.is_some() {
-                meter.passed(&Reading { usage: answered.usage, ..Reading::default() }, Booking::Read)
+                meter.passed(&Reading { usage: answered.usage, ..Reading::default() })
             } else {
                 meter.answered(answered.usage, &answered.body).await
             };

@@ -1,10 +1,12 @@
 //! Requests and their answers, one attempt's worth: sent, waited for, asked again as long as a provider says that its
 //! answer is still being made.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use tollgate_net::{NetError, Response, Wait};
-use tollgate_providers::{auth, target::Credential, translate::Answers};
+use tollgate_providers::{auth, codec::Next, target::Credential, translate::Answers};
 use tollgate_wire::{
     Failure, FailureKind,
     http::{Outgoing, Reply},
@@ -18,6 +20,9 @@ use crate::{
     meter::Meter,
     restream::is_document,
 };
+
+/// How often a look at what is being made is repeated where the provider fails it.
+const LOOKS_AGAIN: u32 = 3;
 
 /// What came of a request whose answer was not there at once.
 pub(crate) enum Polled {
@@ -61,7 +66,12 @@ impl Ask {
             }
             error.into_failure(place.target.provider.title, host(&place.address))
         })?;
-        meter.heard(response.status.is_success());
+        let is_answer = response.status.is_success();
+        if outgoing.method == Method::GET {
+            meter.looked(is_answer);
+        } else {
+            meter.heard(is_answer);
+        }
         Ok(response)
     }
 
@@ -91,15 +101,9 @@ impl Ask {
             reply = self.reply(response, attempt).await?;
         }
         while reply.status.is_success()
-            && let Some(mut next) = answers.next(&reply)?
+            && let Some(next) = answers.next(&reply)?
         {
-            if self.gateway.clock.monotonic() + next.after >= until {
-                let words = "the prediction was not ready in time";
-                return Err(attempt.place.target.failure(FailureKind::Timeout, words));
-            }
-            tokio::time::sleep(next.after).await;
-            self.seal(&mut next.outgoing, &attempt.place).await?;
-            let response = self.exchange(&next.outgoing, attempt, meter).await?;
+            let response = self.ask_next(&next, until, attempt, meter).await?;
             if self.streams(&response) {
                 return Ok(Polled::Stream(Box::new(response)));
             }
@@ -108,20 +112,48 @@ impl Ask {
         Ok(Polled::Replies(vec![reply]))
     }
 
+    /// The next request of the attempt. What is already being made is paid for, so a look at it that fails is repeated.
+    async fn ask_next(
+        &self,
+        next: &Next,
+        until: Duration,
+        attempt: &Attempt<'_>,
+        meter: &mut Meter,
+    ) -> Result<Response, Failure> {
+        let mut again = if next.outgoing.method == Method::GET { LOOKS_AGAIN } else { 0 };
+        loop {
+            if self.gateway.clock.monotonic() + next.after >= until {
+                let words = "the prediction was not ready in time";
+                return Err(attempt.place.target.failure(FailureKind::Timeout, words));
+            }
+            tokio::time::sleep(next.after).await;
+            let mut outgoing = next.outgoing.clone();
+            self.seal(&mut outgoing, &attempt.place).await?;
+            let looked = self.exchange(&outgoing, attempt, meter).await;
+            let has_failed = looked.as_ref().map_or(true, |response| response.status.is_server_error());
+            if !has_failed || again == 0 {
+                return looked;
+            }
+            again -= 1;
+        }
+    }
+
     /// The answers to several requests of one call, one after the other; the first refusal is the last.
     pub(crate) async fn collect_all(
         &self,
         first: Response,
-        more: &[Outgoing],
+        more: Vec<Outgoing>,
+        answers: &Answers,
         attempt: &Attempt<'_>,
         meter: &mut Meter,
     ) -> Result<Vec<Reply>, Failure> {
         let mut replies = vec![self.reply(first, attempt).await?];
-        for outgoing in more {
-            if replies.last().is_some_and(|reply| !reply.status.is_success()) {
-                break;
-            }
-            let response = self.exchange(outgoing, attempt, meter).await?;
+        for mut outgoing in more {
+            let Some(last) = replies.last().filter(|reply| reply.status.is_success()) else { break };
+            meter.owes(answers.all(std::slice::from_ref(last)).ok().and_then(|answered| answered.usage));
+            // A signature of AWS's holds for five minutes, and those before may have taken longer.
+            self.seal(&mut outgoing, &attempt.place).await?;
+            let response = self.exchange(&outgoing, attempt, meter).await?;
             replies.push(self.reply(response, attempt).await?);
         }
         Ok(replies)

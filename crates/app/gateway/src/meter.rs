@@ -17,6 +17,7 @@ use crate::{
     gateway::Gateway,
     inbound::Route,
     ledger::{Reservation, Settlement},
+    passing,
     words::{Prompt, Said, Words},
 };
 
@@ -41,6 +42,8 @@ pub(crate) enum Booking {
     Fixed(Cost),
     /// What it says of itself; if it says nothing, it has no price.
     Read,
+    /// What it says of itself, else what its words come to.
+    Words,
     /// So many characters that are spoken.
     Spoken(u64),
 }
@@ -54,11 +57,53 @@ struct OpenAttempt {
     words: Option<Words>,
     /// What holds if counting comes to nothing.
     guess: Usage,
-    /// The head of the provider's answer is here.
-    heard: bool,
-    /// The provider refused, or was never asked: it charges nothing.
-    refused: bool,
+    standing: Standing,
+    /// Of an answer that has begun and is passed on as it comes.
+    booking: Option<Booking>,
     progress: Progress,
+}
+
+impl OpenAttempt {
+    /// What is owed once the answer has begun, however much of it is passed on.
+    fn owed(&self, said: Option<Usage>) -> Option<(Usage, Certainty)> {
+        let stated = |cost: Cost| {
+            (Usage { stated_cost_nanos: Some(cost.money().nanos()), ..said.unwrap_or_default() }, Certainty::Stated)
+        };
+        match self.booking? {
+            Booking::Free => Some((Usage::default(), Certainty::Stated)),
+            Booking::Fixed(cost) => Some(stated(cost)),
+            Booking::Spoken(characters) if said.is_none() => Some(self.place.price.spoken(characters).map_or_else(
+                || {
+                    let bytes = usize::try_from(characters).unwrap_or(usize::MAX);
+                    (Usage { input: tollgate_catalog::tokens::guess(bytes), ..Usage::default() }, Certainty::Counted)
+                },
+                stated,
+            )),
+            Booking::Spoken(_) | Booking::Read | Booking::Words => None,
+        }
+    }
+}
+
+/// How an attempt stands with its provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It has not said anything.
+    Unheard,
+    /// It refused, or was never asked: it charges nothing.
+    Refused,
+    /// It began to answer.
+    Answered,
+    /// It refused a later request of the attempt, or was not reached by it: it charges for what was answered before.
+    Lost,
+}
+
+impl Standing {
+    fn refused(self) -> Self {
+        match self {
+            Self::Unheard | Self::Refused => Self::Refused,
+            Self::Answered | Self::Lost => Self::Lost,
+        }
+    }
 }
 
 impl Meter {
@@ -145,8 +190,8 @@ impl Meter {
             started: self.gateway.clock.monotonic(),
             guess: words.guess(),
             words: Some(words),
-            heard: false,
-            refused: false,
+            standing: Standing::Unheard,
+            booking: None,
             progress: Progress::default(),
         });
     }
@@ -154,15 +199,34 @@ impl Meter {
     /// The head of the provider's answer is here: an answer, or a refusal.
     pub(crate) fn heard(&mut self, is_answer: bool) {
         if let Some(open) = &mut self.open {
-            open.heard = true;
-            open.refused = !is_answer;
+            open.standing = if is_answer { Standing::Answered } else { open.standing.refused() };
+        }
+    }
+
+    /// The head of the answer to a mere look is here, which costs nothing by itself.
+    pub(crate) fn looked(&mut self, is_answer: bool) {
+        if let Some(open) = &mut self.open {
+            open.standing = match open.standing {
+                standing if !is_answer => standing.refused(),
+                Standing::Lost => Standing::Answered,
+                standing => standing,
+            };
+        }
+    }
+
+    /// One of several requests is answered: what it used is owed, whatever becomes of the others.
+    pub(crate) fn owes(&mut self, usage: Option<Usage>) {
+        if let (Some(open), Some(usage)) = (&mut self.open, usage) {
+            let known = open.progress.usage.unwrap_or_default();
+            let (input, output) = (known.input + usage.input, known.output + usage.output);
+            open.progress.usage = Some(Usage { input, output, ..usage });
         }
     }
 
     /// The request never left.
     pub(crate) fn unsent(&mut self) {
         if let Some(open) = &mut self.open {
-            open.refused = true;
+            open.standing = open.standing.refused();
         }
     }
 
@@ -240,32 +304,41 @@ impl Meter {
         self.settle(open, usage, Certainty::Counted, Outcome::Answered)
     }
 
+    /// The attempt's answer has begun, and is passed on as it comes.
+    pub(crate) fn passes(&mut self, booking: Booking) {
+        if let Some(open) = &mut self.open {
+            open.booking = Some(booking);
+        }
+    }
+
     /// The attempt has its answer, which was passed on as it came.
-    pub(crate) fn passed(&mut self, reading: &Reading, booking: Booking) -> Option<Cost> {
+    pub(crate) fn passed(&mut self, reading: &Reading) -> Option<Cost> {
         let open = self.open.take()?;
-        let price = &open.place.price;
-        let stated =
-            |cost: Cost| Usage { stated_cost_nanos: Some(cost.money().nanos()), ..reading.usage.unwrap_or_default() };
-        let (usage, certainty) = match (booking, reading.usage) {
-            (Booking::Free, _) => (Usage::default(), Certainty::Stated),
-            (Booking::Fixed(cost), _) => (stated(cost), Certainty::Stated),
-            (_, Some(usage)) => (usage, Certainty::Stated),
-            (Booking::Spoken(characters), None) => match price.spoken(characters) {
-                Some(cost) => (stated(cost), Certainty::Stated),
-                None => (
-                    Usage {
-                        input: tollgate_catalog::tokens::guess(usize::try_from(characters).unwrap_or(usize::MAX)),
-                        ..Usage::default()
-                    },
-                    Certainty::Counted,
-                ),
-            },
-            (Booking::Read, None) => match reading.heard_millis.and_then(|millis| price.heard(millis)) {
-                Some(cost) => (stated(cost), Certainty::Stated),
+        let heard = || reading.heard_millis.and_then(|millis| open.place.price.heard(millis));
+        let (usage, certainty) = match (open.owed(reading.usage), reading.usage) {
+            (Some(owed), _) => owed,
+            (None, Some(usage)) => (usage, Certainty::Stated),
+            (None, None) => match heard() {
+                Some(cost) => {
+                    (Usage { stated_cost_nanos: Some(cost.money().nanos()), ..Usage::default() }, Certainty::Stated)
+                }
                 None => (Usage::default(), Certainty::Unknown),
             },
         };
         self.settle(open, usage, certainty, Outcome::Answered)
+    }
+
+    /// An attempt beside the one that is open, begun and answered at once.
+    pub(crate) fn passed_beside(&mut self, served: &Served, place: &Arc<Place>, reading: &Reading) {
+        let running = self.open.take();
+        self.open(served, place, Prompt::of(std::iter::empty()));
+        self.passed(reading);
+        self.open = running;
+    }
+
+    /// A place, at the price of another model there.
+    pub(crate) fn priced_for(&self, place: &Arc<Place>, model: &str) -> Arc<Place> {
+        passing::priced_for(&self.gateway.snapshot(), Arc::clone(place), Some(model))
     }
 
     /// The attempt failed. What the provider said of it is cleared of what we had told it in confidence.
@@ -273,8 +346,11 @@ impl Meter {
         let Some(open) = self.open.take() else { return };
         open.place.hide_secrets(failure);
         let kind = failure.kind;
-        let has_begun = open.progress.output_bytes > 0 || open.progress.usage.is_some();
-        let (usage, certainty) = if open.refused || !(has_begun || may_have_cost(kind)) {
+        let has_begun = open.standing == Standing::Lost
+            || open.booking.is_some()
+            || open.progress.output_bytes > 0
+            || open.progress.usage.is_some();
+        let (usage, certainty) = if open.standing == Standing::Refused || !(has_begun || may_have_cost(kind)) {
             (Usage::default(), Certainty::Stated)
         } else {
             self.partial(&open)
@@ -311,6 +387,9 @@ impl Meter {
     /// beginning is counted, and the first time nothing at all.
     fn partial(&self, open: &OpenAttempt) -> (Usage, Certainty) {
         let stated = open.progress.usage;
+        if let Some(owed) = open.owed(stated) {
+            return owed;
+        }
         if let (Some(usage), true) = (stated, open.progress.done) {
             return (usage, Certainty::Stated);
         }
@@ -328,7 +407,9 @@ impl Meter {
         });
         match stated {
             Some(usage) => (Usage { output: usage.output.max(own.output), ..usage }, Certainty::Counted),
-            None if open.heard => (own, Certainty::Counted),
+            // What neither says nor shows what it used, such as sound, is not free.
+            None if open.booking.is_some() && own.is_empty() => (own, Certainty::Unknown),
+            None if open.standing != Standing::Unheard => (own, Certainty::Counted),
             None => (Usage { output: 0, ..own }, Certainty::Unknown),
         }
     }
@@ -358,7 +439,10 @@ impl Drop for Meter {
     /// The client left, or a task was ended: what is open is settled by what was received so far.
     fn drop(&mut self) {
         if let Some(open) = self.open.take() {
-            let (usage, certainty) = self.partial(&open);
+            let (usage, certainty) = match open.standing {
+                Standing::Refused => (Usage::default(), Certainty::Stated),
+                _ => self.partial(&open),
+            };
             self.settle(open, usage, certainty, Outcome::ClientLeft);
         }
         // 499 is nginx's word for it; no client sees it.

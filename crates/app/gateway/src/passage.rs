@@ -156,7 +156,7 @@ impl Gateway {
         if snapshot.debug {
             tollgate_observe::logs::print_raw(&tollgate_net::debug::as_curl(&outgoing));
         }
-        let counted = std::iter::once(&outgoing.body).filter(|_| matches!(booking, Booking::Read));
+        let counted = std::iter::once(&outgoing.body).filter(|_| matches!(booking, Booking::Read | Booking::Words));
         meter.open_at(&Arc::from(label), &place, Prompt::of(counted));
         let bounds = Bounds { first_byte: timeout, idle: timeout, total: None, max_body: usize::MAX };
         let (body, fault) = content.body(&outgoing, call.body);
@@ -349,7 +349,11 @@ async fn to_provider(
     let asks = call.method == Method::POST && prefix.path != "/langfuse";
     let content = if whole.is_some() { Content::Whole } else { Content::Stream };
     let outgoing = outgoing(&call.method, url, whole.unwrap_or_default());
-    let booking = if asks { Booking::Read } else { Booking::Free };
+    let booking = match asks {
+        true if passage::is_chat(&rest) => Booking::Words,
+        true => Booking::Read,
+        false => Booking::Free,
+    };
     Ok(Ready { outgoing, content, place, booking, timeout: PATIENCE, label: "" })
 }
 

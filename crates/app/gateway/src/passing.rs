@@ -184,7 +184,7 @@ fn place_of(served: &Served, providers: &[&str], model: Option<&str>, snapshot: 
 }
 
 /// The same place, with the price of the model that is asked for.
-fn priced_for(snapshot: &Snapshot, place: Arc<Place>, model: Option<&str>) -> Arc<Place> {
+pub(crate) fn priced_for(snapshot: &Snapshot, place: Arc<Place>, model: Option<&str>) -> Arc<Place> {
     let Some(model) = model.filter(|model| **model != *place.model) else { return place };
     let found = snapshot.catalog.find(place.target.provider.name, model);
     Arc::new(Place {

@@ -23,6 +23,8 @@ pub struct Reading {
     pub heard_millis: Option<u64>,
     /// The model that answered.
     pub model: Option<String>,
+    /// Words of the answer, until they are taken.
+    pub said: String,
 }
 
 /// Reads along. Memory: one document or one event, at most 4 MiB; what is larger is not looked into.
@@ -80,6 +82,18 @@ impl Gauge {
         }
     }
 
+    /// The words of the answer since the last time.
+    #[must_use]
+    pub fn take_said(&mut self) -> String {
+        std::mem::take(&mut self.reading.said)
+    }
+
+    /// How much of a document waits for its end to be read, bytes.
+    #[must_use]
+    pub fn unread(&self) -> u64 {
+        if let Kind::Document(seen) = &self.kind { seen.len() as u64 } else { 0 }
+    }
+
     /// What was read so far.
     #[must_use]
     pub fn reading(&self) -> &Reading {
@@ -89,9 +103,10 @@ impl Gauge {
 
 fn drain(framer: &mut Framer, reading: &mut Reading) -> Result<(), ()> {
     while let Some(frame) = framer.next_frame().map_err(|_| ())? {
-        // Most events of a stream say nothing of usage, and need not be taken apart.
+        // What says neither words nor usage need not be taken apart.
         let data = frame.data.as_ref();
-        let speaks = ["sage\"", "Tokens\"", "TokenCount\"", "\"bytes\"", "usageMetadata", "\"model\""];
+        let speaks =
+            ["sage\"", "Tokens\"", "TokenCount\"", "\"bytes\"", "usageMetadata", "\"model\"", "\"delta\"", "\"text\""];
         if speaks.iter().any(|word| memmem::find(data, word.as_bytes()).is_some()) {
             absorb_bytes(data, reading);
         }
@@ -131,13 +146,54 @@ fn absorb(document: &Value, reading: &mut Reading) {
             }
         }
     }
+    hear(document, &mut reading.said);
     if document.get("text").is_some() {
         reading.heard_millis = reading.heard_millis.or_else(|| document.get("duration").and_then(millis));
     }
 }
 
+/// Takes the words of an answer, or of one event of it, in whosever shape.
+fn hear(document: &Value, said: &mut String) {
+    let kind = document.get("type").and_then(Value::as_str).unwrap_or_default();
+    if kind.starts_with("response.") || kind.starts_with("transcript.") {
+        // OpenAI's later events repeat the words of the earlier ones.
+        said.push_str(document.get("delta").and_then(Value::as_str).unwrap_or_default());
+        return;
+    }
+    collect(document, said);
+}
+
+fn collect(value: &Value, said: &mut String) {
+    const WORDS: [&str; 9] = [
+        "content",
+        "text",
+        "reasoning_content",
+        "thinking",
+        "refusal",
+        "arguments",
+        "partial_json",
+        "input",
+        "response",
+    ];
+    // What a document repeats of its request.
+    const ASKED: [&str; 4] = ["tools", "instructions", "metadata", "usage"];
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| collect(item, said)),
+        Value::Object(members) => {
+            for (name, value) in members {
+                match value {
+                    Value::String(text) if WORDS.contains(&name.as_str()) => said.push_str(text),
+                    Value::Array(_) | Value::Object(_) if !ASKED.contains(&name.as_str()) => collect(value, said),
+                    _ => {}
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
 /// Seconds as milliseconds; some providers write the number as a text.
-fn millis(seconds: &Value) -> Option<u64> {
+pub(crate) fn millis(seconds: &Value) -> Option<u64> {
     let seconds = seconds.as_f64().or_else(|| seconds.as_str()?.parse().ok())?;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
     (0.0..1e12).contains(&seconds).then_some((seconds * 1000.0).round() as u64)
@@ -250,6 +306,30 @@ mod tests {
         assert_eq!(heard(json!({"text": "a", "duration": 1.5})), Some(1500));
         assert_eq!(heard(json!({"text": "a", "duration": "1.5"})), Some(1500));
         assert_eq!(heard(json!({"duration": 1.5})), None);
+    }
+
+    #[test]
+    fn the_words_of_every_shape_are_heard_once() {
+        let said = |document: Value| read("application/json", document.to_string().as_bytes()).said;
+        for document in [
+            json!({"id": "c", "model": "m", "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}}]}),
+            json!({"choices": [{"delta": {"content": "hi"}, "finish_reason": null}]}),
+            json!({"choices": [{"delta": {"tool_calls": [{"id": "t", "function": {"name": "f", "arguments": "hi"}}]}}]}),
+            json!({"type": "message", "content": [{"type": "text", "text": "hi"}]}),
+            json!({"type": "content_block_delta", "delta": {"type": "text_delta", "text": "hi"}}),
+            json!([{"candidates": [{"content": {"role": "model", "parts": [{"text": "hi"}]}}]}]),
+            json!({"contentBlockIndex": 0, "delta": {"text": "hi"}}),
+            json!({"object": "response", "instructions": "x", "output": [{"content": [{"type": "output_text", "text": "hi"}]}]}),
+            json!({"type": "response.output_text.delta", "delta": "hi"}),
+        ] {
+            assert_eq!(said(document.clone()), "hi", "{document}");
+        }
+        for again in [
+            json!({"type": "response.output_text.done", "text": "hi"}),
+            json!({"type": "response.completed", "response": {"output": [{"content": [{"text": "hi"}]}]}}),
+        ] {
+            assert_eq!(said(again.clone()), "", "{again}");
+        }
     }
 
     #[test]

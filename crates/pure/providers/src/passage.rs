@@ -328,6 +328,28 @@ pub fn model_in(path: &str) -> Option<String> {
     Some(decoded(name))
 }
 
+/// Whether a path asks a model for words, in any provider's dialect.
+#[must_use]
+pub fn is_chat(path: &str) -> bool {
+    const LAST: [&str; 11] = [
+        "completions",
+        "messages",
+        "responses",
+        "chat",
+        "generate",
+        "converse",
+        "converse-stream",
+        "generateContent",
+        "streamGenerateContent",
+        "rawPredict",
+        "streamRawPredict",
+    ];
+    let path = path.trim_end_matches('/');
+    let last = path.rsplit(['/', ':']).next().unwrap_or_default();
+    // Threads of assistants hold messages too; to keep one there asks nobody.
+    LAST.contains(&last) && !path.contains("/threads/")
+}
+
 /// The path with this model in place of the one that it names.
 #[must_use]
 pub fn with_model(path: &str, model: &str) -> String {
@@ -413,6 +435,24 @@ mod tests {
         assert_eq!(with_model("/model/nova/converse", "amazon.nova:0"), "/model/amazon.nova%3A0/converse");
         assert_eq!(with_model("/v1beta/models/x:generateContent", "gemini"), "/v1beta/models/gemini:generateContent");
         assert_eq!(with_model("/v1/files", "gemini"), "/v1/files");
+    }
+
+    #[test]
+    fn paths_that_ask_for_words_are_known_in_every_dialect() {
+        for path in [
+            "/v1/chat/completions",
+            "/openai/deployments/dep/chat/completions",
+            "/v1/messages",
+            "/v1/responses/",
+            "/v2/chat",
+            "/v1beta/models/gemini-2.5-pro:streamGenerateContent",
+            "/model/nova/converse-stream",
+        ] {
+            assert!(is_chat(path), "{path}");
+        }
+        for path in ["/v1/embeddings", "/v1/messages/count_tokens", "/v1/threads/t/messages", "/v1/new/thing"] {
+            assert!(!is_chat(path), "{path}");
+        }
     }
 
     #[test]

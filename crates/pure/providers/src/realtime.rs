@@ -5,6 +5,7 @@ use tollgate_wire::Usage;
 
 use crate::{
     dialects::azure::{self, DEFAULT_API_VERSION},
+    gauge::millis,
     provider::Auth,
     target::Target,
 };
@@ -71,19 +72,37 @@ pub enum Event {
     Said(String),
     /// The turn is over; with its usage, if told.
     Done(Option<Usage>),
+    /// What the client says is written down by this model.
+    Listener(String),
+    /// Something that the client said is written down, beside whatever turn there is: tokens, or milliseconds of sound.
+    Heard(Option<Usage>, Option<u64>),
 }
+
+/// What ends the writing down of something that was said.
+const WRITTEN_DOWN: &str = "conversation.item.input_audio_transcription.completed";
 
 /// Reads an event, if it concerns the bill. Most do not, and are not parsed.
 #[must_use]
 pub fn event(text: &str) -> Option<Event> {
     let concerns = |word: &&str| memchr::memmem::find(text.as_bytes(), word.as_bytes()).is_some();
-    if !["\"response.created\"", "\"response.done\"", "text.delta\"", "transcript.delta\""].iter().any(concerns) {
+    let words = ["\"response.created\"", "\"response.done\"", "text.delta\"", "transcript.delta\"", WRITTEN_DOWN];
+    if !words.iter().any(concerns) && !["\"session.", "\"transcription_session."].iter().any(concerns) {
         return None;
     }
     let event: Value = serde_json::from_str(text).ok()?;
     match event.get("type")?.as_str()? {
         "response.created" => Some(Event::Begun),
         "response.done" => Some(Event::Done(event.pointer("/response/usage").and_then(usage))),
+        WRITTEN_DOWN => {
+            let said = event.get("usage");
+            let seconds = said.and_then(|said| said.get("seconds")).and_then(millis);
+            Some(Event::Heard(said.filter(|_| seconds.is_none()).and_then(usage), seconds))
+        }
+        "session.created" | "session.updated" | "transcription_session.created" | "transcription_session.updated" => {
+            let places = ["/session/audio/input/transcription/model", "/session/input_audio_transcription/model"];
+            let model = places.iter().find_map(|place| event.pointer(place)?.as_str());
+            model.map(|model| Event::Listener(model.to_owned()))
+        }
         kind if kind.starts_with("response.") && kind.ends_with(".delta") => {
             Some(Event::Said(event.get("delta")?.as_str()?.to_owned()))
         }
@@ -127,6 +146,26 @@ mod tests {
             assert_eq!(read(other.clone()), None, "{other}");
         }
         assert_eq!(event("response.done"), None);
+    }
+
+    #[test]
+    fn what_was_written_down_tells_its_usage() {
+        let read = |usage: Value| {
+            event(&json!({"type": WRITTEN_DOWN, "item_id": "i", "transcript": "hi", "usage": usage}).to_string())
+        };
+        let tokens = json!({"type": "tokens", "total_tokens": 30, "input_tokens": 26, "output_tokens": 4,
+            "input_token_details": {"text_tokens": 2, "audio_tokens": 24}});
+        let expected = Usage { input: 26, output: 4, audio_input: 24, ..Usage::default() };
+        assert_eq!(read(tokens), Some(Event::Heard(Some(expected), None)));
+        assert_eq!(read(json!({"type": "duration", "seconds": 1.5})), Some(Event::Heard(None, Some(1500))));
+        assert_eq!(read(Value::Null), Some(Event::Heard(None, None)));
+        for session in [
+            json!({"audio": {"input": {"transcription": {"model": "whisper-1"}}}}),
+            json!({"input_audio_transcription": {"model": "whisper-1"}}),
+        ] {
+            let told = event(&json!({"type": "session.updated", "session": session}).to_string());
+            assert_eq!(told, Some(Event::Listener("whisper-1".to_owned())));
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tollgate_observe::Outcome;
 use tollgate_providers::{
+    gauge::Reading,
     realtime::{Event, event},
     translate::Progress,
 };
@@ -19,12 +20,14 @@ pub(super) struct Turns {
     meter: Meter,
     served: Arc<Served>,
     place: Arc<Place>,
+    /// The same, at the price of what writes down what the client says.
+    listener: Arc<Place>,
     progress: Progress,
 }
 
 impl Turns {
     pub(super) fn new(meter: Meter, served: Arc<Served>, place: Arc<Place>) -> Self {
-        Self { meter, served, place, progress: Progress::default() }
+        Self { meter, served, listener: Arc::clone(&place), place, progress: Progress::default() }
     }
 
     /// The provider has said this.
@@ -36,6 +39,11 @@ impl Turns {
                 self.begin();
                 self.progress.output_bytes += words.len() as u64;
                 self.meter.progress(self.progress, &words);
+            }
+            Some(Event::Listener(model)) => self.listener = self.meter.priced_for(&self.place, &model),
+            Some(Event::Heard(usage, heard_millis)) => {
+                let reading = Reading { usage, heard_millis, ..Reading::default() };
+                self.meter.passed_beside(&self.served, &self.listener, &reading);
             }
             Some(Event::Done(usage)) => {
                 self.begin();

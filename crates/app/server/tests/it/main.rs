@@ -21,6 +21,7 @@ mod leaving;
 mod ledger;
 mod media;
 mod messages;
+mod paid;
 mod passage;
 mod paths;
 mod protocols;

@@ -112,7 +112,7 @@ async fn anthropics_own_stream_passes_unchanged_and_is_booked() {
 }
 
 #[tokio::test]
-async fn an_answer_that_says_nothing_of_its_usage_has_no_price() {
+async fn an_answer_of_no_known_dialect_that_says_nothing_of_its_usage_has_no_price() {
     let world = world().await;
     world.provider.script([Answer::text(200, "hello")]);
     let headers = [WITH_MASTER, ("content-type", "application/json")];

@@ -62,6 +62,10 @@ async fn secrets(body: String) -> String {
     json!({"value": "ek_1", "session": body["session"]}).to_string()
 }
 
+fn written_down(usage: &Value) -> Value {
+    json!({"type": "conversation.item.input_audio_transcription.completed", "transcript": "hi", "usage": usage})
+}
+
 /// Does what the client's message says.
 async fn converse(mut socket: WebSocket) {
     let usage = json!({"input_tokens": 20, "output_tokens": 10, "input_token_details": {"audio_tokens": 5}});
@@ -81,6 +85,14 @@ async fn converse(mut socket: WebSocket) {
                 json!({"type": "response.created"}),
                 json!({"type": "response.output_text.delta", "delta": "Hello, how are you?"}),
             ],
+            "listen" => vec![
+                json!({"type": "session.updated", "session": {"audio": {"input": {"transcription": {"model": "whisper-1"}}}}}),
+                json!({"type": "response.created"}),
+                written_down(&json!({"type": "duration", "seconds": 2})),
+            ],
+            "listen on" => vec![written_down(
+                &json!({"type": "tokens", "input_tokens": 7, "output_tokens": 3, "total_tokens": 10}),
+            )],
             "large" => vec![json!({"large": "x".repeat(4000)})],
             "close" => {
                 let frame = CloseFrame { code: 4001, reason: "enough".into() };
@@ -183,6 +195,27 @@ async fn messages_pass_both_ways_and_each_turn_is_settled() {
     let (target, headers) = provider.heard.lock().await[0].clone();
     assert_eq!(target, "/v1/realtime?model=gpt-realtime");
     assert_eq!(headers["authorization"], "Bearer sk-the-providers-own-key");
+}
+
+#[tokio::test]
+async fn what_is_written_down_is_settled_beside_the_turn_that_runs() {
+    let provider = Provider::start().await;
+    let world = world(&provider, "").await;
+    let mut talk = talk(&world).await;
+    talk.say("listen").await;
+    for _ in 0..3 {
+        talk.hear().await;
+    }
+    // Whisper hears at $0.0001 a second.
+    let totals = world.gateway.totals();
+    assert_eq!((totals.settled, totals.nanos), (1, 200_000));
+    talk.say("turn").await;
+    talk.say("listen on").await;
+    for _ in 0..4 {
+        talk.hear().await;
+    }
+    let totals = world.settled(3).await;
+    assert_eq!((totals.input, totals.output, totals.unstated), (27, 13, 0));
 }
 
 #[tokio::test]
