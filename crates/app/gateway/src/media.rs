@@ -153,7 +153,7 @@ fn led_to(from: &Uri, location: &str) -> Option<Uri> {
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
-            let [first, second, ..] = v4.octets();
+            let [first, second, third, _] = v4.octets();
             !(v4.is_loopback()
                 || v4.is_private()
                 || v4.is_link_local()
@@ -163,6 +163,8 @@ fn is_public(address: IpAddr) -> bool {
                 || v4.is_documentation()
                 || first == 0
                 || first >= 240
+                // Protocol assignments, among them a metadata address (192.0.0.192, Oracle).
+                || (first == 192 && second == 0 && third == 0)
                 || (first == 100 && (64..128).contains(&second))
                 || (first == 198 && (18..20).contains(&second)))
         }
@@ -176,7 +178,9 @@ fn is_public(address: IpAddr) -> bool {
                 || v6.is_multicast()
                 || (first & 0xfe00) == 0xfc00
                 || (first & 0xffc0) == 0xfe80
-                // 6to4 and NAT64 carry an IPv4 address within.
+                || (first & 0xffc0) == 0xfec0
+                // 6to4, Teredo and NAT64 carry an IPv4 address within.
+                || (first == 0x2001 && second == 0)
                 || first == 0x2002
                 || (first == 0x64 && second == 0xff9b)
                 || (first == 0x2001 && second == 0xdb8))
@@ -236,6 +240,9 @@ mod tests {
             "10.1.2.3",
             "172.16.0.1",
             "192.168.1.1",
+            "192.0.0.192",
+            "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+            "fec0::1",
             "169.254.169.254",
             "0.0.0.0",
             "100.64.0.1",
