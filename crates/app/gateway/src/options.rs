@@ -160,6 +160,12 @@ pub(crate) fn take(body: &mut RawBody, headers: &HeaderMap, route: Route) -> Res
             names: CLIENT_SIDE.iter().copied().filter(|name| body.has(name)).collect(),
         },
     };
+    if options.client_side.api_key.as_ref().is_some_and(|key| key.expose().trim_start().starts_with('{')) {
+        // Service keys name addresses (SAP, Google), which is not what may be chosen where a key may.
+        return Err(
+            Failure::invalid("`api_key` of a request must be a plain key, not a document").with_param("api_key")
+        );
+    }
     from_headers(&mut options, headers)?;
     // Anthropic's clients say there who their user is.
     let theirs = |name: &str| name == "metadata" && route == Route::Messages;

@@ -51,6 +51,9 @@ litellm_settings: {num_retries: 0}
     assert_eq!(call.header("authorization"), Some("Bearer sk-the-clients"));
     assert!(call.json().get("api_base").is_none() && call.json().get("api_key").is_none());
 
+    body["api_key"] = json!("{\"url\": \"http://elsewhere.test\"}");
+    assert!(refused(&world.chat(&body).await, 400).contains("plain key"));
+
     body.as_object_mut().unwrap().remove("api_key");
     let _ = world.chat(&body).await;
     for call in theirs.calls() {
