@@ -35,7 +35,7 @@ pub use failure::{failure, in_band};
 pub use front::MESSAGES_CLIENT;
 pub use request::request_body;
 pub use response::read_answer;
-pub use splice::{MessageStream, SPLICE};
+pub use splice::{CloudSplice, MessageStream, SPLICE};
 pub use stream::MessageReader;
 
 use crate::{

@@ -1,20 +1,18 @@
 //! Claude in Azure AI Foundry: Anthropic's words at a path of its own.
 
-use std::sync::Arc;
-
-use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
 use tollgate_wire::{
-    Failure, RawBody, Usage,
+    Failure, RawBody,
     chat::{ChatRequest, ChatResponse},
     http::{Outgoing, Reply},
 };
 
 use crate::{
-    answer_stream::PassedStream,
-    codec::{AnswerContext, ChatDecoder, ProviderDialect, Splice, Wanted, Words},
-    dialects::{anthropic, openai},
-    params::CallParams,
+    codec::{ChatDecoder, ProviderDialect, Splice, Wanted, Words},
+    dialects::{
+        anthropic::{self, CloudSplice},
+        openai,
+    },
     target::{Credential, Target},
 };
 
@@ -96,38 +94,8 @@ impl ProviderDialect for Claude {
     }
 }
 
-static PASSED: Passed = Passed;
-
 /// Anthropic's clients before Claude here: their own bodies.
-#[derive(Debug)]
-struct Passed;
-
-impl Splice for Passed {
-    fn request(&self, body: RawBody, target: &Target, call: &CallParams) -> Result<Outgoing, Failure> {
-        sent_here(anthropic::SPLICE.request(body, target, call)?, target)
-    }
-
-    fn answer(
-        &self,
-        reply: &Reply,
-        target: &Target,
-        context: &AnswerContext,
-    ) -> Result<(Bytes, Option<Usage>), Failure> {
-        anthropic::SPLICE.answer(reply, target, context)
-    }
-
-    fn stream(&self, target: Arc<Target>, context: AnswerContext, limit: usize) -> Box<dyn PassedStream> {
-        anthropic::SPLICE.stream(target, context, limit)
-    }
-
-    fn retell(&self, body: &[u8]) -> Option<Vec<u8>> {
-        anthropic::SPLICE.retell(body)
-    }
-
-    fn failure(&self, reply: &Reply, target: &Target) -> Failure {
-        anthropic::failure(reply, target)
-    }
-}
+static PASSED: CloudSplice = CloudSplice { sent: sent_here, failure: anthropic::failure };
 
 #[cfg(test)]
 mod tests {

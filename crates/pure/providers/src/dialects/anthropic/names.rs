@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use tollgate_wire::chat::{ChatRequest, Tool};
-
 /// Longest name of a tool.
 const LONGEST_TOOL_NAME: usize = 128;
 
@@ -29,32 +27,12 @@ fn plain(text: &str) -> Cow<'_, str> {
     text.chars().map(|letter| if fits(letter) { letter } else { '_' }).collect()
 }
 
-/// The client's names of tools whose names had to change.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Renamed(Vec<(String, String)>);
-
-impl Renamed {
-    pub(super) fn of(request: &ChatRequest) -> Self {
-        let changed = request.tools.iter().filter_map(|offered| {
-            let Tool::Function { name, .. } = offered else { return None };
-            match tool(name) {
-                Cow::Borrowed(_) => None,
-                Cow::Owned(wire) => Some((wire, name.clone())),
-            }
-        });
-        Self(changed.collect())
-    }
-
-    /// The client's name for the tool that Anthropic calls `wire`.
-    pub(super) fn back(&self, wire: &str) -> String {
-        let found = self.0.iter().find(|(changed, _)| changed == wire);
-        found.map_or_else(|| wire.to_owned(), |(_, name)| name.clone())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use tollgate_wire::chat::{ChatRequest, Tool};
+
     use super::*;
+    use crate::dialects::renamed::Renamed;
 
     #[test]
     fn a_name_that_had_to_change_is_found_again() {
@@ -66,7 +44,7 @@ mod tests {
             extras: serde_json::Map::new(),
         };
         let tools = vec![function("files.read"), function("plain_one")];
-        let renamed = Renamed::of(&ChatRequest { tools, ..ChatRequest::default() });
+        let renamed = Renamed::of(&ChatRequest { tools, ..ChatRequest::default() }, tool);
         assert_eq!(tool("files.read"), "files_read");
         assert_eq!(renamed.back("files_read"), "files.read");
         assert_eq!(renamed.back("plain_one"), "plain_one");

@@ -6,8 +6,8 @@ use tollgate_wire::{
     chat::{ChatRequest, ChatResponse, Choice, Extras, Finish, Part, Role, ToolCall},
 };
 
-use super::{failure::in_band, names::Renamed, structured::Form, usage::Counts};
-use crate::target::Target;
+use super::{failure::in_band, names, structured::Form, usage::Counts};
+use crate::{dialects::renamed::Renamed, target::Target};
 
 /// Reads an answer with status below 400.
 ///
@@ -83,7 +83,7 @@ impl Answer {
     fn new(request: &ChatRequest, target: &Target) -> Self {
         Self {
             form: Form::of(request, target),
-            renamed: Renamed::of(request),
+            renamed: Renamed::of(request, names::tool),
             parts: Vec::new(),
             calls: false,
             formed: false,

@@ -89,6 +89,43 @@ impl Splice for MessagesSplice {
     }
 }
 
+/// The same lane at a cloud that serves Claude: Anthropic's words, sent and refused in the cloud's own way. Clouds count
+/// no tokens at this address.
+#[derive(Debug)]
+pub struct CloudSplice {
+    /// Makes Anthropic's request the cloud's.
+    pub sent: fn(Outgoing, &Target) -> Result<Outgoing, Failure>,
+    /// Reads a refusal.
+    pub failure: fn(&Reply, &Target) -> Failure,
+}
+
+impl Splice for CloudSplice {
+    fn request(&self, body: RawBody, target: &Target, call: &CallParams) -> Result<Outgoing, Failure> {
+        (self.sent)(SPLICE.request(body, target, call)?, target)
+    }
+
+    fn answer(
+        &self,
+        reply: &Reply,
+        target: &Target,
+        context: &AnswerContext,
+    ) -> Result<(Bytes, Option<Usage>), Failure> {
+        SPLICE.answer(reply, target, context)
+    }
+
+    fn stream(&self, target: Arc<Target>, context: AnswerContext, limit: usize) -> Box<dyn PassedStream> {
+        SPLICE.stream(target, context, limit)
+    }
+
+    fn retell(&self, body: &[u8]) -> Option<Vec<u8>> {
+        SPLICE.retell(body)
+    }
+
+    fn failure(&self, reply: &Reply, target: &Target) -> Failure {
+        (self.failure)(reply, target)
+    }
+}
+
 fn outgoing(
     body: &RawBody,
     path: &str,

@@ -11,12 +11,12 @@ use tollgate_wire::{
 
 use super::{
     failure::in_band,
-    names::Renamed,
+    names,
     response::{finish, result_list},
     structured::Form,
     usage::Counts,
 };
-use crate::{codec::ChatDecoder, target::Target};
+use crate::{codec::ChatDecoder, dialects::renamed::Renamed, target::Target};
 
 /// A block that has begun, by what becomes of it.
 enum Open {
@@ -52,7 +52,7 @@ impl MessageReader {
         Self {
             target: target.clone(),
             form: Form::of(request, target),
-            renamed: Renamed::of(request),
+            renamed: Renamed::of(request, names::tool),
             counts: Counts::default(),
             open: BTreeMap::new(),
             calls: 0,

@@ -6,8 +6,11 @@ use tollgate_wire::{
     chat::{ChatRequest, ChatResponse, Choice, Extras, Finish, Part, ToolCall},
 };
 
-use super::names::Renamed;
-use crate::{dialects::anthropic::structured::Form, target::Target};
+use super::names;
+use crate::{
+    dialects::{anthropic::structured::Form, renamed::Renamed},
+    target::Target,
+};
 
 /// Reads an answer with status below 400.
 ///
@@ -64,7 +67,7 @@ impl Answer {
     fn new(request: &ChatRequest, target: &Target) -> Self {
         Self {
             form: Form::of(request, target),
-            renamed: Renamed::of(request),
+            renamed: Renamed::of(request, names::tool),
             parts: Vec::new(),
             calls: false,
             formed: false,

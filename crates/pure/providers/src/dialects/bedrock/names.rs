@@ -2,16 +2,12 @@
 
 use std::borrow::Cow;
 
-use tollgate_wire::chat::{ChatRequest, Tool};
-
 use crate::target::Target;
 
 /// Regions of inference profiles before a model's id.
 const PROFILES: &[&str] = &["us.", "eu.", "apac.", "global.", "us-gov.", "jp.", "au.", "ca.", "in."];
 /// Longest name of a tool.
 const LONGEST_TOOL_NAME: usize = 64;
-/// What tools are called by, as Converse takes it, with the client's own name.
-type Pair = (String, String);
 
 /// The model's id without the region of an inference profile.
 pub(super) fn base(target: &Target) -> &str {
@@ -60,29 +56,6 @@ pub(super) fn tool(name: &str) -> Cow<'_, str> {
     let plain = name.chars().map(|letter| if fits(letter) { letter } else { '_' });
     let first = if begins { None } else { Some('a') };
     Cow::Owned(first.into_iter().chain(plain).take(LONGEST_TOOL_NAME).collect())
-}
-
-/// The client's names of tools whose names had to change.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Renamed(Vec<Pair>);
-
-impl Renamed {
-    pub(super) fn of(request: &ChatRequest) -> Self {
-        let changed = request.tools.iter().filter_map(|offered| {
-            let Tool::Function { name, .. } = offered else { return None };
-            match tool(name) {
-                Cow::Borrowed(_) => None,
-                Cow::Owned(wire) => Some((wire, name.clone())),
-            }
-        });
-        Self(changed.collect())
-    }
-
-    /// The client's name for the tool that the model calls `wire`.
-    pub(super) fn back(&self, wire: &str) -> String {
-        let found = self.0.iter().find(|(changed, _)| changed == wire);
-        found.map_or_else(|| wire.to_owned(), |(_, name)| name.clone())
-    }
 }
 
 #[cfg(test)]

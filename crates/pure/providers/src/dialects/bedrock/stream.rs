@@ -11,10 +11,11 @@ use tollgate_wire::{
 
 use super::{
     answer::{Counts, finish},
-    names::{self, Renamed},
+    names,
 };
 use crate::{
     codec::ChatDecoder,
+    dialects::renamed::Renamed,
     dialects::{anthropic::structured::Form, aws},
     target::Target,
 };
@@ -49,7 +50,7 @@ impl ConverseReader {
         Self {
             target: target.clone(),
             form: Form::of(request, target),
-            renamed: Renamed::of(request),
+            renamed: Renamed::of(request, names::tool),
             counts: Counts::default(),
             open: BTreeMap::new(),
             calls: 0,

@@ -1,21 +1,19 @@
 //! Claude at Vertex AI: Anthropic's words, the model in the path, the version in the body.
 
-use std::sync::Arc;
-
-use bytes::Bytes;
 use http::Method;
 use serde_json::Value;
 use tollgate_wire::{
-    Failure, RawBody, Usage,
+    Failure, RawBody,
     chat::{ChatRequest, ChatResponse},
     http::{Outgoing, Reply},
 };
 
 use crate::{
-    answer_stream::PassedStream,
-    codec::{AnswerContext, ChatDecoder, ProviderDialect, Splice, Wanted, Words},
-    dialects::{anthropic, gemini},
-    params::CallParams,
+    codec::{ChatDecoder, ProviderDialect, Splice, Wanted, Words},
+    dialects::{
+        anthropic::{self, CloudSplice},
+        gemini,
+    },
     target::Target,
 };
 
@@ -69,46 +67,19 @@ impl ProviderDialect for Claude {
     }
 }
 
-static PASSED: Passed = Passed;
-
 /// Anthropic's clients before Claude here: their own bodies, at the model's address.
-#[derive(Debug)]
-struct Passed;
+static PASSED: CloudSplice = CloudSplice { sent: sent_here, failure: gemini::failure };
 
-impl Splice for Passed {
-    fn request(&self, body: RawBody, target: &Target, call: &CallParams) -> Result<Outgoing, Failure> {
-        let mut outgoing = anthropic::SPLICE.request(body, target, call)?;
-        let sent = RawBody::parse(&outgoing.body);
-        let mut body = sent.map_err(|error| Failure::bug(error.to_string()))?;
-        body.remove("model");
-        body.set_str("anthropic_version", VERSION);
-        let streams = body.get("stream").is_some_and(|raw| raw.as_ref() == b"true");
-        outgoing.url = super::url(target, if streams { "streamRawPredict" } else { "rawPredict" });
-        if streams {
-            outgoing.url.push_str("?alt=sse");
-        }
-        outgoing.body = body.to_bytes();
-        Ok(outgoing)
+/// A request of Anthropic's as it goes out here.
+fn sent_here(mut outgoing: Outgoing, target: &Target) -> Result<Outgoing, Failure> {
+    let mut body = RawBody::parse(&outgoing.body).map_err(|error| Failure::bug(error.to_string()))?;
+    body.remove("model");
+    body.set_str("anthropic_version", VERSION);
+    let streams = body.get("stream").is_some_and(|raw| raw.as_ref() == b"true");
+    outgoing.url = super::url(target, if streams { "streamRawPredict" } else { "rawPredict" });
+    if streams {
+        outgoing.url.push_str("?alt=sse");
     }
-
-    fn answer(
-        &self,
-        reply: &Reply,
-        target: &Target,
-        context: &AnswerContext,
-    ) -> Result<(Bytes, Option<Usage>), Failure> {
-        anthropic::SPLICE.answer(reply, target, context)
-    }
-
-    fn stream(&self, target: Arc<Target>, context: AnswerContext, limit: usize) -> Box<dyn PassedStream> {
-        anthropic::SPLICE.stream(target, context, limit)
-    }
-
-    fn retell(&self, body: &[u8]) -> Option<Vec<u8>> {
-        anthropic::SPLICE.retell(body)
-    }
-
-    fn failure(&self, reply: &Reply, target: &Target) -> Failure {
-        gemini::failure(reply, target)
-    }
+    outgoing.body = body.to_bytes();
+    Ok(outgoing)
 }
