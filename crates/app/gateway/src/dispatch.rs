@@ -179,7 +179,7 @@ impl Ask {
             return self.mocked(words, attempt, meter);
         }
         if self.route.counts() && counts(&attempt.place.target, self.route.client()).is_none() {
-            return self.counted(attempt, meter).await;
+            return Box::pin(self.counted(attempt, meter)).await;
         }
         let prepared = match self.prepare(attempt).await {
             Ok(prepared) => prepared,
@@ -211,7 +211,10 @@ impl Ask {
             context: &context,
         };
         let mut draft = draft(&call, target)?;
-        self.supply(&mut draft).await?;
+        let wants = draft.wants();
+        if !wants.is_empty() {
+            Box::pin(self.supply(wants, &mut draft)).await?;
+        }
         let mut prepared = draft.finish()?;
         self.seal(&mut prepared.outgoing, &attempt.place).await?;
         Ok(prepared)
@@ -243,9 +246,9 @@ impl Ask {
 
     /// Puts remote media into the message. Fetched once per call, whatever the number of attempts, within bounds of
     /// number and size for all of them together.
-    async fn supply(&self, draft: &mut Draft) -> Result<(), Failure> {
+    async fn supply(&self, wants: Vec<Wanted>, draft: &mut Draft) -> Result<(), Failure> {
         let (mut wanted, mut documents) = (Vec::new(), Vec::new());
-        for one in draft.wants() {
+        for one in wants {
             match one {
                 Wanted::Media(url) => wanted.push(url),
                 Wanted::Document(url) => documents.push(url),
@@ -295,7 +298,10 @@ impl Ask {
             Ok(response) if self.passes(&response) => return Ok(self.pass(response, attempt, meter)),
             Ok(response) if self.streams(&response) => return self.stream(response, answers, attempt, meter).await,
             Ok(response) if more.is_empty() => self.poll(response, &answers, attempt, &mut meter).await,
-            Ok(response) => self.collect_all(response, more, &answers, attempt, &mut meter).await.map(Polled::Replies),
+            Ok(response) => {
+                let all = Box::pin(self.collect_all(response, more, &answers, attempt, &mut meter));
+                all.await.map(Polled::Replies)
+            }
             Err(failure) => Err(failure),
         };
         let told = match sent {
@@ -370,7 +376,7 @@ impl Ask {
         meter: Meter,
     ) -> Result<Answer, Missed> {
         let place = &attempt.place;
-        let provider_headers = std::mem::take(&mut response.headers);
+        let provider_headers = headers::copied(&std::mem::take(&mut response.headers));
         let translation = match answers.stream(self.snapshot.bounds.max_event_bytes) {
             Ok(translation) => translation,
             Err(failure) => return Err(Box::new((failure, meter))),

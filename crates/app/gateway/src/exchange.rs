@@ -40,7 +40,8 @@ impl Gateway {
     ) -> Result<(), Failure> {
         hops::mark(&self.instance, inbound, place, outgoing)?;
         let Credential::Account(account) = &place.target.credential else { return Ok(()) };
-        let grant = self.credentials.grant(account, &self.client, self.clock.as_ref()).await?;
+        // Boxed: what fetches a grant is large, and would make every call's task as large. So are the others below.
+        let grant = Box::pin(self.credentials.grant(account, &self.client, self.clock.as_ref())).await?;
         auth::sign(outgoing, &place.target, &grant, self.clock.unix())
     }
 }
@@ -94,7 +95,7 @@ impl Ask {
             && let Some(mut otherwise) = answers.otherwise(&reply)?
         {
             self.seal(&mut otherwise, &attempt.place).await?;
-            let response = self.exchange(&otherwise, attempt, meter).await?;
+            let response = Box::pin(self.exchange(&otherwise, attempt, meter)).await?;
             if self.streams(&response) {
                 return Ok(Polled::Stream(Box::new(response)));
             }
@@ -103,7 +104,7 @@ impl Ask {
         while reply.status.is_success()
             && let Some(next) = answers.next(&reply)?
         {
-            let response = self.ask_next(&next, until, attempt, meter).await?;
+            let response = Box::pin(self.ask_next(&next, until, attempt, meter)).await?;
             if self.streams(&response) {
                 return Ok(Polled::Stream(Box::new(response)));
             }

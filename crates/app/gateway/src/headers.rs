@@ -87,6 +87,20 @@ pub(crate) fn add_provider(headers: &mut HeaderMap, provider: &HeaderMap) {
     }
 }
 
+/// Headers that keep nothing else in memory. As they are read they are slices of the connection's read buffer, which
+/// would stay as long as the stream that they begin, beside the one that is then made for its events.
+pub(crate) fn copied(headers: &HeaderMap) -> HeaderMap {
+    let mut copies = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        // What was a value is one: none is lost.
+        if let Ok(mut copy) = HeaderValue::from_bytes(value.as_bytes()) {
+            copy.set_sensitive(value.is_sensitive());
+            copies.append(name.clone(), copy);
+        }
+    }
+    copies
+}
+
 /// With microseconds, without a float's formatting.
 fn milliseconds(duration: Duration) -> String {
     // 64 bits print several times faster than 128, and hold half a million years.

@@ -64,7 +64,7 @@ impl Gateway {
     }
 
     /// The call as the gateway needs it, or why it is refused.
-    fn read(self: &Arc<Self>, snapshot: &Arc<Snapshot>, inbound: Inbound, meter: &mut Meter) -> Result<Ask, Failure> {
+    fn read(self: &Arc<Self>, snapshot: &Arc<Snapshot>, inbound: Inbound, meter: &mut Meter) -> Result<Box<Ask>, Failure> {
         let caller = identify(snapshot, &inbound.headers)?;
         meter.asked_by(caller);
         admit(caller, RouteClass::Call)?;
@@ -103,7 +103,7 @@ impl Gateway {
         let (responses, told) = responses::begin(self, snapshot, caller, route, &mut body)?;
         let now = self.now_unix();
         let context = AnswerContext { alias: asked, now, id, include_usage, stream, responses: told };
-        Ok(Ask {
+        Ok(Box::new(Ask {
             gateway: Arc::clone(self),
             snapshot: Arc::clone(snapshot),
             route,
@@ -114,12 +114,12 @@ impl Gateway {
             context,
             headers,
             fetched: std::sync::Mutex::default(),
-        })
+        }))
     }
 }
 
 /// Finds the group and asks it.
-async fn answer(mut ask: Ask, meter: Meter) -> Answer {
+async fn answer(mut ask: Box<Ask>, meter: Meter) -> Answer {
     let snapshot = Arc::clone(&ask.snapshot);
     let mut group = match group_for(&snapshot, ask.route, &ask.context.alias) {
         Ok(group) => group,
@@ -156,7 +156,7 @@ pub(crate) fn refuse(failure: &Failure, mut meter: Meter) -> Answer {
 }
 
 /// A panic in a call is that call's failure; its meter has settled on the way.
-async fn caught(ask: Ask, meter: Meter, call_id: String) -> Answer {
+async fn caught(ask: Box<Ask>, meter: Meter, call_id: String) -> Answer {
     let client = ask.route.client();
     let call = AssertUnwindSafe(answer(ask, meter));
     call.catch_unwind().await.unwrap_or_else(|_| {

@@ -29,7 +29,8 @@ pub(crate) struct Meter {
     /// Its answers are words of a model, which count as output.
     speaks: bool,
     record: CallRecord,
-    open: Option<OpenAttempt>,
+    /// Boxed: a meter goes through many hands.
+    open: Option<Box<OpenAttempt>>,
     finished: bool,
 }
 
@@ -183,7 +184,7 @@ impl Meter {
     pub(crate) fn open_at(&mut self, deployment: &Arc<str>, place: &Arc<Place>, prompt: Prompt) {
         let encoding = Encoding::of(&place.target.model);
         let words = Words { encoding, prompt, said: Said::default(), answer: None, wordless: 0 };
-        self.open = Some(OpenAttempt {
+        self.open = Some(Box::new(OpenAttempt {
             reservation: self.gateway.ledger.open(self.gateway.uuid_v7()),
             deployment: Arc::clone(deployment),
             place: Arc::clone(place),
@@ -193,7 +194,7 @@ impl Meter {
             standing: Standing::Unheard,
             booking: None,
             progress: Progress::default(),
-        });
+        }));
     }
 
     /// The head of the provider's answer is here: an answer, or a refusal.
@@ -358,7 +359,14 @@ impl Meter {
         self.settle(open, usage, certainty, Outcome::Failed(kind));
     }
 
-    fn settle(&mut self, mut open: OpenAttempt, usage: Usage, certainty: Certainty, outcome: Outcome) -> Option<Cost> {
+    fn settle(
+        &mut self,
+        open: Box<OpenAttempt>,
+        usage: Usage,
+        certainty: Certainty,
+        outcome: Outcome,
+    ) -> Option<Cost> {
+        let mut open = *open;
         let price = &open.place.price;
         let unknown = certainty == Certainty::Unknown && usage.is_empty();
         let known = price.is_stated() || usage.stated_cost_nanos.is_some() || usage.is_empty();

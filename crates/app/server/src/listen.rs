@@ -1,19 +1,21 @@
 //! Connections: accepted within a bound, served over HTTP/1.1 and HTTP/2, drained at shutdown.
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::Router;
 use http::Version;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{
-        conn::auto::Builder,
-        graceful::{GracefulShutdown, Watcher},
-    },
-};
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream, lookup_host},
-    sync::{Semaphore, watch},
+    sync::{Semaphore, mpsc, watch},
 };
 use tokio_rustls::TlsAcceptor;
 use tollgate_gateway::{Gateway, Workers};
@@ -109,7 +111,8 @@ impl BoundServer {
         let router = routes::router(App { gateway: Arc::clone(&gateway), settings: Arc::clone(&self.settings) });
         let bounds = self.settings.bounds;
         let slots = Arc::new(Semaphore::new(bounds.max_connections));
-        let graceful = GracefulShutdown::new();
+        // Every connection holds an end of it, so that its last word is the end of the last connection.
+        let (open, closed) = mpsc::channel(1);
         loop {
             let accepted = tokio::select! {
                 accepted = accept(&self.listener, &slots) => accepted,
@@ -119,14 +122,14 @@ impl BoundServer {
             let workers = gateway.workers().clone();
             let connection =
                 Connection { router: router.clone(), bounds, tls: self.tls.clone(), workers, stop: stop.clone() };
-            let watcher = graceful.watcher();
+            let open = open.clone();
             gateway.workers().spawn_loop(async move {
-                connection.run(stream, watcher).await;
-                drop(slot);
+                connection.run(stream).await;
+                drop((slot, open));
             });
         }
-        drop(self.listener);
-        drain(graceful, &gateway, bounds.shutdown_grace, stop).await;
+        drop((self.listener, open));
+        drain(closed, &gateway, bounds.shutdown_grace, stop).await;
     }
 }
 
@@ -154,11 +157,12 @@ async fn accept(
 /// How long ended streams may take to hand out their last event.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-async fn drain(graceful: GracefulShutdown, gateway: &Gateway, grace: Duration, mut stop: watch::Receiver<u8>) {
+async fn drain(mut closed: mpsc::Receiver<()>, gateway: &Gateway, grace: Duration, mut stop: watch::Receiver<u8>) {
     gateway.start_draining();
     let workers: Workers = gateway.workers().clone();
     let all_done = async {
-        graceful.shutdown().await;
+        // Nobody sends: this ends with the last connection.
+        let _ = closed.recv().await;
         // Whole calls whose clients left are still read to their end, for their usage.
         workers.drained(grace).await;
     };
@@ -171,9 +175,6 @@ async fn drain(graceful: GracefulShutdown, gateway: &Gateway, grace: Duration, m
     gateway.end_streams();
     let _ = tokio::time::timeout(LAST_WORDS, all_done).await;
 }
-
-/// How a connection ended.
-type Served = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 struct Connection {
     router: Router,
@@ -193,15 +194,15 @@ async fn first_words(stream: &TcpStream, patience: Duration) -> Option<Version> 
 }
 
 impl Connection {
-    async fn run(self, stream: TcpStream, watcher: Watcher) {
+    async fn run(self, stream: TcpStream) {
         match self.tls.clone() {
-            None => self.plain(stream, watcher).await,
+            None => self.plain(stream).await,
             // Boxed: a handshake is large, and would make every plain connection's task as large.
-            Some(acceptor) => Box::pin(self.encrypted(acceptor, stream, watcher)).await,
+            Some(acceptor) => Box::pin(self.encrypted(acceptor, stream)).await,
         }
     }
 
-    async fn plain(mut self, stream: TcpStream, watcher: Watcher) {
+    async fn plain(mut self, stream: TcpStream) {
         let looked = tokio::select! {
             looked = first_words(&stream, self.bounds.keepalive_timeout) => looked,
             // Nothing was asked yet, so nothing is left to answer.
@@ -209,49 +210,70 @@ impl Connection {
         };
         if let Some(version) = looked {
             // A connection's end, however it comes, is told by the calls on it.
-            let _ = self.http(stream, version, watcher).await;
+            let _ = self.http(stream, version).await;
         }
     }
 
-    async fn encrypted(self, acceptor: TlsAcceptor, stream: TcpStream, watcher: Watcher) {
+    async fn encrypted(self, acceptor: TlsAcceptor, stream: TcpStream) {
         let handshake = acceptor.accept(stream);
         // A failed handshake is the client's business; it sees the alert.
         if let Ok(Ok(stream)) = tokio::time::timeout(self.bounds.header_read_timeout, handshake).await {
             let agreed = stream.get_ref().1.alpn_protocol();
             let version = if agreed == Some(b"h2") { Version::HTTP_2 } else { Version::HTTP_11 };
             // A connection's end, however it comes, is told by the calls on it.
-            let _ = self.http(stream, version, watcher).await;
+            let _ = self.http(stream, version).await;
         }
     }
 
     /// Serves a connection. What only its beginning needs is gone before the first wait: thousands may wait at once.
-    fn http<I: Stream>(self, io: I, version: Version, watcher: Watcher) -> impl Future<Output = Served> {
-        let bounds = &self.bounds;
-        let mut builder = Builder::new(TokioExecutor::new());
-        builder
-            .http1()
-            // The socket watches how long a head takes.
-            .header_read_timeout(None)
-            .max_buf_size(bounds.max_header_bytes.max(8192))
-            // No `pipeline_flush`: it holds back hyper's refusal of a head as long as there is more to read.
-            .half_close(false);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(bounds.http2_max_streams)
-            .max_pending_accept_reset_streams(bounds.http2_max_resets)
-            .max_local_error_reset_streams(bounds.http2_max_resets)
-            .max_header_list_size(u32::try_from(bounds.max_header_bytes).unwrap_or(u32::MAX))
-            // A reader that stands still holds this much of us, no more.
-            .max_send_buf_size(64 << 10)
-            .keep_alive_interval(bounds.keepalive_timeout);
-        // Said beforehand: hyper's own look at the first bytes would leave each connection with twice the read buffer.
-        let builder = if version == Version::HTTP_2 { builder.http2_only() } else { builder.http1_only() };
+    async fn http<I: Stream>(self, io: I, version: Version) -> Result<(), hyper::Error> {
         let requests = Arc::<Requests>::default();
-        let patience = Patience { head: bounds.header_read_timeout, idle: bounds.keepalive_timeout };
-        let socket = Socket::new(io, Arc::clone(&requests), patience, self.workers.clone());
-        let service = Counted::new(self.router.clone(), requests);
-        let serving = builder.serve_connection_with_upgrades(TokioIo::new(socket), service).into_owned();
-        watcher.watch(serving)
+        let patience = Patience { head: self.bounds.header_read_timeout, idle: self.bounds.keepalive_timeout };
+        let socket = TokioIo::new(Socket::new(io, Arc::clone(&requests), patience, self.workers));
+        let service = Counted::new(self.router, requests);
+        // Not hyper-util's builder for both: its look at the first bytes would leave each connection with twice the read
+        // buffer.
+        if version == Version::HTTP_2 {
+            let serving = http2(&self.bounds).serve_connection(socket, service);
+            Box::pin(until_ended(serving, http2::Connection::graceful_shutdown, self.stop)).await
+        } else {
+            let serving = http1(&self.bounds).serve_connection(socket, service).with_upgrades();
+            until_ended(serving, http1::UpgradeableConnection::graceful_shutdown, self.stop).await
+        }
     }
+}
+
+/// Serves a connection to its end. At the stop it takes no more requests, and answers those it has.
+async fn until_ended<C: Future>(serving: C, end: fn(Pin<&mut C>), mut stop: watch::Receiver<u8>) -> C::Output {
+    let mut serving = pin!(serving);
+    tokio::select! {
+        ended = &mut serving => return ended,
+        _ = stop.changed() => end(serving.as_mut()),
+    }
+    serving.await
+}
+
+fn http1(bounds: &ServerBounds) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        // The socket watches how long a head takes.
+        .header_read_timeout(None)
+        .max_buf_size(bounds.max_header_bytes.max(8192))
+        // No `pipeline_flush`: it holds back hyper's refusal of a head as long as there is more to read.
+        .half_close(false);
+    builder
+}
+
+fn http2(bounds: &ServerBounds) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(bounds.http2_max_streams)
+        .max_pending_accept_reset_streams(bounds.http2_max_resets)
+        .max_local_error_reset_streams(bounds.http2_max_resets)
+        .max_header_list_size(u32::try_from(bounds.max_header_bytes).unwrap_or(u32::MAX))
+        // A reader that stands still holds this much of us, no more.
+        .max_send_buf_size(64 << 10)
+        .keep_alive_interval(bounds.keepalive_timeout);
+    builder
 }
