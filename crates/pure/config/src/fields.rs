@@ -57,10 +57,26 @@ pub(crate) fn accepts(kind: Kind, node: &Node) -> bool {
             node.entries().is_some_and(|entries| entries.iter().all(|entry| plain(&entry.value).is_some()))
         }
         Kind::Aliases => node.entries().is_some_and(|entries| entries.iter().all(|entry| names_a_group(&entry.value))),
+        Kind::Fallbacks => node.items().is_some_and(|items| items.iter().all(is_fallback)),
+        Kind::Counts => are_counts(node),
+        Kind::CountsByName => {
+            node.entries().is_some_and(|entries| entries.iter().all(|entry| are_counts(&entry.value)))
+        }
         Kind::List | Kind::Each(_) => node.items().is_some(),
         Kind::Map | Kind::Section(_) => node.entries().is_some(),
         Kind::Any => true,
     }
+}
+
+fn is_fallback(node: &Node) -> bool {
+    let is_group = |node: &Node| node.as_text().is_some() || node.get("model").is_some_and(|it| it.as_text().is_some());
+    let are_groups = |node: &Node| node.items().is_some_and(|items| items.iter().all(is_group));
+    node.is_null() || node.entries().is_some_and(|entries| entries.iter().all(|entry| are_groups(&entry.value)))
+}
+
+fn are_counts(node: &Node) -> bool {
+    let is_count = |node: &Node| node.is_null() || whole(node).is_some();
+    node.is_null() || node.entries().is_some_and(|entries| entries.iter().all(|entry| is_count(&entry.value)))
 }
 
 fn names_a_group(node: &Node) -> bool {
@@ -142,6 +158,11 @@ fn duration(node: &Node) -> Option<Duration> {
     }
 }
 
+fn counts(node: &Node) -> Vec<(String, u64)> {
+    let entries = node.entries().unwrap_or_default();
+    entries.iter().filter_map(|entry| Some((entry.key.clone(), whole(&entry.value)?))).collect()
+}
+
 fn texts(node: &Node) -> Option<Vec<String>> {
     match &node.value {
         // An empty item (a variable that is not set) is no item.
@@ -217,6 +238,17 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn texts(&self, name: &str) -> Vec<String> {
         self.node(name).and_then(texts).unwrap_or_default()
+    }
+
+    /// Whole numbers by name.
+    pub(crate) fn counts(&self, name: &str) -> Vec<(String, u64)> {
+        self.node(name).map(counts).unwrap_or_default()
+    }
+
+    /// Whole numbers by name, by name.
+    pub(crate) fn counts_by_name(&self, name: &str) -> Vec<(String, Vec<(String, u64)>)> {
+        let entries = self.node(name).and_then(Node::entries).unwrap_or_default();
+        entries.iter().map(|entry| (entry.key.clone(), counts(&entry.value))).collect()
     }
 
     pub(crate) fn text_map(&self, name: &str) -> TextMap {

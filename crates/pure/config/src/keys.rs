@@ -70,6 +70,12 @@ pub(crate) enum Kind {
     TextMap,
     /// A mapping from names to groups, each a text or `{model, hidden}`.
     Aliases,
+    /// A list of mappings from a group to a list of groups, each a text or `{model, …}`.
+    Fallbacks,
+    /// A mapping from names to whole numbers.
+    Counts,
+    /// A mapping from names to such mappings.
+    CountsByName,
     /// A list of anything.
     List,
     /// A mapping of anything.
@@ -214,6 +220,9 @@ impl Kind {
             Texts => "list of texts".to_owned(),
             TextMap => "mapping of texts".to_owned(),
             Self::Aliases => "mapping of names to groups".to_owned(),
+            Self::Fallbacks => "list of `{group: [groups]}`".to_owned(),
+            Self::Counts => "mapping of names to whole numbers".to_owned(),
+            Self::CountsByName => "mapping of names to mappings of names to whole numbers".to_owned(),
             List => "list".to_owned(),
             Map => "mapping".to_owned(),
             Any => "anything".to_owned(),

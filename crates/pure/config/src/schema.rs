@@ -64,6 +64,7 @@ fn or_text(kind: &str, pattern: &str) -> Value {
 
 fn value(kind: Kind, about: &str, definitions: &mut Map<String, Value>) -> Value {
     let text = json!(["string", "number", "null"]);
+    let counts = || json!({ "type": ["object", "null"], "additionalProperties": or_text("integer", "[0-9_]+") });
     let mut schema = match kind {
         Kind::Text | Kind::Secret => json!({ "type": text }),
         Kind::Choice(names) => json!({
@@ -83,6 +84,15 @@ fn value(kind: Kind, about: &str, definitions: &mut Map<String, Value>) -> Value
             "type": ["object", "null"],
             "additionalProperties": { "type": ["string", "object"], "required": ["model"] },
         }),
+        Kind::Fallbacks => json!({
+            "type": ["array", "null"],
+            "items": {
+                "type": ["object", "null"],
+                "additionalProperties": { "type": "array", "items": { "type": ["string", "object"], "required": ["model"] } },
+            },
+        }),
+        Kind::Counts => counts(),
+        Kind::CountsByName => json!({ "type": ["object", "null"], "additionalProperties": counts() }),
         Kind::List => json!({ "type": ["array", "null"] }),
         Kind::Map => json!({ "type": ["object", "null"] }),
         Kind::Any => json!({}),
@@ -157,7 +167,9 @@ mod tests {
         assert!(params["properties"]["input_cost_per_token"].is_object());
         assert_eq!(schema["additionalProperties"], json!(false));
         assert_eq!(schema["properties"]["model_list"]["items"]["$ref"], json!("#/$defs/model_list"));
-        let fallbacks = &schema["$defs"]["litellm_settings"]["properties"]["fallbacks"]["description"];
-        assert!(fallbacks.as_str().unwrap().contains("not yet used"), "{fallbacks}");
+        let cache = &schema["$defs"]["litellm_settings"]["properties"]["cache_params"]["description"];
+        assert!(cache.as_str().unwrap().contains("not yet used"), "{cache}");
+        let fallbacks = &schema["$defs"]["litellm_settings"]["properties"]["fallbacks"]["items"];
+        assert_eq!(fallbacks["additionalProperties"]["type"], json!("array"));
     }
 }

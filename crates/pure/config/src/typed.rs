@@ -1,5 +1,6 @@
 //! The configuration as the gateway uses it: typed, with LiteLLM's names.
 
+mod failover;
 mod general;
 mod litellm;
 mod model;
@@ -7,6 +8,7 @@ mod params;
 mod pass_through;
 mod router;
 
+pub use failover::Failover;
 pub use general::GeneralSettings;
 pub use litellm::LitellmSettings;
 pub use model::{ModelEntry, ModelInfo};

@@ -1,6 +1,6 @@
 //! `litellm_settings`: settings for all calls.
 
-use super::Kind::Section as Within;
+use super::Kind::{Fallbacks, Section as Within};
 use super::{
     Any, Family, Flag, Group, List, Map, Number, Seconds, Secret, Section, State, Text, TextMap, Texts, Unknown, Whole,
     key, later, used,
@@ -48,13 +48,13 @@ pub(crate) static LITELLM: Section = Section {
         later("model_group_settings", Within(&MODEL_GROUPS), "", "Settings by group."),
         key("telemetry", Any, State::Without, "Nothing phones home."),
         later("num_retries_per_request", Whole, "", "Retries of a whole request."),
-        later("fallbacks", List, "", "`[{group: [groups]}]`."),
-        later("context_window_fallbacks", List, "", "When the question is too long."),
-        later("content_policy_fallbacks", List, "", "When the provider refuses the content."),
-        later("default_fallbacks", Texts, "", "For groups without their own."),
-        later("max_fallbacks", Whole, "5", "How many at most."),
-        later("allowed_fails", Whole, "3", "Failures a minute before a rest."),
-        later("cooldown_time", Seconds, "5", "Rest after failures."),
+        used("fallbacks", Fallbacks, "", "`[{group: [groups]}]`."),
+        used("context_window_fallbacks", Fallbacks, "", "When the question is too long."),
+        used("content_policy_fallbacks", Fallbacks, "", "When the provider refuses the content."),
+        used("default_fallbacks", Texts, "", "For groups without their own."),
+        used("max_fallbacks", Whole, "5", "How deep fallbacks of fallbacks go."),
+        used("allowed_fails", Whole, "", "Failures a minute that a deployment may have before it rests."),
+        used("cooldown_time", Seconds, "5", "Rest after failures."),
         later("cache", Any, "false", "Response cache: true, or `{type: redis, …}`."),
         later("cache_params", Map, "", "Settings of the cache."),
         later("enable_redis_auth_cache", Flag, "false", "Share key look-ups."),

@@ -1,7 +1,8 @@
 //! `model_info`: facts about the model of a deployment.
 
+use super::Kind::Counts;
 use super::{
-    Any, Family, Flag, Map, Seconds, Section, State, Text, Texts, Unknown, Whole, later,
+    Any, Family, Flag, Seconds, Section, State, Text, Texts, Unknown, Whole, later,
     prices::{PRICE_TABLES, PRICES},
     used,
 };
@@ -35,9 +36,9 @@ pub(crate) static MODEL_INFO: Section = Section {
         later("health_check_voice", Text, "", "Voice of a health check."),
         later("health_check_supports_max_tokens", Flag, "true", "Whether a health check may say `max_tokens`."),
         later("supported_environments", Texts, "", "Load only in these environments."),
-        later("allowed_fails", Whole, "", "Failures a minute before a rest."),
-        later("allowed_fails_policy", Map, "", "The same by kind of failure."),
-        later("cooldown_time", Seconds, "", "Rest after failures."),
+        used("allowed_fails", Whole, "", "Failures a minute before a rest."),
+        used("allowed_fails_policy", Counts, "", "The same by kind of failure."),
+        used("cooldown_time", Seconds, "", "Rest after failures."),
     ],
     groups: &[&PRICES, &PRICE_TABLES],
     families: &[Family {

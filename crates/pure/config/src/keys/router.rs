@@ -1,7 +1,9 @@
 //! `router_settings`: how a deployment is chosen.
 
-use super::Kind::{Aliases, Choice};
-use super::{Any, Flag, List, Map, Seconds, Secret, Section, State, Text, Texts, Unknown, Whole, key, later, used};
+use super::Kind::{Aliases, Choice, Counts, CountsByName, Fallbacks};
+use super::{
+    Any, Flag, List, Map, Number, Seconds, Secret, Section, State, Text, Texts, Unknown, Whole, key, later, ours, used,
+};
 
 /// The routing strategies by LiteLLM's names.
 pub(crate) const STRATEGIES: &[&str] = &[
@@ -12,6 +14,8 @@ pub(crate) const STRATEGIES: &[&str] = &[
     "latency-based-routing",
     "cost-based-routing",
     "provider-budget-routing",
+    "power-of-two-choices",
+    "cache-affinity",
 ];
 
 /// `router_settings`.
@@ -24,32 +28,33 @@ pub(crate) static ROUTER: Section = Section {
             "routing_strategy",
             Choice(STRATEGIES),
             "`simple-shuffle`",
-            "How one deployment of a group is picked. This version shuffles, whatever stands here.",
+            "How one deployment of a group is picked. `power-of-two-choices` and `cache-affinity` are not in LiteLLM.",
         ),
-        later("routing_strategy_args", Map, "", "`ttl`, `lowest_latency_buffer`, …"),
+        used("routing_strategy_args", Map, "", "`lowest_latency_buffer` of `latency-based-routing`."),
         used("num_retries", Whole, "2", "Retries inside a group."),
         used("retry_after", Seconds, "0", "Shortest wait before a retry."),
-        later("retry_policy", Map, "", "Retries by kind of failure."),
-        later("model_group_retry_policy", Map, "", "The same by group."),
+        used("retry_policy", Counts, "", "Retries by kind of failure: `{RateLimitErrorRetries: 3, …}`."),
+        used("model_group_retry_policy", CountsByName, "", "The same by group."),
         used("timeout", Seconds, "600", "For a whole call."),
         used("stream_timeout", Seconds, "`timeout`", "For the first event of a stream."),
         used("model_group_alias", Aliases, "", "`{alias: group}` or `{alias: {model: group, hidden: true}}`."),
         used("default_litellm_params", Map, "", "`litellm_params` for every deployment that does not say otherwise."),
-        later("enable_pre_call_checks", Flag, "false", "Leave out deployments whose window is too small."),
-        later("optional_pre_call_checks", Texts, "", "More checks before a call."),
-        later("allowed_fails", Whole, "3", "Failures a minute before a rest."),
-        later("allowed_fails_policy", Map, "", "The same by kind of failure."),
-        later("cooldown_time", Seconds, "5", "Rest after failures."),
-        later("disable_cooldowns", Flag, "false", "No rests."),
-        later("fallbacks", List, "", "`[{group: [groups]}]`."),
-        later("default_fallbacks", Texts, "", "For groups without their own."),
-        later("context_window_fallbacks", List, "", "When the question is too long."),
-        later("content_policy_fallbacks", List, "", "When the provider refuses the content."),
-        later("max_fallbacks", Whole, "5", "How many at most."),
-        later("enable_tag_filtering", Flag, "false", "Tag routing."),
-        later("tag_filtering_match_any", Flag, "true", "One tag is enough."),
+        used("enable_pre_call_checks", Flag, "false", "Leave out deployments whose window is too small."),
+        used("optional_pre_call_checks", Texts, "", "More checks before a call."),
+        used("allowed_fails", Whole, "", "Failures a minute that a deployment may have before it rests."),
+        used("allowed_fails_policy", Counts, "", "The same by kind of failure: `{RateLimitErrorAllowedFails: 3, …}`."),
+        used("cooldown_time", Seconds, "5", "Rest after failures."),
+        ours("max_resting_share", Number, "0.5", "Largest share of a group that rests for its share of failures."),
+        used("disable_cooldowns", Flag, "false", "No rests."),
+        used("fallbacks", Fallbacks, "", "`[{group: [groups]}]`."),
+        used("default_fallbacks", Texts, "", "For groups without their own."),
+        used("context_window_fallbacks", Fallbacks, "", "When the question is too long."),
+        used("content_policy_fallbacks", Fallbacks, "", "When the provider refuses the content."),
+        used("max_fallbacks", Whole, "5", "How deep fallbacks of fallbacks go."),
+        used("enable_tag_filtering", Flag, "false", "Tag routing."),
+        used("tag_filtering_match_any", Flag, "true", "One tag is enough."),
         later("tag_routing_prefix", Text, "", "Prefix of routing tags."),
-        later("default_max_parallel_requests", Whole, "", "Calls at one time per deployment."),
+        used("default_max_parallel_requests", Whole, "", "Calls at one time per deployment."),
         later("default_priority", Whole, "", "Priority of a queued call."),
         later("polling_interval", Seconds, "0.03", "Pause of the queue."),
         later("provider_budget_config", Map, "", "Budgets by provider."),

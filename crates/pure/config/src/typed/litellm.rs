@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use tollgate_wire::Secret;
 
+use super::Failover;
 use crate::{
     fields::{Fields, TextMap},
     yaml::Node,
@@ -27,6 +28,8 @@ pub struct LitellmSettings {
     pub provider_keys: Vec<(String, Secret)>,
     pub num_retries: Option<u64>,
     pub request_timeout: Option<Duration>,
+    /// Where `router_settings` says nothing.
+    pub failover: Failover,
     pub json_logs: Option<bool>,
     /// False: any certificate is trusted.
     pub ssl_verify: Option<bool>,
@@ -60,6 +63,7 @@ impl LitellmSettings {
             provider_keys: provider_keys(fields),
             num_retries: fields.whole("num_retries"),
             request_timeout: fields.duration("request_timeout"),
+            failover: Failover::read(fields),
             json_logs: fields.flag("json_logs"),
             ssl_verify,
             ssl_ca_bundle: bundle.and_then(Node::as_text).map(str::to_owned),

@@ -1,5 +1,7 @@
 //! One entry of `model_list`.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value as Json};
 
 use super::LitellmParams;
@@ -39,6 +41,10 @@ pub struct ModelInfo {
     pub max_output_tokens: Option<u64>,
     /// `supports_*`, with the prefix.
     pub supports: Vec<(String, bool)>,
+    pub allowed_fails: Option<u64>,
+    /// By name: `RateLimitErrorAllowedFails`.
+    pub allowed_fails_policy: Vec<(String, u64)>,
+    pub cooldown_time: Option<Duration>,
     pub access_groups: Vec<String>,
     pub team_id: Option<String>,
     pub team_public_model_name: Option<String>,
@@ -75,6 +81,9 @@ impl ModelInfo {
             max_input_tokens: fields.whole("max_input_tokens"),
             max_output_tokens: fields.whole("max_output_tokens"),
             supports: supported.into_iter().filter_map(|(name, _)| Some((name.clone(), fields.flag(&name)?))).collect(),
+            allowed_fails: fields.whole("allowed_fails"),
+            allowed_fails_policy: fields.counts("allowed_fails_policy"),
+            cooldown_time: fields.duration("cooldown_time"),
             access_groups: fields.texts("access_groups"),
             team_id: fields.text("team_id"),
             team_public_model_name: fields.text("team_public_model_name"),

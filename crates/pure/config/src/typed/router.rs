@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 
+use super::Failover;
 use crate::{
     fields::{Fields, flag},
     yaml::{Entry, Node, Value},
@@ -25,6 +26,10 @@ pub enum Strategy {
     CostBased,
     /// `provider-budget-routing`: by what is left of each provider's budget.
     ProviderBudget,
+    /// `power-of-two-choices`: of two by chance the one with less work.
+    TwoChoices,
+    /// `cache-affinity`: the same prompt prefix to the same deployment.
+    CacheAffinity,
 }
 
 impl Strategy {
@@ -36,6 +41,8 @@ impl Strategy {
             "latency-based-routing" => Some(Self::LatencyBased),
             "cost-based-routing" => Some(Self::CostBased),
             "provider-budget-routing" => Some(Self::ProviderBudget),
+            "power-of-two-choices" => Some(Self::TwoChoices),
+            "cache-affinity" => Some(Self::CacheAffinity),
             _ => None,
         }
     }
@@ -65,11 +72,27 @@ pub struct RouterSettings {
     /// The names of `default_litellm_params`; their values are in the deployments already.
     pub default_litellm_params: Vec<String>,
     pub enable_pre_call_checks: bool,
+    pub optional_pre_call_checks: Vec<String>,
+    /// `routing_strategy_args.lowest_latency_buffer`.
+    pub lowest_latency_buffer: f64,
+    /// By name: `RateLimitErrorRetries`.
+    pub retry_policy: Vec<(String, u64)>,
+    /// The same by group.
+    pub model_group_retry_policy: Vec<(String, Vec<(String, u64)>)>,
+    /// By name: `RateLimitErrorAllowedFails`.
+    pub allowed_fails_policy: Vec<(String, u64)>,
+    pub disable_cooldowns: bool,
+    pub max_resting_share: Option<f64>,
+    pub enable_tag_filtering: bool,
+    pub tag_filtering_match_any: bool,
+    pub default_max_parallel_requests: Option<u64>,
+    pub failover: Failover,
 }
 
 impl RouterSettings {
     pub(crate) fn read(fields: &Fields<'_>) -> Self {
         let aliases = fields.node("model_group_alias").and_then(Node::entries).unwrap_or_default();
+        let arguments = fields.map("routing_strategy_args");
         let defaults: Map<String, Json> = fields.map("default_litellm_params");
         Self {
             routing_strategy: fields.text("routing_strategy").and_then(|name| Strategy::of(&name)).unwrap_or_default(),
@@ -80,6 +103,17 @@ impl RouterSettings {
             model_group_alias: aliases.iter().filter_map(alias).collect(),
             default_litellm_params: defaults.into_iter().map(|(name, _)| name).collect(),
             enable_pre_call_checks: fields.is_on("enable_pre_call_checks"),
+            optional_pre_call_checks: fields.texts("optional_pre_call_checks"),
+            lowest_latency_buffer: arguments.get("lowest_latency_buffer").and_then(Json::as_f64).unwrap_or_default(),
+            retry_policy: fields.counts("retry_policy"),
+            model_group_retry_policy: fields.counts_by_name("model_group_retry_policy"),
+            allowed_fails_policy: fields.counts("allowed_fails_policy"),
+            disable_cooldowns: fields.is_on("disable_cooldowns"),
+            max_resting_share: fields.number("max_resting_share"),
+            enable_tag_filtering: fields.is_on("enable_tag_filtering"),
+            tag_filtering_match_any: fields.flag("tag_filtering_match_any").unwrap_or(true),
+            default_max_parallel_requests: fields.whole("default_max_parallel_requests"),
+            failover: Failover::read(fields),
         }
     }
 }

@@ -79,7 +79,7 @@ fn a_wrong_type_stops_and_names_the_line_but_not_the_value() {
             "config.yaml:9:16: error: litellm_settings.drop_params: wants true or false, this is a text",
             "config.yaml:10:20: error: litellm_settings.request_timeout: wants seconds, this is a text",
             "config.yaml:11:19: error: general_settings: wants a mapping, this is true or false",
-            "config.yaml:13:21: error: router_settings.routing_strategy: wants one of simple-shuffle, least-busy, usage-based-routing, usage-based-routing-v2, latency-based-routing, cost-based-routing, provider-budget-routing, this is a text",
+            "config.yaml:13:21: error: router_settings.routing_strategy: wants one of simple-shuffle, least-busy, usage-based-routing, usage-based-routing-v2, latency-based-routing, cost-based-routing, provider-budget-routing, power-of-two-choices, cache-affinity, this is a text",
             "config.yaml:14:16: error: router_settings.num_retries: wants a whole number, this is a number",
         ],
     );
@@ -91,8 +91,8 @@ fn a_wrong_type_stops_and_names_the_line_but_not_the_value() {
 #[test]
 fn a_wrong_type_under_a_key_that_is_not_used_yet_is_a_warning() {
     check(
-        "litellm_settings:\n  fallbacks: soon\n",
-        &["config.yaml:2:14: warning: litellm_settings.fallbacks: wants a list, this is a text"],
+        "litellm_settings:\n  cache_params: soon\n",
+        &["config.yaml:2:17: warning: litellm_settings.cache_params: wants a mapping, this is a text"],
     );
 }
 
@@ -124,13 +124,13 @@ fn a_strategy_that_is_not_there_yet_is_warned_about() {
 #[test]
 fn what_nothing_reads_yet_is_said_to_be_unused() {
     check(
-        "model_list:\n  - model_name: a\n    litellm_params: {model: openai/a, tags: [x], max_retries: 2}\n    model_info: {access_groups: [g]}\ngeneral_settings:\n  public_routes: [/x]\nrouter_settings:\n  enable_pre_call_checks: true\n",
+        "model_list:\n  - model_name: a\n    litellm_params: {model: openai/a, tag_regex: [x], fallbacks: []}\n    model_info: {access_groups: [g]}\ngeneral_settings:\n  public_routes: [/x]\nrouter_settings:\n  cache_responses: true\n",
         &[
-            "config.yaml:3:39: note: model_list[0].litellm_params.tags: known; not yet used by this version",
-            "config.yaml:3:50: note: model_list[0].litellm_params.max_retries: known; not yet used by this version",
+            "config.yaml:3:39: note: model_list[0].litellm_params.tag_regex: known; not yet used by this version",
+            "config.yaml:3:55: note: model_list[0].litellm_params.fallbacks: known; not yet used by this version",
             "config.yaml:4:18: note: model_list[0].model_info.access_groups: known; not yet used by this version",
             "config.yaml:6:3: note: general_settings.public_routes: known; not yet used by this version",
-            "config.yaml:8:3: note: router_settings.enable_pre_call_checks: known; not yet used by this version",
+            "config.yaml:8:3: note: router_settings.cache_responses: known; not yet used by this version",
         ],
     );
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tollgate_config::{ClientDisconnect, Severity};
+use tollgate_config::ClientDisconnect;
 
 use crate::world::{check_with, config_of, findings_of};
 
@@ -66,13 +66,16 @@ fn several_entries_of_one_name_are_kept_apart() {
 }
 
 #[test]
-fn retries_and_timeouts_are_read_and_fallbacks_are_known() {
+fn retries_timeouts_and_fallbacks_are_read() {
     let checked = check_with(seed!("fallbacks"), &[]);
     let config = checked.config.as_ref().expect("no fatal finding");
     assert_eq!(config.litellm.num_retries, Some(3));
     assert_eq!(config.litellm.request_timeout, Some(Duration::from_secs(10)));
-    assert!(checked.findings.iter().all(|finding| finding.severity == Severity::Note), "{:#?}", checked.findings);
-    assert_eq!(checked.findings.len(), 3);
+    let failover = &config.litellm.failover;
+    assert_eq!(failover.allowed_fails, Some(3));
+    assert_eq!(failover.fallbacks, Some(json!([{"zephyr-beta": ["gpt-3.5-turbo"]}])));
+    assert_eq!(failover.context_window_fallbacks.as_ref().and_then(|list| list.as_array()).map(Vec::len), Some(2));
+    assert!(checked.findings.is_empty(), "{:#?}", checked.findings);
 }
 
 #[test]
