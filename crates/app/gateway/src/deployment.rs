@@ -68,7 +68,6 @@ pub(crate) struct Served {
     pub(crate) goes_to: GoesTo,
     pub(crate) timeout: Duration,
     pub(crate) stream_timeout: Duration,
-    pub(crate) retries: Option<u64>,
     pub(crate) mock: Option<Value>,
     pub(crate) disconnect: Option<ClientDisconnect>,
     /// `model_info` as configured, for `/model/info`.
@@ -186,7 +185,6 @@ impl Served {
             goes_to: GoesTo::Pattern,
             timeout,
             stream_timeout: params.stream_timeout.or(globals.stream_timeout).unwrap_or(timeout),
-            retries: params.num_retries,
             mock: params.mock_response.clone(),
             disconnect: params.client_disconnect,
             info: entry.info.given.clone(),

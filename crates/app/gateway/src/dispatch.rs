@@ -2,7 +2,7 @@
 //! plan gives up.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -12,20 +12,15 @@ use tollgate_config::ClientDisconnect;
 use tollgate_net::{Bounds, Response};
 use tollgate_observe::Outcome;
 use tollgate_providers::{
-    codec::{AnswerContext, Wanted},
+    codec::AnswerContext,
     gauge::Reading,
-    params::CallParams,
-    provider::Auth,
-    translate::{Answers, Call, Draft, Prepared, counts, draft},
+    translate::{Answers, Prepared, counts},
 };
-use tollgate_router::{Event, Group, Plan, Step};
-use tollgate_wire::{
-    Blame, Failure, FailureKind, RawBody, Usage,
-    form::Form,
-    http::{Reply, connection_options, is_credential, names_option},
-};
+use tollgate_router::{Event, Fallbacks, Group, Plan, Step};
+use tollgate_wire::{Blame, Failure, FailureKind, RawBody, Usage, form::Form, http::Reply};
 
 use crate::{
+    aboard::Aboard,
     answer::{Answer, AnswerBody},
     deployment::{Place, Served},
     event_stream::{EventStream, Source},
@@ -71,53 +66,87 @@ pub(crate) struct Attempt<'a> {
     group: &'a str,
     retries: u32,
     max_retries: u64,
+    pub(crate) fallbacks: u32,
 }
 
 impl Ask {
-    /// Asks the group's deployments until one answers.
+    /// Asks deployments of the group, and of its fallbacks, until one answers.
     ///
     /// # Errors
-    /// The last deployment's failure.
-    pub(crate) async fn dispatch(&self, group: &Group<'_>, mut meter: Meter) -> Result<Answer, Missed> {
-        if let Some(failure) = self.options.mock_failure(group.name) {
-            return Err(Box::new((failure, meter)));
-        }
-        let max_retries =
-            self.options.num_retries.or(self.group_retries(group)).unwrap_or(self.snapshot.bounds.retries);
-        let mut plan = Plan::new(&self.snapshot.fleet, group, max_retries);
-        let mut last: Option<Failure> = None;
+    /// The first group's last failure, with the story of what was tried after it.
+    pub(crate) async fn dispatch(&self, group: Group<'_>, mut meter: Meter) -> Result<Answer, Missed> {
+        let fleet = &self.snapshot.fleet;
+        let mut plan = Plan::new(fleet, group.clone(), self.asked(&group));
+        let mut instead: Option<(u32, Box<Self>)> = None;
+        let mut news = News::Begin;
         loop {
-            let event = last.as_ref().map_or(Event::Begin, Event::Failed);
-            let step = plan.on(&event, &self.snapshot.fleet, self.gateway.random.u64());
-            let Step::Start { deployment, after } = step else {
-                return Err(Box::new((last.unwrap_or_else(|| self.nobody(group)), meter)));
+            let (deployment, after) = match plan.on(&news.event(), self.now(), self.gateway.random.u64()) {
+                Step::Start { deployment, after } => (deployment, after),
+                Step::Wait { until } => {
+                    tokio::time::sleep(until.saturating_sub(self.now())).await;
+                    news = News::Woken;
+                    continue;
+                }
+                Step::GiveUp(failure) => return Err(Box::new((*failure, meter))),
             };
+            if let Some(failure) = self.options.mock_failure(&plan) {
+                news = News::Refused(failure);
+                continue;
+            }
             if !after.is_zero() {
                 tokio::time::sleep(after).await;
             }
-            let Some(served) = self.snapshot.served.get(deployment) else {
-                return Err(Box::new((Failure::bug("the fleet and the table of deployments differ"), meter)));
+            let Some(flight) = self.board(deployment, &plan) else {
+                news = News::Taken;
+                continue;
             };
-            let attempt = self.place(served, group).map(|place| Attempt {
-                served,
-                place,
-                group: group.name,
-                retries: plan.retries(),
-                max_retries,
-            });
-            let tried = match attempt {
-                Ok(attempt) => self.attempt(&attempt, meter).await,
-                Err(failure) => Err(Box::new((failure, meter))),
-            };
-            match tried {
-                Ok(answer) => return Ok(answer),
-                Err(missed) => {
-                    let (failure, kept) = *missed;
-                    tell(&failure, served);
-                    (last, meter) = (Some(failure), kept);
+            if let (Some(words), true) =
+                (plan.instead(), instead.as_ref().is_none_or(|(of, _)| *of != plan.fallbacks()))
+            {
+                match self.saying(words) {
+                    Ok(ask) => instead = Some((plan.fallbacks(), Box::new(ask))),
+                    Err(failure) => return Err(Box::new((failure, meter))),
                 }
             }
+            let ask = instead.as_ref().filter(|_| plan.instead().is_some()).map_or(self, |(_, ask)| ask);
+            match ask.one(deployment, flight, &plan, meter).await {
+                Ok(answer) => return Ok(answer),
+                Err(missed) => (news, meter) = (News::Failed(missed.0), missed.1),
+            }
         }
+    }
+
+    /// One attempt.
+    async fn one(
+        &self,
+        deployment: usize,
+        flight: Aboard,
+        plan: &Plan<'_>,
+        mut meter: Meter,
+    ) -> Result<Answer, Missed> {
+        let (Some(served), Some(group)) = (self.snapshot.served.get(deployment), plan.group()) else {
+            return Err(Box::new((Failure::bug("the fleet and the table of deployments differ"), meter)));
+        };
+        meter.boards(flight);
+        let attempt = self.place(served, group).map(|place| Attempt {
+            served,
+            place,
+            group: group.name,
+            retries: plan.retries(),
+            max_retries: plan.max_retries(),
+            fallbacks: plan.fallbacks(),
+        });
+        let tried = match attempt {
+            Ok(attempt) => self.attempt(&attempt, meter).await,
+            Err(failure) => Err(Box::new((failure, meter))),
+        };
+        tried.map_err(|mut missed| {
+            tell(&missed.0, served);
+            hint(&mut missed.0, group.name, plan.rules());
+            // Whatever did not come so far as to be opened says nothing of the deployment.
+            missed.1.leaves();
+            missed
+        })
     }
 
     /// What happens to the call when its client leaves: as the model's deployments say, else the configuration.
@@ -127,24 +156,6 @@ impl Ask {
         let of_model = members.filter_map(|index| self.snapshot.served.get(*index)?.disconnect).next();
         let default = if self.context.stream { ClientDisconnect::Cancel } else { ClientDisconnect::Drain };
         of_model.or(self.snapshot.disconnect).unwrap_or(default)
-    }
-
-    /// A group of one deployment may set its own number.
-    fn group_retries(&self, group: &Group<'_>) -> Option<u64> {
-        let [only] = group.members else { return None };
-        self.snapshot.served.get(*only)?.retries
-    }
-
-    /// Why none of a group's deployments can be asked.
-    fn nobody(&self, group: &Group<'_>) -> Failure {
-        let reasons = group.members.iter().filter_map(|index| {
-            self.snapshot.fleet.deployments().get(*index).and_then(|deployment| deployment.unservable.as_deref())
-        });
-        let reasons: Vec<&str> = reasons.collect();
-        match reasons.first() {
-            Some(reason) => Failure::new(FailureKind::Misconfigured, format!("model '{}': {reason}", group.name)),
-            None => Failure::new(FailureKind::NoDeployment, "No deployments available for selected model"),
-        }
     }
 
     fn place(&self, served: &Served, group: &Group<'_>) -> Result<Arc<Place>, Failure> {
@@ -191,101 +202,6 @@ impl Ask {
             }
         }
         self.send(prepared, attempt, meter).await
-    }
-
-    async fn prepare(&self, attempt: &Attempt<'_>) -> Result<Prepared, Failure> {
-        let target = &attempt.place.target;
-        let params = self.params_for(target.provider.auth);
-        let context = self.context_for(attempt.served);
-        if let Some(form) = &self.form {
-            let operation = self.route.operation();
-            let mut prepared = tollgate_providers::forms::prepare(form.clone(), operation, target, &params, &context)?;
-            self.seal(&mut prepared.outgoing, &attempt.place).await?;
-            return Ok(prepared);
-        }
-        let call = Call {
-            operation: self.route.operation(),
-            client: self.route.client(),
-            body: &self.body,
-            params: &params,
-            context: &context,
-        };
-        let mut draft = draft(&call, target)?;
-        let wants = draft.wants();
-        if !wants.is_empty() {
-            Box::pin(self.supply(wants, &mut draft)).await?;
-        }
-        let mut prepared = draft.finish()?;
-        self.seal(&mut prepared.outgoing, &attempt.place).await?;
-        Ok(prepared)
-    }
-
-    /// What of the client's headers goes upstream (surface chapters 5.2, 5.3).
-    fn params_for(&self, auth: Auth) -> CallParams {
-        let mut params = self.options.params.clone();
-        if auth != Auth::Anthropic && !self.snapshot.forward_client_headers {
-            return params;
-        }
-        let options = connection_options(&self.headers);
-        for (name, value) in &self.headers {
-            let text = name.as_str();
-            let anthropic = auth == Auth::Anthropic && matches!(text, "anthropic-beta" | "anthropic-version");
-            let forwarded = self.snapshot.forward_client_headers
-                && (text == "anthropic-beta" || text.starts_with("x-"))
-                && !text.starts_with("x-stainless")
-                && !text.starts_with("x-litellm-")
-                && !text.starts_with("x-tollgate-")
-                && !is_credential(name)
-                && !options.is_some_and(|options| names_option(options, name));
-            if anthropic || forwarded {
-                params.extra_headers.push((name.clone(), value.clone()));
-            }
-        }
-        params
-    }
-
-    /// Puts remote media into the message. Fetched once per call, whatever the number of attempts, within bounds of
-    /// number and size for all of them together.
-    async fn supply(&self, wants: Vec<Wanted>, draft: &mut Draft) -> Result<(), Failure> {
-        let (mut wanted, mut documents) = (Vec::new(), Vec::new());
-        for one in wants {
-            match one {
-                Wanted::Media(url) => wanted.push(url),
-                Wanted::Document(url) => documents.push(url),
-            }
-        }
-        let most = self.snapshot.media.most;
-        if wanted.len() > most {
-            let words = format!("the messages name {} pictures or files to fetch; {most} are allowed", wanted.len());
-            return Err(Failure::invalid(words).with_param("messages"));
-        }
-        for url in wanted {
-            let media = self.media(&url).await?;
-            draft.supply(&url, &media.media_type, &media.base64);
-        }
-        let now = self.gateway.clock.monotonic();
-        for url in documents {
-            if let Some(text) = self.gateway.documents.find(&url, &self.gateway.client, now).await {
-                draft.supply_document(&url, text.as_ref().to_owned());
-            }
-        }
-        Ok(())
-    }
-
-    async fn media(&self, url: &str) -> Result<Arc<media::Media>, Failure> {
-        let known = |url: &str| {
-            let fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
-            let found = fetched.iter().find(|(known, _)| known == url).map(|(_, media)| Arc::clone(media));
-            (found, fetched.iter().map(|(_, media)| media.bytes()).sum::<usize>())
-        };
-        let (found, held) = known(url);
-        if let Some(media) = found {
-            return Ok(media);
-        }
-        let media = Arc::new(media::fetch(&self.gateway.client, url, &self.snapshot.media, held).await?);
-        let mut fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
-        fetched.push((url.to_owned(), Arc::clone(&media)));
-        Ok(media)
     }
 
     async fn send(&self, prepared: Prepared, attempt: &Attempt<'_>, mut meter: Meter) -> Result<Answer, Missed> {
@@ -409,6 +325,7 @@ impl Ask {
             place: &attempt.place,
             retries: attempt.retries,
             max_retries: attempt.max_retries,
+            fallbacks: attempt.fallbacks,
             timeout: self.timeout(attempt.served),
             elapsed: meter.elapsed(),
             upstream: meter.upstream(),
@@ -428,7 +345,7 @@ impl Ask {
             Err(failure) => return Err(Box::new((failure, meter))),
         };
         meter.open(attempt.served, &attempt.place, Prompt::of(std::iter::empty()));
-        let (client, context) = (self.route.client(), self.context_for(attempt.served));
+        let (client, context) = (self.route.client(), self.context_for(attempt));
         let (answer, usage) = if self.context.stream {
             let (events, usage) = mock::streamed(&words, client, &context);
             (Answer::events(AnswerBody::Whole(Bytes::from(events))), usage)
@@ -462,6 +379,37 @@ impl Ask {
         meter.first_byte();
         meter.finish(200, Outcome::Answered);
         answer
+    }
+}
+
+/// What the plan is told.
+enum News {
+    Begin,
+    Woken,
+    Taken,
+    Failed(Failure),
+    Refused(Failure),
+}
+
+impl News {
+    fn event(&self) -> Event<'_> {
+        match self {
+            Self::Begin => Event::Begin,
+            Self::Woken => Event::Woken,
+            Self::Taken => Event::Taken,
+            Self::Failed(failure) => Event::Failed(failure),
+            Self::Refused(failure) => Event::Refused(failure),
+        }
+    }
+}
+
+/// `LiteLLM`'s hint at the setting that would have helped; clients see it in its words.
+fn hint(failure: &mut Failure, group: &str, fallbacks: &Fallbacks) {
+    if failure.kind == FailureKind::ContentPolicyViolation && fallbacks.is_empty() {
+        failure.message.push_str(&format!(
+            "\nmodel={group}. content_policy_fallback=None. fallbacks=None.\n\nSet 'content_policy_fallback' - \
+             https://docs.litellm.ai/docs/routing#fallbacks"
+        ));
     }
 }
 

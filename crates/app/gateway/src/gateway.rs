@@ -110,7 +110,8 @@ impl Gateway {
     }
 
     /// Puts a new configuration in place; calls in flight keep theirs.
-    pub fn swap(&self, snapshot: Snapshot) {
+    pub fn swap(&self, mut snapshot: Snapshot) {
+        snapshot.fleet.inherit(&self.snapshot().fleet);
         self.snapshot.store(Arc::new(snapshot));
     }
 

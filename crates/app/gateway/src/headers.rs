@@ -31,6 +31,7 @@ pub(crate) struct AnswerFacts<'a> {
     pub(crate) place: &'a Place,
     pub(crate) retries: u32,
     pub(crate) max_retries: u64,
+    pub(crate) fallbacks: u32,
     pub(crate) timeout: Duration,
     pub(crate) elapsed: Duration,
     pub(crate) upstream: Duration,
@@ -58,7 +59,7 @@ pub(crate) fn add(headers: &mut HeaderMap, facts: &AnswerFacts<'_>) {
     }
     headers.insert(&RETRIES, HeaderValue::from(facts.retries));
     headers.insert(&MAX_RETRIES, HeaderValue::from(facts.max_retries));
-    headers.insert(&FALLBACKS, HeaderValue::from_static("0"));
+    headers.insert(&FALLBACKS, HeaderValue::from(facts.fallbacks));
 }
 
 /// The headers that every answer of a call carries, failures included.

@@ -64,7 +64,12 @@ impl Gateway {
     }
 
     /// The call as the gateway needs it, or why it is refused.
-    fn read(self: &Arc<Self>, snapshot: &Arc<Snapshot>, inbound: Inbound, meter: &mut Meter) -> Result<Box<Ask>, Failure> {
+    fn read(
+        self: &Arc<Self>,
+        snapshot: &Arc<Snapshot>,
+        inbound: Inbound,
+        meter: &mut Meter,
+    ) -> Result<Box<Ask>, Failure> {
         let caller = identify(snapshot, &inbound.headers)?;
         meter.asked_by(caller);
         admit(caller, RouteClass::Call)?;
@@ -121,22 +126,17 @@ impl Gateway {
 /// Finds the group and asks it.
 async fn answer(mut ask: Box<Ask>, meter: Meter) -> Answer {
     let snapshot = Arc::clone(&ask.snapshot);
-    let mut group = match group_for(&snapshot, ask.route, &ask.context.alias) {
+    let group = match group_for(&snapshot, ask.route, &ask.context.alias) {
         Ok(group) => group,
         Err(failure) => return refuse(&failure, meter),
     };
     if ask.context.alias.is_empty() {
         group.name.clone_into(&mut ask.context.alias);
     }
-    let pinned = ask.pinned(&group);
-    if let Some(pinned) = &pinned {
-        group.members = std::slice::from_ref(pinned);
-    }
-    match ask.dispatch(&group, meter).await {
+    match ask.dispatch(group, meter).await {
         Ok(answer) => answer,
         Err(missed) => {
-            let (mut failure, meter) = *missed;
-            hint(&mut failure, group.name);
+            let (failure, meter) = *missed;
             refuse(&failure, meter)
         }
     }
@@ -190,7 +190,7 @@ fn may_mock(snapshot: &Snapshot, caller: Caller) -> bool {
 }
 
 /// What every provider would refuse is refused here, in `OpenAI`'s words.
-fn check_members(route: Route, body: &RawBody) -> Result<(), Failure> {
+pub(crate) fn check_members(route: Route, body: &RawBody) -> Result<(), Failure> {
     if route == Route::CountContents && body.has("generateContentRequest") {
         return Ok(());
     }
@@ -300,14 +300,4 @@ fn wants_usage(snapshot: &Snapshot, body: &RawBody) -> Result<bool, Failure> {
         .ok_or_else(|| Failure::invalid("`stream_options` must be an object").with_param("stream_options"))?;
     Ok(options.get("include_usage").and_then(serde_json::Value::as_bool).unwrap_or_default()
         || snapshot.always_stream_usage)
-}
-
-/// `LiteLLM`'s hint at the setting that would have helped; clients see it in its words.
-fn hint(failure: &mut Failure, group: &str) {
-    if failure.kind == FailureKind::ContentPolicyViolation {
-        failure.message.push_str(&format!(
-            "\nmodel={group}. content_policy_fallback=None. fallbacks=None.\n\nSet 'content_policy_fallback' - \
-             https://docs.litellm.ai/docs/routing#fallbacks"
-        ));
-    }
 }

@@ -1,6 +1,7 @@
 //! The journey of a call: who asks, may they, who answers, what it cost. No HTTP framework, no sockets of its own:
 //! requests come in as [`Inbound`], answers go out as [`Answer`].
 
+mod aboard;
 mod answer;
 mod byte_stream;
 mod caller;
@@ -31,10 +32,12 @@ mod models;
 mod options;
 mod passage;
 mod passing;
+mod prepare;
 mod probe;
 mod realtime;
 mod responses;
 mod restream;
+mod routing;
 mod sealed;
 mod snapshot;
 mod stored;

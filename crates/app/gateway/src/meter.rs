@@ -13,6 +13,7 @@ use tollgate_providers::{gauge::Reading, translate::Progress};
 use tollgate_wire::{Failure, FailureKind, Usage};
 
 use crate::{
+    aboard::Aboard,
     deployment::{Place, Served},
     gateway::Gateway,
     inbound::Route,
@@ -31,6 +32,8 @@ pub(crate) struct Meter {
     record: CallRecord,
     /// Boxed: a meter goes through many hands.
     open: Option<Box<OpenAttempt>>,
+    /// The place that the next attempt takes at its deployment.
+    aboard: Option<Aboard>,
     finished: bool,
 }
 
@@ -62,6 +65,9 @@ struct OpenAttempt {
     /// Of an answer that has begun and is passed on as it comes.
     booking: Option<Booking>,
     progress: Progress,
+    aboard: Option<Aboard>,
+    /// When there was content first.
+    content: Option<Duration>,
 }
 
 impl OpenAttempt {
@@ -134,6 +140,7 @@ impl Meter {
                 attempts: Vec::new(),
             },
             open: None,
+            aboard: None,
             finished: false,
         }
     }
@@ -175,6 +182,16 @@ impl Meter {
         self.record.attempts.iter().map(|attempt| attempt.took).sum::<Duration>() + open
     }
 
+    /// The next attempt has a place at its deployment.
+    pub(crate) fn boards(&mut self, aboard: Aboard) {
+        self.aboard = Some(aboard);
+    }
+
+    /// The attempt came to nothing before it was opened.
+    pub(crate) fn leaves(&mut self) {
+        self.aboard = None;
+    }
+
     /// An attempt goes out: the first money point.
     pub(crate) fn open(&mut self, served: &Served, place: &Arc<Place>, prompt: Prompt) {
         self.open_at(&served.id, place, prompt);
@@ -194,6 +211,8 @@ impl Meter {
             standing: Standing::Unheard,
             booking: None,
             progress: Progress::default(),
+            aboard: self.aboard.take(),
+            content: None,
         }));
     }
 
@@ -235,6 +254,12 @@ impl Meter {
     pub(crate) fn progress(&mut self, progress: Progress, said: &str) {
         let Some(open) = &mut self.open else { return };
         open.progress = progress;
+        if progress.content && open.content.is_none() {
+            open.content = Some(self.gateway.clock.monotonic());
+            if let Some(aboard) = &mut open.aboard {
+                aboard.is_answered();
+            }
+        }
         if let Some(words) = &mut open.words {
             words.said.push(said);
             words.wordless = progress.output_bytes.saturating_sub(words.said.bytes());
@@ -344,8 +369,9 @@ impl Meter {
 
     /// The attempt failed. What the provider said of it is cleared of what we had told it in confidence.
     pub(crate) fn failed(&mut self, failure: &mut Failure) {
-        let Some(open) = self.open.take() else { return };
+        let Some(mut open) = self.open.take() else { return };
         open.place.hide_secrets(failure);
+        let aboard = open.aboard.take();
         let kind = failure.kind;
         let has_begun = open.standing == Standing::Lost
             || open.booking.is_some()
@@ -357,16 +383,17 @@ impl Meter {
             self.partial(&open)
         };
         self.settle(open, usage, certainty, Outcome::Failed(kind));
+        if let Some(aboard) = aboard {
+            aboard.fail(failure, self.gateway.clock.monotonic());
+        }
     }
 
-    fn settle(
-        &mut self,
-        open: Box<OpenAttempt>,
-        usage: Usage,
-        certainty: Certainty,
-        outcome: Outcome,
-    ) -> Option<Cost> {
+    fn settle(&mut self, open: Box<OpenAttempt>, usage: Usage, certainty: Certainty, outcome: Outcome) -> Option<Cost> {
         let mut open = *open;
+        if let Some(aboard) = open.aboard.take() {
+            let now = self.gateway.clock.monotonic();
+            aboard.land(now, matches!(outcome, Outcome::Answered).then_some((open.started, open.content)), &usage);
+        }
         let price = &open.place.price;
         let unknown = certainty == Certainty::Unknown && usage.is_empty();
         let known = price.is_stated() || usage.stated_cost_nanos.is_some() || usage.is_empty();

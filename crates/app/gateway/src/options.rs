@@ -5,9 +5,10 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use tollgate_providers::params::CallParams;
+use tollgate_router::{FallbackList, Plan};
 use tollgate_wire::{Failure, FailureKind, RawBody, Secret, http::is_credential};
 
-use crate::inbound::Route;
+use crate::{inbound::Route, routing::OwnFallbacks};
 
 /// Members that are ours, never a provider's. Those whose feature comes later are taken out all the same.
 const OURS: &[&str] = &[
@@ -101,6 +102,12 @@ pub(crate) struct CallOptions {
     pub(crate) mock_response: Option<Value>,
     /// The failure to give without asking anyone.
     pub(crate) mock_testing: Option<&'static str>,
+    /// Who answers when the group does not.
+    pub(crate) fallbacks: OwnFallbacks,
+    /// What deployments are chosen by.
+    pub(crate) tags: Vec<String>,
+    /// What the call belongs to.
+    pub(crate) session: Option<String>,
     /// The call's id, where the client gave one.
     pub(crate) call_id: Option<String>,
     /// Where the client wants the call to go.
@@ -108,15 +115,32 @@ pub(crate) struct CallOptions {
 }
 
 impl CallOptions {
-    /// The failure that the request itself asks for (`mock_testing_…`), in LiteLLM's words.
-    pub(crate) fn mock_failure(&self, group: &str) -> Option<Failure> {
-        let (kind, purpose) = match self.mock_testing? {
-            "mock_testing_rate_limit_error" => (FailureKind::RateLimited, "a rate limit error"),
-            "mock_testing_context_fallbacks" => (FailureKind::ContextWindowExceeded, "a fallback"),
-            "mock_testing_content_policy_fallbacks" => (FailureKind::ContentPolicyViolation, "a fallback"),
-            _ => (FailureKind::Internal, "a fallback"),
+    /// The failure that the request itself asks for (`mock_testing_…`), in `LiteLLM`'s words: a rate limit in every group, the
+    /// others in the first.
+    pub(crate) fn mock_failure(&self, plan: &Plan<'_>) -> Option<Failure> {
+        let name = self.mock_testing.filter(|_| plan.is_fresh())?;
+        let group = plan.group()?.name;
+        if name == "mock_testing_rate_limit_error" {
+            let words = format!("This is a mock exception for model={group}, to trigger a rate limit error.");
+            return Some(Failure::new(FailureKind::RateLimited, words));
+        }
+        if plan.fallbacks() > 0 {
+            return None;
+        }
+        let rules = plan.rules();
+        let shown = |list: Option<&FallbackList>| list.map_or_else(|| "None".to_owned(), FallbackList::shown);
+        let (kind, list) = match name {
+            "mock_testing_context_fallbacks" => {
+                let list = shown(rules.context_window.as_ref());
+                (FailureKind::ContextWindowExceeded, format!("Context_Window_Fallbacks={list}"))
+            }
+            "mock_testing_content_policy_fallbacks" => {
+                let list = shown(rules.content_policy.as_ref());
+                (FailureKind::ContentPolicyViolation, format!("Content_Policy_Fallbacks={list}"))
+            }
+            _ => (FailureKind::Internal, format!("Fallbacks={}", rules.general.shown())),
         };
-        let words = format!("This is a mock exception for model={group}, to trigger {purpose}.");
+        let words = format!("This is a mock exception for model={group}, to trigger a fallback. {list}");
         Some(Failure::new(kind, words))
     }
 }
@@ -152,6 +176,9 @@ pub(crate) fn take(body: &mut RawBody, headers: &HeaderMap, route: Route) -> Res
         num_retries: whole(body, "num_retries")?,
         mock_response: body.typed("mock_response"),
         mock_testing: MOCK_TESTING.iter().copied().find(|name| body.typed(name) == Some(true)),
+        fallbacks: OwnFallbacks::read(body)?,
+        tags: tags(body, headers),
+        session: text("litellm_session_id").or_else(|| in_metadata(body, "session_id")?.as_str().map(str::to_owned)),
         call_id: text("litellm_call_id"),
         client_side: ClientSide {
             api_base: text("api_base").or_else(|| text("base_url")),
@@ -193,6 +220,9 @@ fn from_headers(options: &mut CallOptions, headers: &HeaderMap) -> Result<(), Fa
         let retries = retries.min(100.0) as u64;
         options.num_retries = Some(retries);
     }
+    if let Some(session) = headers.get("x-litellm-session-id").and_then(|value| value.to_str().ok()) {
+        options.session = Some(session.to_owned());
+    }
     if let Some(id) = headers.get("x-litellm-call-id").and_then(|value| value.to_str().ok()) {
         options.call_id = Some(id.to_owned());
     }
@@ -201,6 +231,29 @@ fn from_headers(options: &mut CallOptions, headers: &HeaderMap) -> Result<(), Fa
         !id.is_empty() && id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic())
     });
     Ok(())
+}
+
+/// Most tags of one request that are read.
+const MOST_TAGS: usize = 64;
+
+/// `metadata.tags`, `tags` and the header `x-litellm-tags` together (surface chapter 6.8).
+fn tags(body: &RawBody, headers: &HeaderMap) -> Vec<String> {
+    let listed = |value: Option<Value>| -> Vec<String> {
+        let items = value.as_ref().and_then(Value::as_array).into_iter().flatten();
+        items.filter_map(|item| item.as_str().map(str::to_owned)).collect()
+    };
+    let mut tags = listed(in_metadata(body, "tags"));
+    tags.extend(listed(body.typed("tags")));
+    let named = headers.get("x-litellm-tags").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    tags.extend(named.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned));
+    tags.truncate(MOST_TAGS);
+    tags
+}
+
+/// A member of `metadata`, or of what stands for it where that is the provider's.
+fn in_metadata(body: &RawBody, name: &str) -> Option<Value> {
+    let within = |holder: &str| body.typed::<serde_json::Map<String, Value>>(holder)?.remove(name);
+    within("litellm_metadata").or_else(|| within("metadata"))
 }
 
 /// Longest time that a request may ask for: a day.

@@ -13,7 +13,7 @@ use tollgate_net::{Bounds, NoSocket, SocketBounds, SocketReceiver, SocketSender}
 use tollgate_observe::Outcome;
 use tollgate_policy::{RouteClass, admit};
 use tollgate_providers::{auth, realtime, target::Credential};
-use tollgate_router::{Event, Plan, Step};
+use tollgate_router::{Asked, Event, Plan, Step};
 use tollgate_wire::{Failure, FailureKind, RawBody, http::Outgoing};
 
 use self::turns::Turns;
@@ -116,12 +116,17 @@ impl Gateway {
         let asked = model.unwrap_or_default();
         meter.asked_for(asked, true);
         let group = group_for_path(snapshot, PATH, asked)?;
-        let mut plan = Plan::new(&snapshot.fleet, &group, 0);
-        let Step::Start { deployment, .. } = plan.on(&Event::Begin, &snapshot.fleet, self.random.u64()) else {
-            return Err(Failure::new(FailureKind::NoDeployment, "No deployments available for selected model"));
+        let captured = group.captured.clone();
+        let mut plan = Plan::new(&snapshot.fleet, group, Asked { no_fallbacks: true, ..Asked::default() });
+        let deployment = match plan.on(&Event::Begin, self.clock.monotonic(), self.random.u64()) {
+            Step::Start { deployment, .. } => deployment,
+            Step::GiveUp(failure) => return Err(*failure),
+            Step::Wait { .. } => {
+                return Err(Failure::new(FailureKind::NoDeployment, "No deployments available for selected model"));
+            }
         };
         let served = snapshot.served.get(deployment).ok_or_else(|| Failure::bug("a deployment without a place"))?;
-        let (captured, client) = (group.captured.as_deref(), ClientSide::default());
+        let (captured, client) = (captured.as_deref(), ClientSide::default());
         let place = served.place_for(captured, &client, &snapshot.catalog, &snapshot.environment);
         let place = place.map_err(|why| Failure::new(FailureKind::Misconfigured, why.to_string()))?;
         Ok((Arc::clone(served), place))

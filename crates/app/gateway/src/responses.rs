@@ -13,8 +13,7 @@ use tollgate_router::Group;
 use tollgate_wire::{Failure, RawBody};
 
 use crate::{
-    deployment::Served,
-    dispatch::Ask,
+    dispatch::{Ask, Attempt},
     gateway::Gateway,
     inbound::Route,
     kept::{KeptAnswer, KeptBounds},
@@ -23,6 +22,7 @@ use crate::{
 };
 
 /// What a call of the Responses API brings along.
+#[derive(Clone)]
 pub(crate) struct ResponsesAsk {
     owner: &'static str,
     /// The deployment that made the answer before, where its provider keeps it.
@@ -104,15 +104,22 @@ fn continue_from(kept: &KeptAnswer, body: &mut RawBody) -> Result<(), Failure> {
 }
 
 impl Ask {
-    /// The context of an answer by this deployment.
-    pub(crate) fn context_for(&self, served: &Served) -> Cow<'_, AnswerContext> {
-        let Some(asked) = &self.responses else { return Cow::Borrowed(&self.context) };
+    /// What a client must know of this attempt's answer. One of a fallback says which model it is of (SEED-85).
+    pub(crate) fn context_for(&self, attempt: &Attempt<'_>) -> Cow<'_, AnswerContext> {
+        let is_fallback = attempt.fallbacks > 0;
+        if self.responses.is_none() && !is_fallback {
+            return Cow::Borrowed(&self.context);
+        }
         let mut context = self.context.clone();
+        if is_fallback {
+            context.alias.clone_from(&attempt.place.target.model);
+        }
+        let Some(asked) = &self.responses else { return Cow::Owned(context) };
         context.responses.desk = Some(Arc::new(Counter {
             gateway: Arc::clone(&self.gateway),
             key: self.gateway.seal_key(&self.snapshot).clone(),
             owner: asked.owner,
-            deployment: served.id.as_ref().to_owned(),
+            deployment: attempt.served.id.as_ref().to_owned(),
             own: self.gateway.uuid_v4().simple().to_string(),
             input: asked.keeps.then(|| self.body.get("input").cloned().unwrap_or_default()),
             bounds: self.snapshot.bounds.kept,

@@ -6,13 +6,14 @@ use http::HeaderName;
 use tollgate_catalog::Catalog;
 use tollgate_config::{ClientDisconnect, Config};
 use tollgate_policy::KeyDigest;
-use tollgate_router::{Deployment, Fleet, FleetBuilder};
+use tollgate_router::Fleet;
 
 use crate::{
     deployment::{Globals, Served},
     kept::KeptBounds,
     media::MediaRules,
     passing::Endpoint,
+    routing,
     sealed::SealKey,
 };
 
@@ -83,7 +84,6 @@ pub(crate) struct SnapshotBounds {
     pub(crate) stream_header_wait: Duration,
     pub(crate) max_response_bytes: usize,
     pub(crate) max_event_bytes: usize,
-    pub(crate) retries: u64,
     pub(crate) max_draining: usize,
     pub(crate) kept: KeptBounds,
     pub(crate) max_socket_message: usize,
@@ -111,7 +111,7 @@ impl Snapshot {
         let salt = environment.get("LITELLM_SALT_KEY").filter(|salt| !salt.is_empty()).or(master.as_ref());
         Self {
             seal: salt.map(|salt| SealKey::of(salt.as_bytes())),
-            fleet: fleet(config, &served, settings.answers_everything),
+            fleet: routing::fleet(config, &served, settings.answers_everything),
             served,
             master: master.map(|key| KeyDigest::of(&key)),
             key_header: general.litellm_key_header_name.as_ref().and_then(|name| name.parse().ok()),
@@ -148,27 +148,6 @@ impl Snapshot {
     }
 }
 
-fn fleet(config: &Config, served: &[Arc<Served>], answers_everything: bool) -> Fleet {
-    let mut builder = FleetBuilder::default();
-    for (entry, served) in config.models.iter().zip(served) {
-        builder.add(Deployment {
-            id: entry.id.clone(),
-            group: entry.model_name.clone(),
-            weight: entry.params.weight,
-            rpm: entry.rpm,
-            tpm: entry.tpm,
-            order: entry.params.order,
-            unservable: entry.unservable.clone().filter(|_| served.mock.is_none()).or_else(|| served.unservable()),
-        });
-    }
-    for alias in &config.router.model_group_alias {
-        builder.alias(alias.alias.clone(), alias.model.clone(), alias.hidden);
-    }
-    builder.default_group(config.general.default_model.clone());
-    builder.answers_everything(answers_everything);
-    builder.build()
-}
-
 fn bounds(config: &Config) -> SnapshotBounds {
     let general = &config.general;
     let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
@@ -178,7 +157,6 @@ fn bounds(config: &Config) -> SnapshotBounds {
         stream_header_wait: general.stream_header_wait.unwrap_or(defaults::STREAM_HEADER_WAIT),
         max_response_bytes: general.max_response_bytes.map(bytes).or(from_mb).unwrap_or(defaults::MAX_RESPONSE_BYTES),
         max_event_bytes: general.stream_buffer_bytes.map_or(defaults::MAX_EVENT_BYTES, bytes),
-        retries: config.router.num_retries.or(config.litellm.num_retries).unwrap_or(defaults::NUM_RETRIES),
         max_draining: general.max_draining_calls.map_or(defaults::MAX_DRAINING_CALLS, bytes),
         kept: KeptBounds {
             most: general.kept_responses.map_or(defaults::KEPT_RESPONSES, bytes),

@@ -1,6 +1,13 @@
 //! All deployments, and which of them a model name means.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use crate::{
+    budget::RetryBudget,
+    level::{Level, levels},
+    rules::{Policy, Rules},
+    vitals::{Limits, Vitals},
+};
 
 /// One deployment as routing sees it.
 #[derive(Clone, Debug, Default)]
@@ -15,14 +22,44 @@ pub struct Deployment {
     pub rpm: Option<u64>,
     /// Tokens a minute it takes; a share where neither weight nor `rpm` is given.
     pub tpm: Option<u64>,
-    /// Only the lowest order present is used.
+    /// The lowest order that has a deployment to spare is used.
     pub order: Option<u64>,
+    /// Retries of a call; counts where the group has this one deployment.
+    pub retries: Option<u64>,
+    /// Calls that it takes at one time.
+    pub parallel: Option<u64>,
+    /// What requests choose it by.
+    pub tags: Vec<String>,
+    /// The most input that its model takes, tokens.
+    pub max_input_tokens: Option<u64>,
+    /// Where it is (`eu`, `us`).
+    pub region: Option<String>,
+    /// It is known to take no `response_format`, and would refuse it.
+    pub refuses_schema: bool,
+    /// What a token in and a token out cost together, USD.
+    pub price: Option<f64>,
+    /// How long it rests after failures, where it has a time of its own; zero: never.
+    pub rest_time: Option<Duration>,
+    /// Failures a minute that it may have, where it has its own number.
+    pub allowed_fails: Option<u64>,
+    /// The same by class of error.
+    pub allowed_fails_policy: Option<Policy>,
+    /// How it is doing.
+    pub vitals: Arc<Vitals>,
     /// Why no call can go there, if so.
     pub unservable: Option<String>,
 }
 
+impl Deployment {
+    /// What it may be given.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits { rpm: self.rpm, tpm: self.tpm, parallel: self.parallel }
+    }
+}
+
 /// The deployments that a name means.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Group<'f> {
     /// The group's name as configured.
     pub name: &'f str,
@@ -30,21 +67,37 @@ pub struct Group<'f> {
     pub members: &'f [usize],
     /// What the `*` of the group's name stood for.
     pub captured: Option<String>,
+    /// Its servable deployments in the order in which they are used.
+    pub(crate) levels: &'f [Level],
 }
 
 /// All deployments, by the names that clients may use.
 #[derive(Debug, Default)]
 pub struct Fleet {
     deployments: Vec<Deployment>,
-    groups: HashMap<String, Vec<usize>>,
+    groups: HashMap<String, Members>,
     /// Group names in the order of the configuration.
     order: Vec<String>,
     /// Names with `*`, the most specific first.
     patterns: Vec<String>,
     aliases: HashMap<String, (String, bool)>,
-    by_id: HashMap<String, Vec<usize>>,
+    by_id: HashMap<String, Members>,
     default: Option<String>,
     answers_everything: bool,
+    rules: Rules,
+    budget: Arc<RetryBudget>,
+}
+
+#[derive(Debug, Default)]
+struct Members {
+    all: Vec<usize>,
+    levels: Vec<Level>,
+}
+
+impl Members {
+    fn group<'f>(&'f self, name: &'f str, captured: Option<String>) -> Group<'f> {
+        Group { name, members: &self.all, captured, levels: &self.levels }
+    }
 }
 
 /// Collects a [`Fleet`].
@@ -59,14 +112,14 @@ impl FleetBuilder {
         let fleet = &mut self.fleet;
         let index = fleet.deployments.len();
         let members = fleet.groups.entry(deployment.group.clone()).or_default();
-        if members.is_empty() {
+        if members.all.is_empty() {
             fleet.order.push(deployment.group.clone());
             if deployment.group.contains('*') {
                 fleet.patterns.push(deployment.group.clone());
             }
         }
-        members.push(index);
-        fleet.by_id.insert(deployment.id.clone(), vec![index]);
+        members.all.push(index);
+        fleet.by_id.insert(deployment.id.clone(), Members { all: vec![index], levels: Vec::new() });
         fleet.deployments.push(deployment);
     }
 
@@ -85,6 +138,16 @@ impl FleetBuilder {
         self.fleet.answers_everything = yes;
     }
 
+    /// How it is routed.
+    pub fn rules(&mut self, rules: Rules) {
+        self.fleet.rules = rules;
+    }
+
+    /// The budget of retries; one for all fleets of a process.
+    pub fn budget(&mut self, budget: Arc<RetryBudget>) {
+        self.fleet.budget = budget;
+    }
+
     /// The fleet.
     #[must_use]
     pub fn build(mut self) -> Fleet {
@@ -92,6 +155,10 @@ impl FleetBuilder {
         self.fleet.patterns.sort_by_key(|name| (std::cmp::Reverse(name.len()), name.matches('*').count()));
         if self.fleet.default.is_none() {
             self.fleet.default = self.fleet.order.first().cloned();
+        }
+        let Fleet { deployments, groups, by_id, .. } = &mut self.fleet;
+        for members in groups.values_mut().chain(by_id.values_mut()) {
+            members.levels = levels(deployments, &members.all);
         }
         self.fleet
     }
@@ -102,6 +169,33 @@ impl Fleet {
     #[must_use]
     pub fn deployments(&self) -> &[Deployment] {
         &self.deployments
+    }
+
+    /// Takes over how the deployments of the fleet before are doing, and its budget of retries: a reload forgets nothing.
+    pub fn inherit(&mut self, before: &Self) {
+        for one in &mut self.deployments {
+            let known = before.by_id.get(&one.id).and_then(|members| before.deployments.get(*members.all.first()?));
+            if let Some(known) = known {
+                one.vitals = Arc::clone(&known.vitals);
+            }
+        }
+        self.budget = Arc::clone(&before.budget);
+    }
+
+    /// How it is routed.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    pub(crate) fn retry_budget(&self) -> &RetryBudget {
+        &self.budget
+    }
+
+    /// All deployments of the group that a deployment is in.
+    pub(crate) fn group_of(&self, index: usize) -> &[usize] {
+        let group = self.deployments.get(index).and_then(|one| self.groups.get(&one.group));
+        group.map_or(&[], |members| &members.all)
     }
 
     /// What a name means: an exact group, an alias, a deployment's id, else the most specific pattern.
@@ -116,9 +210,9 @@ impl Fleet {
                 self.named(group).or_else(|| self.matched(group))
             })
             .or_else(|| {
-                let (_, members) = self.by_id.get_key_value(asked)?;
-                let name = self.deployments.get(*members.first()?)?.group.as_str();
-                Some(Group { name, members, captured: None })
+                let members = self.by_id.get(asked)?;
+                let name = self.deployments.get(*members.all.first()?)?.group.as_str();
+                Some(members.group(name, None))
             })
             .or_else(|| self.matched(asked))
     }
@@ -137,14 +231,14 @@ impl Fleet {
 
     fn named(&self, name: &str) -> Option<Group<'_>> {
         let (name, members) = self.groups.get_key_value(name)?;
-        (!name.contains('*')).then_some(Group { name, members, captured: None })
+        (!name.contains('*')).then(|| members.group(name, None))
     }
 
     fn matched(&self, asked: &str) -> Option<Group<'_>> {
         self.patterns.iter().find_map(|pattern| {
             let captured = capture(pattern, asked)?;
             let (name, members) = self.groups.get_key_value(pattern)?;
-            Some(Group { name, members, captured: Some(captured) })
+            Some(members.group(name, Some(captured)))
         })
     }
 }

@@ -1,11 +1,25 @@
-//! Who answers: from a model name to a group of deployments ([`Fleet`]), from a group to the next attempt ([`Plan`]).
-//! Pure: the world's state and chance come in as arguments.
+//! Who answers: from a model name to a group of deployments ([`Fleet`]), from a group to the next attempt ([`Plan`]), and how
+//! each deployment is doing ([`Vitals`]). Pure: time and chance come in as arguments; state is atomics, nothing waits.
 
+mod budget;
+mod cooldown;
+mod fallbacks;
 mod fleet;
+mod level;
+mod look;
 mod nearest;
+mod pick;
 mod plan;
-mod shuffle;
+mod rules;
+mod vitals;
+mod window;
 
+pub use budget::RetryBudget;
+pub use fallbacks::{Fallback, FallbackList, Fallbacks};
 pub use fleet::{Deployment, Fleet, FleetBuilder, Group};
+pub use look::{Wants, Why};
 pub use nearest::nearest;
-pub use plan::{Event, Plan, Step};
+pub use plan::{Asked, Event, Plan, Step};
+pub use rules::{Policy, RestRules, Rules, Strategy};
+pub use vitals::{Busy, Flight, Landing, Limits, Vitals};
+pub use window::Counts;

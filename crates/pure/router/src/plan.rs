@@ -1,12 +1,16 @@
-//! The attempts of one call: which deployment next, after how long, or none any more.
+//! The attempts of one call: which deployment next, after how long, in whose place, or none any more. Retries, rests and
+//! fallbacks are this one state machine; the world's state, time and chance come in.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use serde_json::{Map, Value};
 use tollgate_wire::{Failure, FailureKind};
 
 use crate::{
+    fallbacks::{Fallback, Fallbacks, shown},
     fleet::{Fleet, Group},
-    shuffle,
+    look::{Look, Wants, Why},
+    pick::{Picked, pick},
 };
 
 /// What happened.
@@ -16,10 +20,16 @@ pub enum Event<'e> {
     Begin,
     /// The last attempt failed.
     Failed(&'e Failure),
+    /// The last attempt failed, and the group has no other try.
+    Refused(&'e Failure),
+    /// The deployment was taken by another call in the meantime.
+    Taken,
+    /// The time that was waited for has come.
+    Woken,
 }
 
 /// What to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Step {
     /// Try this deployment (an index into the fleet), after this long.
     Start {
@@ -28,170 +38,404 @@ pub enum Step {
         /// How long to wait before.
         after: Duration,
     },
-    /// The last failure is the answer.
-    GiveUp,
+    /// Nobody can take the call before this time; tell [`Event::Woken`] then.
+    Wait {
+        /// The time.
+        until: Duration,
+    },
+    /// The call has failed.
+    GiveUp(Box<Failure>),
+}
+
+/// What a call says to a fallback instead of its own words.
+type Instead = Arc<Map<String, Value>>;
+
+/// What a call asks of routing.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// What it is like.
+    pub wants: Wants,
+    /// How often a failed attempt is repeated inside a group.
+    pub retries: Option<u64>,
+    /// Fallbacks of its own, instead of the configured ones.
+    pub fallbacks: Option<Fallbacks>,
+    /// No fallbacks at all.
+    pub no_fallbacks: bool,
+    /// Until when it may wait for somebody to have time for it.
+    pub deadline: Option<Duration>,
 }
 
 /// The state of one call's attempts.
 #[derive(Debug)]
-pub struct Plan {
-    candidates: Vec<usize>,
+pub struct Plan<'f> {
+    fleet: &'f Fleet,
+    asked: Asked,
+    /// The group asked now, above the groups that it is a fallback of.
+    frames: Vec<Frame<'f>>,
+    /// Groups that were asked: none is asked twice.
+    tried: Vec<&'f str>,
+    retries: u32,
+    fallbacks: u32,
+}
+
+/// One group's turn.
+#[derive(Debug)]
+struct Frame<'f> {
+    group: Group<'f>,
+    instead: Option<Instead>,
     failed: Vec<usize>,
     current: Option<usize>,
-    retries_left: u64,
-    retries_done: u32,
+    retries: u32,
+    over: Option<Over>,
+}
+
+/// A group's turn that came to nothing.
+#[derive(Debug)]
+struct Over {
+    failure: Failure,
+    /// Who is asked instead; `None`: no list has the group.
+    to: Option<Vec<Fallback>>,
+    next: usize,
+    /// What the last of them said.
+    told: Option<String>,
 }
 
 /// Longest `retry-after` of a provider that is waited for, as `LiteLLM` has it.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-impl Plan {
-    /// A plan over the servable deployments of a group, of the lowest order, with this many retries.
+impl<'f> Plan<'f> {
+    /// A plan that begins with this group.
     #[must_use]
-    pub fn new(fleet: &Fleet, group: &Group<'_>, retries: u64) -> Self {
-        let servable = || {
-            let members = group.members.iter().copied();
-            members.filter(|index| fleet.deployments().get(*index).is_some_and(|one| one.unservable.is_none()))
-        };
-        let order = |index: &usize| fleet.deployments().get(*index).and_then(|one| one.order);
-        let lowest = servable().filter_map(|index| order(&index)).min();
-        let candidates = servable().filter(|index| lowest.is_none() || order(index) == lowest).collect();
-        Self { candidates, failed: Vec::new(), current: None, retries_left: retries, retries_done: 0 }
+    pub fn new(fleet: &'f Fleet, group: Group<'f>, asked: Asked) -> Self {
+        let tried = vec![group.name];
+        let mut plan = Self { fleet, asked, frames: Vec::new(), tried, retries: 0, fallbacks: 0 };
+        plan.frames.push(Frame::new(group, None));
+        plan
     }
 
-    /// How many retries were made.
+    /// How many retries were made, in all groups.
     #[must_use]
     pub fn retries(&self) -> u32 {
-        self.retries_done
+        self.retries
+    }
+
+    /// How many fallbacks were asked.
+    #[must_use]
+    pub fn fallbacks(&self) -> u32 {
+        self.fallbacks
+    }
+
+    /// How many retries the group asked now may have, whatever the failure.
+    #[must_use]
+    pub fn max_retries(&self) -> u64 {
+        self.frames.last().map_or(0, |frame| self.allowed(frame, None))
+    }
+
+    /// The group asked now.
+    #[must_use]
+    pub fn group(&self) -> Option<&Group<'f>> {
+        self.frames.last().map(|frame| &frame.group)
+    }
+
+    /// What the call says to the group asked now instead of its own words.
+    #[must_use]
+    pub fn instead(&self) -> Option<&Instead> {
+        self.frames.last()?.instead.as_ref()
+    }
+
+    /// The group asked now has not been asked before.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.frames.last().is_some_and(|frame| frame.retries == 0 && frame.failed.is_empty())
+    }
+
+    /// About how many tokens the call sends.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        self.asked.wants.tokens
+    }
+
+    /// The fallbacks that hold for the call.
+    #[must_use]
+    pub fn rules(&self) -> &Fallbacks {
+        self.asked.fallbacks.as_ref().unwrap_or(&self.fleet.rules().fallbacks)
+    }
+
+    /// Why each member of the group asked now can, or cannot, take the call.
+    pub fn look(&self, now: Duration) -> Vec<(usize, Option<Why>)> {
+        let Some(frame) = self.frames.last() else { return Vec::new() };
+        let look = Look::new(self.fleet, &frame.group, &self.asked.wants, &frame.failed, now);
+        frame.group.members.iter().map(|index| (*index, look.why(*index))).collect()
     }
 
     /// What to do now. `seed` is chance.
-    pub fn on(&mut self, event: &Event<'_>, fleet: &Fleet, seed: u64) -> Step {
-        let after = match event {
-            Event::Begin => Duration::ZERO,
-            Event::Failed(failure) => {
-                self.failed.extend(self.current.take());
-                if self.retries_left == 0 || !self.may_retry(failure) {
-                    return Step::GiveUp;
-                }
-                self.retries_left -= 1;
-                self.retries_done += 1;
-                self.pause(failure, seed)
+    pub fn on(&mut self, event: &Event<'_>, now: Duration, seed: u64) -> Step {
+        let step = match event {
+            Event::Begin => {
+                self.fleet.retry_budget().request(now);
+                self.start(now, seed)
+            }
+            Event::Taken | Event::Woken => self.start(now, seed),
+            Event::Failed(failure) => self.failed(failure, now, seed),
+            Event::Refused(failure) => {
+                self.set_aside();
+                Err((*failure).clone())
             }
         };
-        match self.pick(fleet, seed) {
-            Some(deployment) => {
-                self.current = Some(deployment);
-                Step::Start { deployment, after }
+        step.unwrap_or_else(|failure| self.fall(failure, now, seed))
+    }
+
+    /// The first attempt in a group, or one that nothing has failed before.
+    fn start(&mut self, now: Duration, seed: u64) -> Result<Step, Failure> {
+        let picked = self.pick(now, seed);
+        let (deadline, has_fallback) = (self.asked.deadline, self.has_fallback(FailureKind::NoDeployment));
+        let Some(frame) = self.frames.last_mut() else { return Err(Failure::bug("a plan without a group")) };
+        match picked {
+            Picked::One(deployment) => {
+                frame.current = Some(deployment);
+                Ok(Step::Start { deployment, after: Duration::ZERO })
             }
-            None => Step::GiveUp,
+            // Who can be asked at once is better than who may be back in a while.
+            Picked::Later(until) if !has_fallback && deadline.is_none_or(|deadline| until < deadline) => {
+                Ok(Step::Wait { until })
+            }
+            Picked::Later(until) => Err(later(frame.group.name, until.saturating_sub(now))),
+            Picked::Nobody(why) => Err(nobody(frame.group.name, why)),
         }
     }
 
-    /// Surface chapter 6.3: what the client caused is never tried again; a refused key only elsewhere.
-    fn may_retry(&self, failure: &Failure) -> bool {
+    /// Whether and where a failed attempt is repeated.
+    fn failed(&mut self, failure: &Failure, now: Duration, seed: u64) -> Result<Step, Failure> {
+        self.set_aside();
+        let Some(frame) = self.frames.last() else { return Err(failure.clone()) };
+        if u64::from(frame.retries) >= self.allowed(frame, Some(failure)) || !self.may_retry(frame, failure) {
+            return Err(failure.clone());
+        }
+        // With nobody left there is no one to ask; a fallback may be.
+        let Picked::One(deployment) = self.pick(now, seed) else { return Err(failure.clone()) };
+        let Some(frame) = self.frames.last() else { return Err(failure.clone()) };
+        let after = if frame.failed.contains(&deployment) { self.pause(frame, failure, seed) } else { Duration::ZERO };
+        if !self.fleet.retry_budget().retry(now) {
+            return Err(failure.clone());
+        }
+        self.retries += 1;
+        let Some(frame) = self.frames.last_mut() else { return Err(failure.clone()) };
+        frame.retries += 1;
+        frame.current = Some(deployment);
+        Ok(Step::Start { deployment, after })
+    }
+
+    fn set_aside(&mut self) {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.failed.extend(frame.current.take());
+        }
+    }
+
+    /// One that has not failed this call, else one that has.
+    fn pick(&self, now: Duration, seed: u64) -> Picked {
+        let Some(frame) = self.frames.last() else { return Picked::Nobody(None) };
+        let (fleet, wants) = (self.fleet, &self.asked.wants);
+        match pick(fleet, &frame.group, wants, &frame.failed, now, seed) {
+            Picked::One(index) => Picked::One(index),
+            _ if !frame.failed.is_empty() => pick(fleet, &frame.group, wants, &[], now, seed),
+            none => none,
+        }
+    }
+
+    /// Surface chapter 6.3: the request's number, else that of the only deployment, else the router's. A policy replaces
+    /// it, unless the request wants none at all.
+    fn allowed(&self, frame: &Frame<'_>, failure: Option<&Failure>) -> u64 {
+        if self.asked.retries == Some(0) {
+            return 0;
+        }
+        let rules = self.fleet.rules();
+        let by_policy = || rules.policy(frame.group.name)?.of(failure?.kind);
+        let own = || {
+            let [only] = frame.group.members else { return None };
+            self.fleet.deployments().get(*only)?.retries
+        };
+        by_policy().or(self.asked.retries).or_else(own).unwrap_or(rules.retries)
+    }
+
+    /// Surface chapter 6.3: what the client caused is never tried again, a refused key only elsewhere. A policy says what
+    /// is tried again by its numbers.
+    fn may_retry(&self, frame: &Frame<'_>, failure: &Failure) -> bool {
+        if self.asked.retries.is_none_or(|retries| retries > 0)
+            && self.fleet.rules().policy(frame.group.name).is_some_and(|policy| policy.of(failure.kind).is_some())
+        {
+            return true;
+        }
         match failure.kind {
             FailureKind::Authentication | FailureKind::PermissionDenied | FailureKind::PaymentRequired => {
-                self.candidates.iter().any(|index| !self.failed.contains(index))
+                frame.group.members.iter().any(|index| !frame.failed.contains(index))
             }
             kind => kind.retryable(),
         }
     }
 
-    /// No wait before a deployment that has not failed; else what the provider asked for, else 0.5 s doubling up to 8 s,
-    /// and up to 0.75 s of chance.
-    fn pause(&self, failure: &Failure, seed: u64) -> Duration {
-        if self.candidates.iter().any(|index| !self.failed.contains(index)) {
-            return Duration::ZERO;
-        }
+    /// What the provider asked for, else 0.5 s doubling up to 8 s, at least what the configuration says, and up to 0.75 s of
+    /// chance, so that callers who failed together do not come back together.
+    fn pause(&self, frame: &Frame<'_>, failure: &Failure, seed: u64) -> Duration {
         let asked = failure.retry_after.filter(|asked| *asked <= LONGEST_RETRY_AFTER && !asked.is_zero());
-        let doubled =
-            || Duration::from_millis(500 << self.retries_done.saturating_sub(1).min(4)).min(Duration::from_secs(8));
-        asked.unwrap_or_else(doubled) + Duration::from_millis(seed % 750)
+        let doubled = || Duration::from_millis(500 << frame.retries.min(4)).min(Duration::from_secs(8));
+        let least = self.fleet.rules().retry_after;
+        asked.unwrap_or_else(doubled).max(least) + Duration::from_millis(seed % 750)
     }
 
-    fn pick(&mut self, fleet: &Fleet, seed: u64) -> Option<usize> {
-        if self.candidates.iter().all(|index| self.failed.contains(index)) {
-            // Everyone has failed once: they may all be tried again.
-            self.failed.clear();
+    fn has_fallback(&self, kind: FailureKind) -> bool {
+        let Some(frame) = self.frames.last() else { return false };
+        !self.asked.no_fallbacks
+            && self.frames.len() <= self.rules().depth()
+            && self.rules().after(kind, frame.group.name).is_some_and(|to| to.iter().any(|to| !self.is_tried(to)))
+    }
+
+    fn is_tried(&self, fallback: &Fallback) -> bool {
+        self.fleet.find(&fallback.model).is_some_and(|group| self.tried.contains(&group.name))
+    }
+
+    /// A group's turn is over: its fallbacks, then those of the group that it is a fallback of.
+    fn fall(&mut self, failure: Failure, now: Duration, seed: u64) -> Step {
+        let to = self.fallbacks_after(&failure);
+        if let Some(frame) = self.frames.last_mut() {
+            frame.over = Some(Over { failure, to, next: 0, told: None });
         }
-        let fresh: Vec<usize> = self.candidates.iter().copied().filter(|index| !self.failed.contains(index)).collect();
-        let deployments: Vec<_> = fresh.iter().filter_map(|index| fleet.deployments().get(*index)).collect();
-        fresh.get(shuffle::pick(&deployments, seed)?).copied()
+        loop {
+            match self.next_fallback() {
+                Some((group, instead)) => {
+                    self.fallbacks += 1;
+                    self.tried.push(group.name);
+                    self.frames.push(Frame::new(group, instead));
+                    match self.start(now, seed) {
+                        Ok(step) => return step,
+                        Err(failure) => {
+                            let to = self.fallbacks_after(&failure);
+                            if let Some(frame) = self.frames.last_mut() {
+                                frame.over = Some(Over { failure, to, next: 0, told: None });
+                            }
+                        }
+                    }
+                }
+                None => {
+                    let Some(frame) = self.frames.pop() else {
+                        return Step::GiveUp(Box::new(Failure::bug("no group")));
+                    };
+                    let failure = self.story(frame);
+                    match self.frames.last_mut().and_then(|frame| frame.over.as_mut()) {
+                        Some(over) => over.told = Some(failure.client_message()),
+                        None => return Step::GiveUp(Box::new(failure)),
+                    }
+                }
+            }
+        }
+    }
+
+    fn fallbacks_after(&self, failure: &Failure) -> Option<Vec<Fallback>> {
+        let frame = self.frames.last()?;
+        // What the client must change is as wrong elsewhere; who may not ask here may not ask there.
+        let is_over = self.asked.no_fallbacks || self.frames.len() > self.rules().depth() || !falls(failure.kind);
+        if is_over {
+            return None;
+        }
+        self.rules().after(failure.kind, frame.group.name).map(<[Fallback]>::to_vec)
+    }
+
+    fn next_fallback(&mut self) -> Option<(Group<'f>, Option<Instead>)> {
+        let (fleet, tried) = (self.fleet, &self.tried);
+        let over = self.frames.last_mut()?.over.as_mut()?;
+        let to = over.to.as_ref()?;
+        while let Some(fallback) = to.get(over.next) {
+            over.next += 1;
+            match fleet.find(&fallback.model) {
+                Some(group) if tried.contains(&group.name) => {}
+                Some(group) => return Some((group, fallback.instead.clone())),
+                None => over.told = Some(format!("the fallback '{}' is no model of this gateway", fallback.model)),
+            }
+        }
+        None
+    }
+
+    /// A failure with what was tried after it, in the words of the seeds (SEED-146).
+    fn story(&self, frame: Frame<'_>) -> Failure {
+        let Some(over) = frame.over else { return Failure::bug("a group that is not over") };
+        let mut failure = over.failure;
+        // A refusal of our own tells its story itself.
+        if failure.kind.class().is_empty() {
+            return failure;
+        }
+        let (group, rules) = (frame.group.name, self.rules());
+        let mut told = over.told;
+        if over.to.is_none() && !rules.is_empty() && !self.asked.no_fallbacks {
+            failure.message.push_str(&format!(
+                "No fallback model group found for original model_group={group}. Fallbacks={}",
+                rules.list(failure.kind).shown()
+            ));
+            told = Some(failure.client_message());
+        }
+        let names = over.to.as_deref().map_or_else(|| "None".to_owned(), shown);
+        failure.message.push_str(&format!("\nReceived Model Group={group}\nAvailable Model Group Fallbacks={names}"));
+        if let Some(told) = told {
+            failure.message.push_str(&format!("\nError doing the fallback: {told}"));
+        }
+        failure
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fleet::{Deployment, FleetBuilder};
+impl<'f> Frame<'f> {
+    fn new(group: Group<'f>, instead: Option<Instead>) -> Self {
+        Self { group, instead, failed: Vec::new(), current: None, retries: 0, over: None }
+    }
+}
 
-    fn fleet(weights: &[(Option<f64>, Option<u64>)]) -> Fleet {
-        let mut builder = FleetBuilder::default();
-        for (index, (weight, order)) in weights.iter().enumerate() {
-            let (id, group) = (format!("{index}"), "g".to_owned());
-            builder.add(Deployment { id, group, weight: *weight, order: *order, ..Deployment::default() });
+/// Whether another group may do better: not with what the client must change in any case.
+fn falls(kind: FailureKind) -> bool {
+    use FailureKind as Kind;
+    !matches!(
+        kind,
+        Kind::InvalidRequest
+            | Kind::UnknownModel
+            | Kind::InvalidKey
+            | Kind::ModelAccessDenied
+            | Kind::RouteDenied
+            | Kind::BudgetExceeded
+            | Kind::LimitExceeded
+            | Kind::RouteNotFound
+            | Kind::MethodNotAllowed
+            | Kind::RequestTimeout
+            | Kind::TooLarge
+            | Kind::HeadersTooLarge
+            | Kind::Overloaded
+            | Kind::SelfCall
+            | Kind::Bug
+    )
+}
+
+/// Everybody rests or is full.
+fn later(group: &str, after: Duration) -> Failure {
+    let seconds = after.as_secs_f64().ceil().max(1.0);
+    let words =
+        format!("No deployments available for selected model, Try again in {seconds} seconds. Passed model={group}.");
+    let mut failure = Failure::new(FailureKind::NoDeployment, words);
+    failure.retry_after = Some(Duration::from_secs_f64(seconds));
+    failure
+}
+
+/// Nobody can ever answer this call.
+fn nobody(group: &str, why: Option<Why>) -> Failure {
+    match why {
+        Some(Why::Window(most)) => Failure::new(
+            FailureKind::ContextWindowExceeded,
+            format!("the messages are longer than any deployment of '{group}' takes; this one takes {most} tokens"),
+        ),
+        Some(Why::Tags) => {
+            let words = "Not allowed to access model due to tags configuration";
+            let mut failure = Failure::new(FailureKind::RouteDenied, words);
+            failure.status = Some(401);
+            failure
         }
-        builder.build()
-    }
-
-    fn first(fleet: &Fleet, seed: u64) -> Step {
-        Plan::new(fleet, &fleet.find("g").unwrap(), 2).on(&Event::Begin, fleet, seed)
-    }
-
-    fn seeds(count: u64) -> impl Iterator<Item = u64> {
-        (0..count).map(|at| at.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(17).wrapping_mul(0xD134_2543_DE82_EF95))
-    }
-
-    #[test]
-    fn shares_follow_the_weights() {
-        let fleet = fleet(&[(Some(1.0), None), (Some(3.0), None), (None, None)]);
-        let mut counts = [0u32; 3];
-        for seed in seeds(20_000) {
-            let Step::Start { deployment, .. } = first(&fleet, seed) else { panic!("someone answers") };
-            counts[deployment] += 1;
+        Some(Why::Unservable(reason)) => Failure::new(FailureKind::Misconfigured, format!("model '{group}': {reason}")),
+        Some(why @ (Why::Region | Why::Schema)) => {
+            Failure::new(FailureKind::NoDeployment, format!("no deployment of '{group}' fits the call: one {why}"))
         }
-        assert!((4_600..5_400).contains(&counts[0]) && (14_600..15_400).contains(&counts[1]), "{counts:?}");
-        assert_eq!(counts[2], 0, "no weight among weights is none");
-    }
-
-    #[test]
-    fn the_lowest_order_is_used_alone() {
-        let fleet = fleet(&[(None, Some(2)), (None, Some(1))]);
-        assert!(seeds(50).all(|seed| matches!(first(&fleet, seed), Step::Start { deployment: 1, .. })));
-    }
-
-    #[test]
-    fn a_retry_goes_elsewhere_first_and_then_waits() {
-        let fleet = fleet(&[(None, None), (None, None)]);
-        let mut plan = Plan::new(&fleet, &fleet.find("g").unwrap(), 2);
-        let failure = Failure::new(FailureKind::ServiceUnavailable, "down");
-        let Step::Start { deployment: one, .. } = plan.on(&Event::Begin, &fleet, 7) else { panic!() };
-        let Step::Start { deployment: two, after } = plan.on(&Event::Failed(&failure), &fleet, 7) else { panic!() };
-        assert!(one != two && after.is_zero());
-        let Step::Start { after, .. } = plan.on(&Event::Failed(&failure), &fleet, 7) else { panic!() };
-        assert!(after >= Duration::from_millis(500));
-        assert_eq!(plan.on(&Event::Failed(&failure), &fleet, 7), Step::GiveUp);
-        assert_eq!(plan.retries(), 2);
-    }
-
-    #[test]
-    fn what_the_client_caused_is_not_tried_again() {
-        let fleet = fleet(&[(None, None), (None, None)]);
-        let mut plan = Plan::new(&fleet, &fleet.find("g").unwrap(), 2);
-        plan.on(&Event::Begin, &fleet, 1);
-        assert_eq!(plan.on(&Event::Failed(&Failure::new(FailureKind::BadRequest, "no")), &fleet, 1), Step::GiveUp);
-    }
-
-    #[test]
-    fn a_refused_key_is_tried_only_elsewhere() {
-        let refused = Failure::new(FailureKind::Authentication, "no");
-        for (count, expected) in [(1, false), (2, true)] {
-            let fleet = fleet(&vec![(None, None); count]);
-            let mut plan = Plan::new(&fleet, &fleet.find("g").unwrap(), 2);
-            plan.on(&Event::Begin, &fleet, 1);
-            assert_eq!(plan.on(&Event::Failed(&refused), &fleet, 1) != Step::GiveUp, expected);
-            assert_eq!(plan.on(&Event::Failed(&refused), &fleet, 1), Step::GiveUp, "all have refused");
-        }
+        _ => Failure::new(FailureKind::NoDeployment, "No deployments available for selected model"),
     }
 }

@@ -76,7 +76,7 @@ const CONFIG: &str = "
 model_list:
   - {model_name: gpt, litellm_params: {model: openai/one, api_base: '{provider}/v1', api_key: k, timeout: 0.15}}
   - {model_name: gpt, litellm_params: {model: openai/two, api_base: '{provider}/v1', api_key: k, timeout: 0.15}}
-router_settings: {num_retries: 1}
+router_settings: {num_retries: 1, disable_cooldowns: true}
 ";
 
 async fn live(seed: u64, rounds: u64, settings: &str) {

@@ -13,6 +13,7 @@ mod bodies;
 mod client_side;
 mod counting;
 mod entra;
+mod fallbacks;
 mod google;
 mod headers;
 mod inquiries;

@@ -1,0 +1,140 @@
+//! What routing and an attempt have to do with each other: the place that it takes at a deployment, and what the
+//! deployment's health learns from its end.
+
+use std::{sync::Arc, time::Duration};
+
+use http::HeaderMap;
+use serde_json::{Map, Value, value::RawValue};
+use tollgate_router::{Asked, Flight, Group, Landing, Plan, Strategy};
+use tollgate_wire::{Blame, Failure, FailureKind, Usage};
+
+use crate::{
+    dispatch::Ask,
+    journey::check_members,
+    options,
+    routing::{self, hash},
+    snapshot::Snapshot,
+};
+
+/// An attempt's place at its deployment. Dropped without an end, it says nothing.
+pub(crate) struct Aboard {
+    flight: Flight,
+    snapshot: Arc<Snapshot>,
+    deployment: usize,
+}
+
+impl Aboard {
+    /// The deployment answers.
+    pub(crate) fn is_answered(&mut self) {
+        self.flight.is_answered();
+    }
+
+    /// The attempt is over, and did not fail. Of one that was answered: when it began, and when a stream had content.
+    pub(crate) fn land(self, now: Duration, answered: Option<(Duration, Option<Duration>)>, usage: &Usage) {
+        let tokens = usage.input + usage.output;
+        self.flight.land(
+            now,
+            match answered {
+                Some((began, content)) => {
+                    Landing::Well { tokens, latency: Some(latency(began, content, now, usage.output)) }
+                }
+                None => Landing::Aside { tokens },
+            },
+        );
+    }
+
+    /// The attempt failed; the deployment may rest for it.
+    pub(crate) fn fail(self, failure: &Failure, now: Duration) {
+        if failure.kind.blame() != Blame::Provider {
+            self.flight.land(now, Landing::Aside { tokens: 0 });
+            return;
+        }
+        self.flight.land(now, Landing::Badly { late: failure.kind == FailureKind::Timeout });
+        let fleet = &self.snapshot.fleet;
+        let Some(one) = fleet.deployments().get(self.deployment) else { return };
+        let Some(until) = fleet.rest_after(self.deployment, failure, now) else { return };
+        one.vitals.rest(until);
+        let seconds = until.saturating_sub(now).as_secs_f64();
+        tracing::warn!(target: "tollgate::router", deployment = %one.id, kind = ?failure.kind, seconds, "a deployment rests");
+    }
+}
+
+/// As `latency-based-routing` measures: seconds to the first content of a stream, else for each token of the answer, else
+/// for all of it.
+fn latency(began: Duration, content: Option<Duration>, now: Duration, output: u64) -> f64 {
+    let took = content.unwrap_or(now).saturating_sub(began).as_secs_f64();
+    let tokens = u32::try_from(output).ok().filter(|tokens| content.is_none() && *tokens > 0);
+    tokens.map_or(took, |tokens| took / f64::from(tokens))
+}
+
+impl Ask {
+    /// The time that routing goes by.
+    pub(crate) fn now(&self) -> Duration {
+        self.gateway.clock.monotonic()
+    }
+
+    /// Takes a place at a deployment; `None`: others were faster.
+    pub(crate) fn board(&self, deployment: usize, plan: &Plan<'_>) -> Option<Aboard> {
+        let one = self.snapshot.fleet.deployments().get(deployment)?;
+        let flight = one.vitals.begin(self.now(), &one.limits(), plan.tokens()).ok()?;
+        Some(Aboard { flight, snapshot: Arc::clone(&self.snapshot), deployment })
+    }
+
+    /// What the call asks of routing.
+    pub(crate) fn asked(&self, group: &Group<'_>) -> Asked {
+        let rules = self.snapshot.fleet.rules();
+        let by_affinity = rules.affinity || rules.strategy == Strategy::CacheAffinity;
+        let affinity = by_affinity.then(|| self.affinity()).flatten();
+        let pinned = self.pinned(group);
+        let served = || group.members.iter().find_map(|index| self.snapshot.served.get(*index));
+        let patience = self.options.timeout.or_else(|| Some(served()?.timeout)).unwrap_or_default();
+        Asked {
+            wants: routing::wants(&self.body, self.options.tags.clone(), affinity, pinned),
+            retries: self.options.num_retries,
+            fallbacks: self.options.fallbacks.over(&rules.fallbacks, group.name),
+            // What the call goes on with is kept by one deployment.
+            no_fallbacks: self.options.fallbacks.none || pinned.is_some(),
+            deadline: Some(self.now() + patience),
+        }
+    }
+
+    /// Calls of one session, else of one beginning of a conversation, have the same number.
+    fn affinity(&self) -> Option<u64> {
+        if let Some(session) = &self.options.session {
+            return Some(hash(session.as_bytes()));
+        }
+        let messages: Vec<&RawValue> = serde_json::from_slice(self.body.get("messages")?).ok()?;
+        // Instructions and the first question stay the same as the conversation grows.
+        let first = messages.iter().position(|message| message.get().contains("\"user\"")).unwrap_or_default();
+        let beginning = messages.get(..=first)?;
+        Some(beginning.iter().fold(0, |sum: u64, message| sum.rotate_left(7) ^ hash(message.get().as_bytes())))
+    }
+
+    /// The call with messages and parameters that a fallback brings itself; they are checked like a client's.
+    pub(crate) fn saying(&self, words: &Map<String, Value>) -> Result<Self, Failure> {
+        let mut body = self.body.clone();
+        for (name, value) in words {
+            body.set(name, value);
+        }
+        let taken = options::take(&mut body, &HeaderMap::new(), self.route)?;
+        check_members(self.route, &body)?;
+        let mut own = self.options.clone();
+        own.timeout = taken.timeout.or(own.timeout);
+        own.stream_timeout = taken.stream_timeout.or(own.stream_timeout);
+        own.client_side = taken.client_side;
+        own.params.extra_headers.extend(taken.params.extra_headers);
+        own.params.drop_params = taken.params.drop_params.or(own.params.drop_params);
+        Ok(Self {
+            gateway: Arc::clone(&self.gateway),
+            snapshot: Arc::clone(&self.snapshot),
+            route: self.route,
+            body,
+            form: self.form.clone(),
+            options: own,
+            responses: self.responses.clone(),
+            context: self.context.clone(),
+            headers: self.headers.clone(),
+            fetched: std::sync::Mutex::default(),
+        })
+    }
+}

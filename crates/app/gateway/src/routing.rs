@@ -1,0 +1,302 @@
+//! What the configuration, and a request, say to the router: rules, fallbacks, deployments as routing sees them.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use tollgate_catalog::cost;
+use tollgate_config::{Config, ModelEntry, Strategy as Configured};
+use tollgate_router::{
+    Deployment, Fallback, FallbackList, Fallbacks, Fleet, FleetBuilder, Policy, RestRules, Rules, Strategy, Wants,
+};
+use tollgate_wire::{Failure, RawBody, Usage};
+
+use crate::{
+    deployment::{GoesTo, Served},
+    snapshot::defaults,
+};
+
+/// All deployments of a configuration, ready to be picked from.
+pub(crate) fn fleet(config: &Config, served: &[Arc<Served>], answers_everything: bool) -> Fleet {
+    let mut builder = FleetBuilder::default();
+    for (entry, served) in config.models.iter().zip(served) {
+        builder.add(deployment(config, entry, served));
+    }
+    for alias in &config.router.model_group_alias {
+        builder.alias(alias.alias.clone(), alias.model.clone(), alias.hidden);
+    }
+    builder.default_group(config.general.default_model.clone());
+    builder.answers_everything(answers_everything);
+    builder.rules(rules(config));
+    builder.build()
+}
+
+fn deployment(config: &Config, entry: &ModelEntry, served: &Served) -> Deployment {
+    let place = match &served.goes_to {
+        GoesTo::Fixed(place) => Some(place),
+        GoesTo::Pattern | GoesTo::Nowhere(_) => None,
+    };
+    let facts = place.map(|place| &place.target.facts);
+    // As LiteLLM has it: a sixth of what a thousand tokens a minute each come to.
+    let from_tpm = || entry.tpm.map(|tpm| (tpm / 6_000).max(1));
+    let parallel = entry.params.max_parallel_requests.or(entry.rpm).or_else(from_tpm);
+    Deployment {
+        id: entry.id.clone(),
+        group: entry.model_name.clone(),
+        weight: entry.params.weight,
+        rpm: entry.rpm,
+        tpm: entry.tpm,
+        order: entry.params.order,
+        retries: entry.params.num_retries.or(entry.params.max_retries),
+        parallel: parallel.or(config.router.default_max_parallel_requests),
+        tags: entry.params.tags.clone(),
+        max_input_tokens: entry.info.max_input_tokens.or_else(|| facts?.max_input_tokens),
+        region: entry.params.region_name.as_deref().map(region),
+        refuses_schema: facts.is_some_and(|facts| facts.known && !facts.response_schema)
+            && !place.is_some_and(|place| place.target.params.drop_params),
+        price: place.filter(|place| place.price.is_stated()).map(|place| {
+            let one = Usage { input: 1, output: 1, ..Usage::default() };
+            cost(&one, &place.price).usd_f64()
+        }),
+        rest_time: entry.params.cooldown_time.or(entry.info.cooldown_time),
+        allowed_fails: entry.info.allowed_fails,
+        allowed_fails_policy: policy(&entry.info.allowed_fails_policy, "AllowedFails"),
+        vitals: Arc::default(),
+        unservable: entry.unservable.clone().filter(|_| served.mock.is_none()).or_else(|| served.unservable()),
+    }
+}
+
+/// A cloud's region as requests name one: `eu` or `us`.
+fn region(name: &str) -> String {
+    let lower = name.to_ascii_lowercase();
+    let is_in = |names: &[&str]| names.iter().any(|name| lower.contains(name));
+    if is_in(&["eu-", "europe", "france", "germany", "sweden", "switzerland", "norway", "italy", "poland", "spain"]) {
+        "eu".to_owned()
+    } else if is_in(&["us-", "eastus", "westus", "centralus"]) {
+        "us".to_owned()
+    } else {
+        lower
+    }
+}
+
+fn rules(config: &Config) -> Rules {
+    let (router, litellm) = (&config.router, &config.litellm);
+    let (ours, theirs) = (&router.failover, &litellm.failover);
+    Rules {
+        strategy: match router.routing_strategy {
+            Configured::SimpleShuffle | Configured::ProviderBudget => Strategy::Shuffle,
+            Configured::LeastBusy => Strategy::LeastBusy,
+            Configured::UsageBased => Strategy::LeastUsed,
+            Configured::LatencyBased => Strategy::Fastest,
+            Configured::CostBased => Strategy::Cheapest,
+            Configured::TwoChoices => Strategy::TwoChoices,
+            Configured::CacheAffinity => Strategy::CacheAffinity,
+        },
+        latency_buffer: router.lowest_latency_buffer,
+        retries: router.num_retries.or(litellm.num_retries).unwrap_or(defaults::NUM_RETRIES),
+        retry_after: router.retry_after.unwrap_or_default(),
+        retry_policy: policy(&router.retry_policy, "Retries"),
+        group_retry_policy: router
+            .model_group_retry_policy
+            .iter()
+            .filter_map(|(group, numbers)| Some((group.clone(), policy(numbers, "Retries")?)))
+            .collect(),
+        fallbacks: Fallbacks {
+            general: list(ours.fallbacks.as_ref().or(theirs.fallbacks.as_ref())).unwrap_or_default(),
+            default: [&ours.default_fallbacks, &theirs.default_fallbacks]
+                .into_iter()
+                .find(|names| !names.is_empty())
+                .map(|names| names.iter().map(Fallback::to).collect())
+                .unwrap_or_default(),
+            context_window: list(ours.context_window_fallbacks.as_ref().or(theirs.context_window_fallbacks.as_ref())),
+            content_policy: list(ours.content_policy_fallbacks.as_ref().or(theirs.content_policy_fallbacks.as_ref())),
+            most: ours.max_fallbacks.or(theirs.max_fallbacks),
+        },
+        rest: RestRules {
+            disabled: router.disable_cooldowns,
+            time: ours.cooldown_time.or(theirs.cooldown_time).unwrap_or(RestRules::default().time),
+            allowed_fails: ours.allowed_fails.or(theirs.allowed_fails),
+            allowed_fails_policy: policy(&router.allowed_fails_policy, "AllowedFails"),
+            most_resting: router.max_resting_share.unwrap_or(RestRules::default().most_resting),
+        },
+        tag_filtering: router.enable_tag_filtering,
+        any_tag: router.tag_filtering_match_any,
+        pre_call_checks: router.enable_pre_call_checks,
+        affinity: router
+            .optional_pre_call_checks
+            .iter()
+            .any(|check| matches!(check.as_str(), "prompt_caching" | "session_affinity" | "deployment_affinity")),
+    }
+}
+
+/// `{RateLimitErrorRetries: 3}` by its classes; `suffix` is what follows a class.
+fn policy(numbers: &[(String, u64)], suffix: &str) -> Option<Policy> {
+    let mut policy = Policy::default();
+    for (name, number) in numbers {
+        if let Some(class) = name.strip_suffix(suffix) {
+            policy.set(class, *number);
+        }
+    }
+    (!numbers.is_empty()).then_some(policy)
+}
+
+/// `[{group: [groups]}]`. What is no such thing is passed over: the check has told of it.
+fn list(value: Option<&Value>) -> Option<FallbackList> {
+    let items = value?.as_array()?;
+    let entries = items.iter().filter_map(Value::as_object).flatten();
+    Some(FallbackList(entries.map(|(group, to)| (group.clone(), targets(to))).collect()))
+}
+
+fn targets(to: &Value) -> Vec<Fallback> {
+    to.as_array().into_iter().flatten().filter_map(target).collect()
+}
+
+/// A group's name, or `{model, …}`.
+fn target(value: &Value) -> Option<Fallback> {
+    match value {
+        Value::String(model) => Some(Fallback::to(model)),
+        Value::Object(members) => {
+            let model = members.get("model")?.as_str()?;
+            let rest: Map<String, Value> = members
+                .iter()
+                .filter(|(name, _)| *name != "model")
+                .map(|(name, it)| (name.clone(), it.clone()))
+                .collect();
+            Some(Fallback { model: model.to_owned(), instead: (!rest.is_empty()).then(|| Arc::new(rest)) })
+        }
+        _ => None,
+    }
+}
+
+/// What a request says of fallbacks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OwnFallbacks {
+    general: Option<Value>,
+    context_window: Option<Value>,
+    content_policy: Option<Value>,
+    most: Option<u64>,
+    /// `disable_fallbacks`.
+    pub(crate) none: bool,
+}
+
+/// The most fallbacks that one request may name.
+const MOST_NAMED: usize = 64;
+
+impl OwnFallbacks {
+    /// Reads `fallbacks`, `context_window_fallbacks`, `content_policy_fallbacks`, `max_fallbacks`, `disable_fallbacks`.
+    ///
+    /// # Errors
+    /// 400 for a list of another form.
+    pub(crate) fn read(body: &RawBody) -> Result<Self, Failure> {
+        let given = |name: &str| -> Result<Option<Value>, Failure> {
+            let Some(value) = body.typed::<Value>(name).filter(|value| !value.is_null()) else { return Ok(None) };
+            let wrong = |what: &str| Failure::invalid(format!("`{name}` {what}")).with_param(name);
+            let Some(items) = value.as_array() else { return Err(wrong("must be a list")) };
+            if items.len() > MOST_NAMED {
+                return Err(wrong("names more than 64 fallbacks"));
+            }
+            if items.iter().any(|item| !is_entry(item)) {
+                return Err(wrong("must hold names of models, `{\"model\": …}` or `{\"<group>\": [\"<model>\", …]}`"));
+            }
+            Ok(Some(value))
+        };
+        Ok(Self {
+            general: given("fallbacks")?,
+            context_window: given("context_window_fallbacks")?,
+            content_policy: given("content_policy_fallbacks")?,
+            most: body.typed("max_fallbacks"),
+            none: body.typed("disable_fallbacks").unwrap_or_default(),
+        })
+    }
+
+    /// The fallbacks of a call of `group`: the configured ones, but for those lists that it brings itself.
+    pub(crate) fn over(&self, configured: &Fallbacks, group: &str) -> Option<Fallbacks> {
+        if self.general.is_none()
+            && self.context_window.is_none()
+            && self.content_policy.is_none()
+            && self.most.is_none()
+        {
+            return None;
+        }
+        let mut fallbacks = configured.clone();
+        if let Some(own) = &self.general {
+            fallbacks.general = for_group(own, group);
+            fallbacks.default.clear();
+        }
+        if let Some(own) = &self.context_window {
+            fallbacks.context_window = Some(for_group(own, group));
+        }
+        if let Some(own) = &self.content_policy {
+            fallbacks.content_policy = Some(for_group(own, group));
+        }
+        fallbacks.most = self.most.or(fallbacks.most);
+        Some(fallbacks)
+    }
+}
+
+fn is_entry(item: &Value) -> bool {
+    let is_target = |value: &Value| target(value).is_some();
+    let is_mapping = |members: &Map<String, Value>| {
+        members.values().all(|to| to.as_array().is_some_and(|to| to.iter().all(is_target)))
+    };
+    is_target(item) || item.as_object().is_some_and(is_mapping)
+}
+
+/// A request's list: mappings from groups, or names and `{model, …}` for the group it asks.
+fn for_group(own: &Value, group: &str) -> FallbackList {
+    let mut entries = list(Some(own)).unwrap_or_default().0;
+    let bare: Vec<Fallback> = own.as_array().into_iter().flatten().filter_map(target).collect();
+    if bare.is_empty() {
+        return FallbackList(entries);
+    }
+    // A mapping whose key is "model" was read as a target, not as the group "model".
+    entries.retain(|(name, to)| name != "model" && !to.is_empty());
+    entries.push((group.to_owned(), bare));
+    FallbackList(entries)
+}
+
+/// FNV-1a: equal on every instance.
+pub(crate) fn hash(bytes: &[u8]) -> u64 {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3);
+    bytes.iter().fold(0xCBF2_9CE4_8422_2325, step)
+}
+
+/// What routing looks at in a request.
+pub(crate) fn wants(body: &RawBody, tags: Vec<String>, affinity: Option<u64>, pinned: Option<usize>) -> Wants {
+    let prompt = ["messages", "input", "prompt", "contents"].into_iter().find_map(|name| body.get(name));
+    let format = body.typed::<Value>("response_format");
+    let is_schema = |format: &Value| format.get("type").is_some_and(|kind| kind != "text");
+    Wants {
+        tokens: prompt.map_or(0, |prompt| tollgate_catalog::tokens::guess(prompt.len())),
+        tags,
+        has_schema: format.as_ref().is_some_and(is_schema),
+        region: None,
+        pinned,
+        affinity,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_request_names_fallbacks_in_any_of_three_forms() {
+        let read = |value: Value| for_group(&value, "g").shown();
+        assert_eq!(read(json!([{"g": ["a", "b"]}])), "[{'g': ['a', 'b']}]");
+        assert_eq!(read(json!(["a", "b"])), "[{'g': ['a', 'b']}]");
+        assert_eq!(read(json!([{"model": "a", "messages": []}])), "[{'g': [{'model': 'a'}]}]");
+    }
+
+    #[test]
+    fn what_is_no_list_of_fallbacks_is_refused() {
+        let body = |value: Value| RawBody::parse(&json!({ "fallbacks": value }).to_string().into()).unwrap();
+        for wrong in [json!("a"), json!([1]), json!([{"g": "a"}]), json!([{"g": [1]}]), json!(vec!["a"; 65])] {
+            assert!(OwnFallbacks::read(&body(wrong.clone())).is_err(), "{wrong}");
+        }
+        for right in [json!(null), json!([]), json!(["a"]), json!([{"g": ["a"]}]), json!([{"model": "a"}])] {
+            assert!(OwnFallbacks::read(&body(right.clone())).is_ok(), "{right}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Which deployments may take a call now, and why the others may not: the filters of surface chapter 6.1, in one place, so
+//! that the decision and its explanation cannot differ.
+
+use std::time::Duration;
+
+use crate::{
+    fleet::{Deployment, Fleet, Group},
+    vitals::Busy,
+};
+
+/// What a call is like, as far as routing looks at it.
+#[derive(Clone, Debug, Default)]
+pub struct Wants {
+    /// About how many tokens it sends.
+    pub tokens: u64,
+    /// The tags of the request and of whoever sends it.
+    pub tags: Vec<String>,
+    /// It asks for an answer of a form (`response_format`), which must not be dropped.
+    pub has_schema: bool,
+    /// Where its deployment must be.
+    pub region: Option<String>,
+    /// The only deployment that can answer it.
+    pub pinned: Option<usize>,
+    /// What its session, key or prompt prefix comes to as a number: equal ones go to the same deployment.
+    pub affinity: Option<u64>,
+}
+
+/// Why a deployment is passed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It cannot be served as configured.
+    Unservable(String),
+    /// Another one made what the call goes on with.
+    NotPinned,
+    /// It has failed this call.
+    Failed,
+    /// It cannot take a call now.
+    Busy(Busy),
+    /// Its tags are not those of the call.
+    Tags,
+    /// Its model takes so many tokens at most.
+    Window(u64),
+    /// It is elsewhere.
+    Region,
+    /// It takes no `response_format`.
+    Schema,
+}
+
+impl Why {
+    /// When it may have passed; `None`: this call is not for it.
+    pub(crate) fn until(&self, now: Duration) -> Option<Duration> {
+        match self {
+            Self::Busy(Busy::Resting { until } | Busy::Spent { until }) => Some(*until),
+            Self::Busy(Busy::Probing | Busy::Full) => Some(now + SOON),
+            _ => None,
+        }
+    }
+}
+
+/// When to look again for what ends at no known time.
+const SOON: Duration = Duration::from_millis(50);
+
+impl std::fmt::Display for Why {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unservable(why) => write!(f, "cannot be served: {why}"),
+            Self::NotPinned => f.write_str("another deployment made what this call goes on with"),
+            Self::Failed => f.write_str("has failed this call already"),
+            Self::Busy(Busy::Resting { .. }) => f.write_str("rests after failures"),
+            Self::Busy(Busy::Probing) => f.write_str("one call tries whether it is back"),
+            Self::Busy(Busy::Full) => f.write_str("has all the calls it takes at one time"),
+            Self::Busy(Busy::Spent { .. }) => f.write_str("has used its requests or tokens of this minute"),
+            Self::Tags => f.write_str("its tags are not those of the call"),
+            Self::Window(most) => write!(f, "takes at most {most} tokens of input"),
+            Self::Region => f.write_str("is in another region"),
+            Self::Schema => f.write_str("takes no response_format"),
+        }
+    }
+}
+
+/// Which tags serve a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TagRule {
+    /// Any: nobody filters.
+    Any,
+    /// The call's own.
+    Own,
+    /// `default`.
+    Default,
+    /// None does.
+    Nobody,
+}
+
+/// One look at a group for one call.
+pub(crate) struct Look<'l> {
+    pub(crate) fleet: &'l Fleet,
+    pub(crate) wants: &'l Wants,
+    pub(crate) failed: &'l [usize],
+    pub(crate) now: Duration,
+    tags: TagRule,
+}
+
+impl<'l> Look<'l> {
+    pub(crate) fn new(
+        fleet: &'l Fleet,
+        group: &Group<'_>,
+        wants: &'l Wants,
+        failed: &'l [usize],
+        now: Duration,
+    ) -> Self {
+        let mut look = Self { fleet, wants, failed, now, tags: TagRule::Any };
+        if fleet.rules().tag_filtering {
+            look.tags = look.tag_rule(group);
+        }
+        look
+    }
+
+    /// Surface chapter 6.8.
+    fn tag_rule(&self, group: &Group<'_>) -> TagRule {
+        let members = || group.members.iter().filter_map(|index| self.fleet.deployments().get(*index));
+        let default = members().any(is_default);
+        if self.wants.tags.is_empty() {
+            return if default { TagRule::Default } else { TagRule::Any };
+        }
+        match (members().any(|one| self.has_tags(one)), default) {
+            (true, _) => TagRule::Own,
+            (false, true) => TagRule::Default,
+            (false, false) if members().any(|one| !one.tags.is_empty()) => TagRule::Nobody,
+            // A group without any tags is for everybody.
+            (false, false) => TagRule::Any,
+        }
+    }
+
+    fn has_tags(&self, deployment: &Deployment) -> bool {
+        let (own, wanted) = (&deployment.tags, &self.wants.tags);
+        if own.is_empty() {
+            return false;
+        }
+        if self.fleet.rules().any_tag {
+            own.iter().any(|tag| wanted.contains(tag))
+        } else {
+            wanted.iter().all(|tag| own.contains(tag))
+        }
+    }
+
+    /// It may take the call.
+    pub(crate) fn may(&self, index: usize) -> bool {
+        self.why(index).is_none()
+    }
+
+    /// Why it may not. What never changes first, what is being counted last.
+    pub(crate) fn why(&self, index: usize) -> Option<Why> {
+        let one = self.fleet.deployments().get(index)?;
+        if let Some(why) = &one.unservable {
+            return Some(Why::Unservable(why.clone()));
+        }
+        if self.wants.pinned.is_some_and(|pinned| pinned != index) {
+            return Some(Why::NotPinned);
+        }
+        self.unfit(one).or_else(|| {
+            if self.failed.contains(&index) {
+                return Some(Why::Failed);
+            }
+            one.vitals.busy(self.now, &one.limits(), self.wants.tokens).map(Why::Busy)
+        })
+    }
+
+    fn unfit(&self, one: &Deployment) -> Option<Why> {
+        let fits = match self.tags {
+            TagRule::Any => true,
+            TagRule::Own => self.has_tags(one),
+            TagRule::Default => is_default(one),
+            TagRule::Nobody => false,
+        };
+        if !fits {
+            return Some(Why::Tags);
+        }
+        if !self.fleet.rules().pre_call_checks {
+            return None;
+        }
+        if let Some(most) = one.max_input_tokens.filter(|most| self.wants.tokens > *most) {
+            return Some(Why::Window(most));
+        }
+        let elsewhere = |wanted: &String| one.region.as_ref().is_some_and(|region| region != wanted);
+        if self.wants.region.as_ref().is_some_and(elsewhere) {
+            return Some(Why::Region);
+        }
+        (self.wants.has_schema && one.refuses_schema).then_some(Why::Schema)
+    }
+}
+
+fn is_default(one: &Deployment) -> bool {
+    one.tags.iter().any(|tag| tag == "default")
+}

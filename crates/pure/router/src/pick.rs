@@ -1,0 +1,188 @@
+//! One deployment of a group, by the strategy, of those that may take the call. Nothing is allocated for a deployment.
+
+use std::time::Duration;
+
+use crate::{
+    fleet::{Deployment, Fleet, Group},
+    level::{Level, fraction, spread},
+    look::{Look, Wants, Why},
+    rules::Strategy,
+};
+
+/// What came of picking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Picked {
+    /// This one (an index into the fleet).
+    One(usize),
+    /// Nobody now; somebody may at this time.
+    Later(Duration),
+    /// Nobody for this call.
+    Nobody(Option<Why>),
+}
+
+/// Picks, of the lowest order that has somebody.
+pub(crate) fn pick(
+    fleet: &Fleet,
+    group: &Group<'_>,
+    wants: &Wants,
+    failed: &[usize],
+    now: Duration,
+    seed: u64,
+) -> Picked {
+    let look = Look::new(fleet, group, wants, failed, now);
+    let found = group.levels.iter().find_map(|level| {
+        let at = choose(level, &look, seed)?;
+        level.members.get(at)
+    });
+    match found {
+        Some(index) => Picked::One(*index),
+        None => nobody(group, &look),
+    }
+}
+
+fn nobody(group: &Group<'_>, look: &Look<'_>) -> Picked {
+    let reasons = || group.members.iter().filter_map(|index| look.why(*index));
+    match reasons().filter_map(|why| why.until(look.now)).min() {
+        Some(until) => Picked::Later(until),
+        // What a client can do something about comes before what it cannot.
+        None => Picked::Nobody(reasons().max_by_key(|why| match why {
+            Why::Window(_) => 3,
+            Why::Tags => 2,
+            Why::Region | Why::Schema => 1,
+            _ => 0,
+        })),
+    }
+}
+
+/// The position in the level of the one that is picked.
+fn choose(level: &Level, look: &Look<'_>, seed: u64) -> Option<usize> {
+    let rules = look.fleet.rules();
+    if let Some(pinned) = look.wants.pinned {
+        let at = level.members.iter().position(|index| *index == pinned)?;
+        return look.may(pinned).then_some(at);
+    }
+    let now = look.now;
+    match (rules.strategy, look.wants.affinity) {
+        (Strategy::CacheAffinity, Some(key)) => affine(level, look, key),
+        (_, Some(key)) if rules.affinity => affine(level, look, key),
+        (Strategy::Shuffle | Strategy::CacheAffinity, _) => shuffle(level, look, seed),
+        (Strategy::TwoChoices, _) => two_choices(level, look, seed),
+        (Strategy::LeastBusy, _) => least(level, look, seed, 0.0, |one| f64::from(one.vitals.in_flight())),
+        #[expect(clippy::cast_precision_loss, reason = "nobody uses 2^52 tokens a minute")]
+        (Strategy::LeastUsed, _) => least(level, look, seed, 0.0, |one| one.vitals.last_minute(now).tokens as f64),
+        (Strategy::Fastest, _) => {
+            least(level, look, seed, rules.latency_buffer, |one| one.vitals.latency(now).unwrap_or(0.0))
+        }
+        // LiteLLM's price of a model that has none: 5.0 for each of the two.
+        (Strategy::Cheapest, _) => least(level, look, seed, 0.0, |one| one.price.unwrap_or(10.0)),
+    }
+}
+
+fn may(level: &Level, look: &Look<'_>, at: usize) -> bool {
+    level.members.get(at).is_some_and(|index| look.may(*index))
+}
+
+fn deployment<'l>(level: &Level, look: &Look<'l>, at: usize) -> Option<&'l Deployment> {
+    look.fleet.deployments().get(*level.members.get(at)?)
+}
+
+/// So many guesses are made in a large group before all of it is looked at.
+const GUESSES: u64 = 8;
+/// A group that is large.
+const LARGE: usize = 16;
+
+/// By chance, in proportion to the weights.
+fn shuffle(level: &Level, look: &Look<'_>, seed: u64) -> Option<usize> {
+    if level.members.len() == 1 {
+        return may(level, look, 0).then_some(0);
+    }
+    if level.members.len() > LARGE {
+        let mut guesses = (0..GUESSES).filter_map(|guess| level.at(fraction(spread(seed.wrapping_add(guess)))));
+        if let Some(at) = guesses.find(|at| may(level, look, *at)) {
+            return Some(at);
+        }
+    }
+    let open = || (0..level.members.len()).filter(|at| may(level, look, *at));
+    let (count, total) = open().fold((0_u32, 0.0), |(count, total), at| (count + 1, total + level.weight(at)));
+    if total <= 0.0 {
+        let chosen = fraction(spread(seed)) * f64::from(count);
+        return open().zip(1_u32..).find(|(_, nth)| f64::from(*nth) > chosen).map(|(at, _)| at);
+    }
+    let mut left = fraction(spread(seed)) * total;
+    let mut last = None;
+    for at in open().filter(|at| level.weight(*at) > 0.0) {
+        left -= level.weight(at);
+        last = Some(at);
+        if left < 0.0 {
+            break;
+        }
+    }
+    last
+}
+
+/// By chance among those whose measure is the least, or within this share of it.
+fn least(level: &Level, look: &Look<'_>, seed: u64, share: f64, measure: impl Fn(&Deployment) -> f64) -> Option<usize> {
+    let measures = || {
+        let all = 0..level.members.len();
+        all.filter(|at| may(level, look, *at)).filter_map(|at| Some((at, measure(deployment(level, look, at)?))))
+    };
+    let best = measures().map(|(_, measure)| measure).min_by(f64::total_cmp)?;
+    let bound = best + best.abs() * share;
+    // The nth of equals replaces the one chosen before with a chance of 1 in n.
+    let mut chosen = None;
+    let mut equals = 0_u32;
+    for (at, _) in measures().filter(|(_, measure)| *measure <= bound) {
+        equals += 1;
+        if fraction(spread(seed.wrapping_add(u64::from(equals)))) * f64::from(equals) < 1.0 {
+            chosen = Some(at);
+        }
+    }
+    chosen
+}
+
+/// Of two by chance, the one with less work before a new call is done.
+fn two_choices(level: &Level, look: &Look<'_>, seed: u64) -> Option<usize> {
+    let one = shuffle(level, look, seed)?;
+    let other = shuffle(level, look, spread(seed ^ 0x5851_F42D_4C95_7F2D))?;
+    let work = |at: usize| {
+        let vitals = deployment(level, look, at).map(|one| &one.vitals);
+        let flying = vitals.map_or(0.0, |vitals| f64::from(vitals.in_flight()));
+        let latency = vitals.and_then(|vitals| vitals.latency(look.now));
+        ((flying + 1.0) * latency.unwrap_or(0.0), flying)
+    };
+    let (first, second) = (work(one), work(other));
+    let less = second.0.total_cmp(&first.0).then(second.1.total_cmp(&first.1)).is_lt();
+    Some(if less { other } else { one })
+}
+
+/// A deployment may have so many times its share of the work before the next one is taken.
+const LOAD_BOUND: f64 = 1.25;
+/// So many deployments tell what the share is.
+const SAMPLE: usize = 64;
+/// So many are considered, from the best on.
+const BEST: usize = 8;
+
+/// The one whose number with the key is the highest (rendezvous hashing), if it has work to spare: a deployment that
+/// leaves takes its own keys with it, and no others.
+fn affine(level: &Level, look: &Look<'_>, key: u64) -> Option<usize> {
+    let sample = level.members.len().min(SAMPLE);
+    let flying = (0..sample).filter_map(|at| deployment(level, look, at));
+    let work: f64 = flying.map(|one| f64::from(one.vitals.in_flight())).sum();
+    #[expect(clippy::cast_precision_loss, reason = "at most a sample")]
+    let most = (LOAD_BOUND * (work + 1.0) / sample.max(1) as f64).ceil();
+    let mut before = (u64::MAX, usize::MAX);
+    let mut spare = None;
+    for _ in 0..level.members.len().min(BEST) {
+        let scores = level.marks.iter().enumerate().map(|(at, mark)| (spread(mark ^ key), at));
+        let Some(best) = scores.filter(|score| *score < before).max() else { break };
+        before = best;
+        if !may(level, look, best.1) {
+            continue;
+        }
+        if deployment(level, look, best.1).is_some_and(|one| f64::from(one.vitals.in_flight()) < most) {
+            return Some(best.1);
+        }
+        spare = spare.or(Some(best.1));
+    }
+    spare.or_else(|| shuffle(level, look, key))
+}

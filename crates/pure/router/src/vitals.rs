@@ -1,0 +1,370 @@
+//! How a deployment is doing: calls in flight, the last minute, latency, and whether it rests. Shared by all snapshots
+//! that hold the deployment, so that a reload forgets nothing. Time comes in as the monotonic clock's reading.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use crate::window::{Counts, Window};
+
+/// What a deployment may be given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests a minute.
+    pub rpm: Option<u64>,
+    /// Tokens a minute.
+    pub tpm: Option<u64>,
+    /// Calls at one time.
+    pub parallel: Option<u64>,
+}
+
+/// Why a deployment cannot take a call now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Busy {
+    /// It rests after failures.
+    Resting {
+        /// Until then.
+        until: Duration,
+    },
+    /// Its rest is over, and one call tries whether it is back.
+    Probing,
+    /// It has all the calls it takes at one time.
+    Full,
+    /// Its requests or tokens of this minute are used.
+    Spent {
+        /// When there may be room.
+        until: Duration,
+    },
+}
+
+/// Latencies that are averaged, as many as `LiteLLM` has by default.
+const SAMPLES: usize = 10;
+/// A latency of so long ago says nothing of now.
+const STALE: Duration = Duration::from_secs(3600);
+
+#[derive(Debug, Default)]
+struct Samples {
+    seconds: [f64; SAMPLES],
+    count: usize,
+    next: usize,
+}
+
+/// One deployment's state.
+#[derive(Debug, Default)]
+pub struct Vitals {
+    in_flight: AtomicU32,
+    /// Milliseconds; 0: it does not rest.
+    resting_until: AtomicU64,
+    probing: AtomicBool,
+    window: Mutex<Window>,
+    samples: Mutex<Samples>,
+    /// The mean of the samples, seconds as bits; 0: none.
+    latency: AtomicU64,
+    /// When the last sample was taken, milliseconds.
+    sampled_at: AtomicU64,
+    elsewhere: Elsewhere,
+}
+
+/// What other instances of the gateway have in flight, and did in the last minute.
+#[derive(Debug, Default)]
+struct Elsewhere {
+    in_flight: AtomicU32,
+    requests: AtomicU64,
+    successes: AtomicU64,
+    failures: AtomicU64,
+    tokens: AtomicU64,
+}
+
+impl Elsewhere {
+    fn minute(&self) -> Counts {
+        Counts {
+            requests: self.requests.load(Relaxed),
+            successes: self.successes.load(Relaxed),
+            failures: self.failures.load(Relaxed),
+            tokens: self.tokens.load(Relaxed),
+        }
+    }
+}
+
+fn millis(at: Duration) -> u64 {
+    u64::try_from(at.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Vitals {
+    /// Calls that it has now, of all instances.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Relaxed).saturating_add(self.elsewhere.in_flight.load(Relaxed))
+    }
+
+    /// What it did in the last minute, of all instances.
+    pub fn last_minute(&self, now: Duration) -> Counts {
+        let own = self.window().at(now.as_secs());
+        let other = self.elsewhere.minute();
+        Counts {
+            requests: own.requests + other.requests,
+            successes: own.successes + other.successes,
+            failures: own.failures + other.failures,
+            tokens: own.tokens + other.tokens,
+        }
+    }
+
+    /// The mean of its last latencies: seconds a token, or to the first one of streams. `None`: unknown.
+    #[must_use]
+    pub fn latency(&self, now: Duration) -> Option<f64> {
+        let mean = f64::from_bits(self.latency.load(Relaxed));
+        let at = Duration::from_millis(self.sampled_at.load(Relaxed));
+        (mean > 0.0 && now.saturating_sub(at) < STALE).then_some(mean)
+    }
+
+    /// Until when it rests; a rest that is over counts until a call has shown that the deployment is back.
+    #[must_use]
+    pub fn resting_until(&self) -> Option<Duration> {
+        match self.resting_until.load(Relaxed) {
+            0 => None,
+            until => Some(Duration::from_millis(until)),
+        }
+    }
+
+    /// Lets it rest.
+    pub fn rest(&self, until: Duration) {
+        self.resting_until.store(millis(until).max(1), Relaxed);
+    }
+
+    /// It is back.
+    pub fn wake(&self) {
+        self.resting_until.store(0, Relaxed);
+    }
+
+    /// What other instances say of it.
+    pub fn set_elsewhere(&self, minute: Counts, in_flight: u32) {
+        self.elsewhere.in_flight.store(in_flight, Relaxed);
+        self.elsewhere.requests.store(minute.requests, Relaxed);
+        self.elsewhere.successes.store(minute.successes, Relaxed);
+        self.elsewhere.failures.store(minute.failures, Relaxed);
+        self.elsewhere.tokens.store(minute.tokens, Relaxed);
+    }
+
+    /// Why it cannot take a call of so many tokens now.
+    pub(crate) fn busy(&self, now: Duration, limits: &Limits, tokens: u64) -> Option<Busy> {
+        if let Some(until) = self.resting_until() {
+            if now < until {
+                return Some(Busy::Resting { until });
+            }
+            if self.probing.load(Relaxed) {
+                return Some(Busy::Probing);
+            }
+        }
+        if limits.parallel.is_some_and(|most| u64::from(self.in_flight()) >= most) {
+            return Some(Busy::Full);
+        }
+        if limits.rpm.is_some() || limits.tpm.is_some() {
+            return Self::spent(&mut self.window(), self.elsewhere.minute(), now, limits, tokens);
+        }
+        None
+    }
+
+    fn spent(window: &mut Window, other: Counts, now: Duration, limits: &Limits, tokens: u64) -> Option<Busy> {
+        let counts = window.at(now.as_secs());
+        let requests = counts.requests + other.requests;
+        let used = counts.tokens + other.tokens;
+        // A call larger than the limit itself goes when nothing else does, or never would.
+        let too_many = limits.tpm.is_some_and(|tpm| used > 0 && used.saturating_add(tokens) > tpm);
+        (limits.rpm.is_some_and(|rpm| requests >= rpm) || too_many)
+            .then(|| Busy::Spent { until: Duration::from_secs(now.as_secs() + window.until_room(now.as_secs())) })
+    }
+
+    /// Takes a call of so many tokens, if it can: what was only looked at before is claimed here, once.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn begin(self: &Arc<Self>, now: Duration, limits: &Limits, tokens: u64) -> Result<Flight, Busy> {
+        let probes = match self.resting_until() {
+            Some(until) if now < until => return Err(Busy::Resting { until }),
+            Some(_) if self.probing.swap(true, Relaxed) => return Err(Busy::Probing),
+            Some(_) => true,
+            None => false,
+        };
+        let mut flight = Flight { vitals: Arc::clone(self), began: now, tokens, probes, claimed: false };
+        let others = self.elsewhere.in_flight.load(Relaxed);
+        let most = limits.parallel.map_or(u32::MAX, |most| u32::try_from(most).unwrap_or(u32::MAX));
+        let room = |flying: u32| (flying.saturating_add(others) < most).then_some(flying.saturating_add(1));
+        if self.in_flight.fetch_update(Relaxed, Relaxed, room).is_err() {
+            return Err(Busy::Full);
+        }
+        flight.claimed = true;
+        let mut window = self.window();
+        if let Some(busy) = Self::spent(&mut window, self.elsewhere.minute(), now, limits, tokens) {
+            return Err(busy);
+        }
+        window.add(now.as_secs(), &Counts { requests: 1, tokens, ..Counts::default() });
+        drop(window);
+        Ok(flight)
+    }
+
+    fn window(&self) -> std::sync::MutexGuard<'_, Window> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sample(&self, now: Duration, seconds: f64) {
+        let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = samples.next;
+        if let Some(slot) = samples.seconds.get_mut(next) {
+            *slot = seconds;
+        }
+        samples.next = (next + 1) % SAMPLES;
+        samples.count = (samples.count + 1).min(SAMPLES);
+        let known = samples.seconds.get(..samples.count).unwrap_or_default();
+        #[expect(clippy::cast_precision_loss, reason = "at most ten")]
+        let mean = known.iter().sum::<f64>() / known.len().max(1) as f64;
+        self.latency.store(mean.to_bits(), Relaxed);
+        self.sampled_at.store(millis(now), Relaxed);
+    }
+}
+
+/// How a call went.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Landing {
+    /// It was answered.
+    Well {
+        /// Tokens it used, input and output.
+        tokens: u64,
+        /// Its latency: seconds per token of the answer, or until the first one of a stream.
+        latency: Option<f64>,
+    },
+    /// It failed, and the provider is to blame.
+    Badly {
+        /// It ran into a timeout: slower than any that were answered.
+        late: bool,
+    },
+    /// It says nothing about the deployment: the client's mistake, or its leaving.
+    Aside {
+        /// Tokens it used.
+        tokens: u64,
+    },
+}
+
+/// What a timeout counts as, in seconds, so that nobody is sent where it happened; `LiteLLM`'s number.
+const LATE: f64 = 1_000.0;
+
+/// A call on its way. Dropped without a landing it says nothing.
+#[derive(Debug)]
+pub struct Flight {
+    vitals: Arc<Vitals>,
+    began: Duration,
+    tokens: u64,
+    probes: bool,
+    claimed: bool,
+}
+
+impl Flight {
+    /// The deployment answers: it is back, whatever comes after.
+    pub fn is_answered(&mut self) {
+        if std::mem::take(&mut self.probes) {
+            self.vitals.wake();
+            self.vitals.probing.store(false, Relaxed);
+        }
+    }
+
+    /// The call is over.
+    pub fn land(mut self, now: Duration, landing: Landing) {
+        let counts = match landing {
+            Landing::Well { tokens, latency } => {
+                self.is_answered();
+                if let Some(latency) = latency {
+                    self.vitals.sample(now, latency);
+                }
+                Counts { successes: 1, tokens, ..Counts::default() }
+            }
+            Landing::Badly { late } => {
+                if late {
+                    self.vitals.sample(now, LATE);
+                }
+                Counts { failures: 1, ..Counts::default() }
+            }
+            Landing::Aside { tokens } => Counts { tokens, ..Counts::default() },
+        };
+        let mut window = self.vitals.window();
+        // What was expected at the beginning makes place for what it came to.
+        window.at(now.as_secs());
+        window.give_back(self.began.as_secs(), self.tokens);
+        window.add(now.as_secs(), &counts);
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if self.claimed {
+            self.vitals.in_flight.fetch_sub(1, Relaxed);
+        }
+        if self.probes {
+            self.vitals.probing.store(false, Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: Limits = Limits { rpm: None, tpm: None, parallel: None };
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn calls_at_one_time_are_bounded_and_given_back() {
+        let vitals = Arc::<Vitals>::default();
+        let limits = Limits { parallel: Some(1), ..NONE };
+        let flight = vitals.begin(at(1), &limits, 0).unwrap();
+        assert_eq!(vitals.begin(at(1), &limits, 0).unwrap_err(), Busy::Full);
+        drop(flight);
+        assert!(vitals.begin(at(1), &limits, 0).is_ok());
+        assert_eq!(vitals.in_flight(), 0);
+    }
+
+    #[test]
+    fn requests_and_tokens_of_a_minute_are_bounded() {
+        let vitals = Arc::<Vitals>::default();
+        let limits = Limits { rpm: Some(2), tpm: Some(100), parallel: None };
+        vitals.begin(at(10), &limits, 60).unwrap().land(at(11), Landing::Well { tokens: 70, latency: None });
+        assert!(matches!(vitals.busy(at(12), &limits, 40), Some(Busy::Spent { .. })));
+        assert_eq!(vitals.busy(at(12), &limits, 30), None);
+        vitals.begin(at(12), &limits, 0).unwrap().land(at(12), Landing::Aside { tokens: 0 });
+        assert_eq!(vitals.begin(at(13), &limits, 0).unwrap_err(), Busy::Spent { until: at(71) });
+        assert_eq!(vitals.busy(at(71), &limits, 0), None);
+    }
+
+    #[test]
+    fn after_a_rest_one_call_shows_whether_it_is_back() {
+        let vitals = Arc::<Vitals>::default();
+        vitals.rest(at(10));
+        assert_eq!(vitals.busy(at(9), &NONE, 0), Some(Busy::Resting { until: at(10) }));
+        assert_eq!(vitals.busy(at(10), &NONE, 0), None);
+        let probe = vitals.begin(at(10), &NONE, 0).unwrap();
+        assert_eq!(vitals.busy(at(10), &NONE, 0), Some(Busy::Probing));
+        assert_eq!(vitals.begin(at(10), &NONE, 0).unwrap_err(), Busy::Probing);
+        drop(probe);
+        let mut probe = vitals.begin(at(11), &NONE, 0).expect("a probe that came to nothing leaves its place");
+        probe.is_answered();
+        assert_eq!(vitals.busy(at(11), &NONE, 0), None);
+    }
+
+    #[test]
+    fn latency_is_the_mean_of_the_last_ten_and_gets_old() {
+        let vitals = Arc::<Vitals>::default();
+        assert_eq!(vitals.latency(at(1)), None);
+        for seconds in 0..12 {
+            let flight = vitals.begin(at(seconds), &NONE, 0).unwrap();
+            let latency = Some(if seconds < 2 { 50.0 } else { 2.0 });
+            flight.land(at(seconds), Landing::Well { tokens: 0, latency });
+        }
+        assert_eq!(vitals.latency(at(12)), Some(2.0));
+        assert_eq!(vitals.latency(at(4_000)), None);
+    }
+}

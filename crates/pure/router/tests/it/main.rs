@@ -1,0 +1,8 @@
+//! The router from outside.
+
+#[cfg(test)]
+mod kit;
+#[cfg(test)]
+mod picking;
+#[cfg(test)]
+mod plan;

@@ -1,0 +1,251 @@
+//! What happens after a failure: retries, rests, fallbacks and their story.
+
+use std::time::Duration;
+
+use tollgate_router::{
+    Asked, Event, Fallback, FallbackList, Fallbacks, Landing, Plan, Policy, RestRules, Rules, Step, Wants,
+};
+use tollgate_wire::{Failure, FailureKind};
+
+use crate::kit::{at, failure, fleet, list, run};
+
+fn rules(general: FallbackList) -> Rules {
+    Rules { fallbacks: Fallbacks { general, ..Fallbacks::default() }, ..Rules::default() }
+}
+
+fn down(_: usize) -> Result<(), Failure> {
+    Err(failure(FailureKind::ServiceUnavailable))
+}
+
+#[test]
+fn a_retry_goes_elsewhere_first_and_then_waits() {
+    let fleet = fleet(Rules::default(), &["g", "g"], |_, _| {});
+    let run = run(&fleet, "g", Asked::default(), at(1), down);
+    assert_eq!(run.asked.len(), 3);
+    assert!(run.asked[0] != run.asked[1] && run.waits[1].is_zero());
+    assert!(run.waits[2] >= Duration::from_millis(500));
+    assert!(run.end.is_err());
+}
+
+#[test]
+fn retry_after_is_waited_for_up_to_a_minute() {
+    let fleet = fleet(Rules::default(), &["g"], |_, _| {});
+    for (asked, least, most) in [(7, 7_000, 7_750), (61, 500, 1_250), (0, 500, 1_250)] {
+        let run = run(&fleet, "g", Asked::default(), at(1), |_| {
+            let mut limited = failure(FailureKind::RateLimited);
+            limited.retry_after = Some(at(asked));
+            Err(limited)
+        });
+        let waited = run.waits[1].as_millis();
+        assert!((least..most).contains(&waited), "{asked}: {waited}");
+    }
+}
+
+#[test]
+fn what_the_client_caused_is_not_tried_again_and_a_refused_key_only_elsewhere() {
+    for (kind, count, attempts) in [
+        (FailureKind::BadRequest, 2, 1),
+        (FailureKind::NotFound, 2, 1),
+        (FailureKind::Authentication, 1, 1),
+        (FailureKind::Authentication, 2, 2),
+        (FailureKind::PermissionDenied, 3, 3),
+        (FailureKind::Timeout, 1, 3),
+    ] {
+        let fleet = fleet(Rules::default(), &vec!["g"; count], |_, _| {});
+        let run = run(&fleet, "g", Asked::default(), at(1), |_| Err(failure(kind)));
+        assert_eq!(run.asked.len(), attempts, "{kind:?} with {count}");
+    }
+}
+
+#[test]
+fn the_request_then_the_only_deployment_then_the_router_says_how_often() {
+    let attempts = |own: Option<u64>, deployment: Option<u64>, count: usize| {
+        let fleet =
+            fleet(Rules { retries: 1, ..Rules::default() }, &vec!["g"; count], |_, one| one.retries = deployment);
+        run(&fleet, "g", Asked { retries: own, ..Asked::default() }, at(1), down).asked.len()
+    };
+    assert_eq!(attempts(None, None, 1), 2);
+    assert_eq!(attempts(None, Some(4), 1), 5);
+    assert_eq!(attempts(None, Some(4), 2), 2, "of several none speaks for the others");
+    assert_eq!(attempts(Some(0), Some(4), 1), 1);
+    assert_eq!(attempts(Some(3), Some(4), 1), 4);
+}
+
+#[test]
+fn a_policy_replaces_the_number_and_what_is_tried_again() {
+    let mut policy = Policy::default();
+    policy.set("BadRequestError", 1);
+    policy.set("TimeoutError", 0);
+    let fleet = fleet(Rules { retry_policy: Some(policy), ..Rules::default() }, &["g"], |_, _| {});
+    let attempts = |kind, retries| {
+        run(&fleet, "g", Asked { retries, ..Asked::default() }, at(1), |_| Err(failure(kind))).asked.len()
+    };
+    assert_eq!(attempts(FailureKind::BadRequest, None), 2);
+    assert_eq!(attempts(FailureKind::Timeout, None), 1);
+    assert_eq!(attempts(FailureKind::Internal, None), 3);
+    assert_eq!(attempts(FailureKind::BadRequest, Some(0)), 1, "the request wants none at all");
+}
+
+#[test]
+fn fallbacks_are_asked_in_order_each_with_its_own_retries() {
+    let fleet = fleet(rules(list(&[("a", &["b", "c"])])), &["a", "b", "c"], |_, _| {});
+    let run = run(&fleet, "a", Asked::default(), at(1), |index| if index == 2 { Ok(()) } else { down(index) });
+    assert_eq!(run.asked, [0, 0, 0, 1, 1, 1, 2]);
+    assert_eq!(run.end.unwrap(), 2);
+}
+
+#[test]
+fn a_circle_of_fallbacks_asks_nobody_twice() {
+    let circle = list(&[("a", &["b"]), ("b", &["c", "a"]), ("c", &["a", "b"])]);
+    let fleet = fleet(rules(circle), &["a", "b", "c"], |_, _| {});
+    let run = run(&fleet, "a", Asked { retries: Some(0), ..Asked::default() }, at(1), down);
+    assert_eq!(run.asked, [0, 1, 2]);
+}
+
+#[test]
+fn fallbacks_of_fallbacks_end_at_the_depth() {
+    let chain = list(&[("a", &["b"]), ("b", &["c"]), ("c", &["d"])]);
+    let mut rules = rules(chain);
+    rules.fallbacks.most = Some(2);
+    let fleet = fleet(rules, &["a", "b", "c", "d"], |_, _| {});
+    let run = run(&fleet, "a", Asked { retries: Some(0), ..Asked::default() }, at(1), down);
+    assert_eq!(run.asked, [0, 1, 2]);
+}
+
+#[test]
+fn a_long_prompt_and_refused_content_have_lists_of_their_own() {
+    let mut rules = rules(list(&[("a", &["b"])]));
+    rules.fallbacks.context_window = Some(list(&[("a", &["c"])]));
+    rules.fallbacks.content_policy = Some(list(&[("other", &["c"])]));
+    let fleet = fleet(rules, &["a", "b", "c"], |_, _| {});
+    let asked = |kind| {
+        let run =
+            run(&fleet, "a", Asked::default(), at(1), |index| if index == 0 { Err(failure(kind)) } else { Ok(()) });
+        run.asked
+    };
+    assert_eq!(asked(FailureKind::ContextWindowExceeded), [0, 2]);
+    assert_eq!(asked(FailureKind::ContentPolicyViolation), [0], "the list does not have the group");
+    assert_eq!(asked(FailureKind::BadRequest), [0, 1]);
+}
+
+#[test]
+fn the_calls_own_fallbacks_replace_the_configured_ones_and_can_be_none() {
+    let fleet = fleet(rules(list(&[("a", &["b"])])), &["a", "b", "c"], |_, _| {});
+    let none = Asked { no_fallbacks: true, retries: Some(0), ..Asked::default() };
+    assert_eq!(run(&fleet, "a", none, at(1), down).asked, [0]);
+    let instead = Some(std::sync::Arc::new(serde_json::Map::new()));
+    let general = FallbackList(vec![("a".to_owned(), vec![Fallback { model: "c".to_owned(), instead }])]);
+    let own = Some(Fallbacks { general, ..Fallbacks::default() });
+    let own = Asked { fallbacks: own, retries: Some(0), ..Asked::default() };
+    assert_eq!(run(&fleet, "a", own, at(1), down).asked, [0, 2]);
+}
+
+/// SEED-146, word for word.
+#[test]
+fn the_story_is_told_in_the_words_of_the_seed() {
+    let (first, second) = ("bedrock-claude-v3-sonnet", "bedrock-claude-v3-haiku");
+    let fleet = fleet(rules(list(&[(first, &[second])])), &[first, second], |_, _| {});
+    let mut plan = Plan::new(&fleet, fleet.find(first).unwrap(), Asked::default());
+    let mut step = plan.on(&Event::Begin, at(1), 1);
+    while let Step::Start { .. } = step {
+        let group = plan.group().unwrap().name;
+        let words = format!("This is a mock exception for model={group}, to trigger a rate limit error.");
+        step = plan.on(&Event::Refused(&Failure::new(FailureKind::RateLimited, words)), at(1), 1);
+    }
+    let Step::GiveUp(failure) = step else { panic!("{step:?}") };
+    assert_eq!(
+        failure.client_message(),
+        "litellm.RateLimitError: This is a mock exception for model=bedrock-claude-v3-sonnet, to trigger a rate limit error.\nReceived Model Group=bedrock-claude-v3-sonnet\nAvailable Model Group Fallbacks=['bedrock-claude-v3-haiku']\nError doing the fallback: litellm.RateLimitError: This is a mock exception for model=bedrock-claude-v3-haiku, to trigger a rate limit error.No fallback model group found for original model_group=bedrock-claude-v3-haiku. Fallbacks=[{'bedrock-claude-v3-sonnet': ['bedrock-claude-v3-haiku']}]\nReceived Model Group=bedrock-claude-v3-haiku\nAvailable Model Group Fallbacks=None\nError doing the fallback: litellm.RateLimitError: This is a mock exception for model=bedrock-claude-v3-haiku, to trigger a rate limit error.No fallback model group found for original model_group=bedrock-claude-v3-haiku. Fallbacks=[{'bedrock-claude-v3-sonnet': ['bedrock-claude-v3-haiku']}]"
+    );
+}
+
+#[test]
+fn when_everybody_rests_the_first_to_come_back_is_waited_for() {
+    let fleet = fleet(Rules::default(), &["g", "g"], |_, _| {});
+    fleet.deployments()[0].vitals.rest(at(12));
+    fleet.deployments()[1].vitals.rest(at(14));
+    let patient = Asked { deadline: Some(at(20)), ..Asked::default() };
+    let waited = run(&fleet, "g", patient, at(10), |_| Ok(()));
+    assert_eq!((waited.waits[0], waited.end.unwrap()), (at(2), 0));
+    let hurried = Asked { deadline: Some(at(11)), ..Asked::default() };
+    let refused = run(&fleet, "g", hurried, at(10), |_| Ok(())).end.unwrap_err();
+    assert_eq!((refused.http_status(), refused.retry_after), (429, Some(at(2))));
+    assert!(refused.message.starts_with("No deployments available for selected model, Try again in 2 seconds"));
+}
+
+#[test]
+fn a_fallback_that_is_there_is_better_than_waiting() {
+    let fleet = fleet(rules(list(&[("g", &["h"])])), &["g", "h"], |_, _| {});
+    fleet.deployments()[0].vitals.rest(at(12));
+    assert_eq!(run(&fleet, "g", Asked::default(), at(10), |_| Ok(())).asked, [1]);
+}
+
+fn fail(fleet: &tollgate_router::Fleet, index: usize, kind: FailureKind, now: Duration) -> Option<Duration> {
+    let one = &fleet.deployments()[index];
+    one.vitals.begin(now, &one.limits(), 0).unwrap().land(now, Landing::Badly { late: false });
+    fleet.rest_after(index, &failure(kind), now)
+}
+
+#[test]
+fn a_limit_or_a_refused_key_is_a_reason_to_rest_unless_nobody_else_is_there() {
+    for (count, kind, rests) in [
+        (2, FailureKind::RateLimited, true),
+        (2, FailureKind::Authentication, true),
+        (2, FailureKind::NotFound, true),
+        (2, FailureKind::Internal, false),
+        (2, FailureKind::BadRequest, false),
+        (1, FailureKind::RateLimited, false),
+    ] {
+        let fleet = fleet(Rules::default(), &vec!["g"; count], |_, _| {});
+        let until = fail(&fleet, 0, kind, at(100));
+        assert_eq!(until, rests.then_some(at(105)), "{kind:?} of {count}");
+    }
+}
+
+#[test]
+fn more_failures_than_answers_are_a_reason_to_rest_for_half_of_a_group() {
+    let fleet = fleet(Rules::default(), &["g"; 4], |_, _| {});
+    for round in 0..4 {
+        assert_eq!(fail(&fleet, 0, FailureKind::Internal, at(100 + round)), None, "too few say nothing");
+    }
+    let mut rested = 0;
+    for index in 0..4 {
+        let until = (0..5).filter_map(|_| fail(&fleet, index, FailureKind::Internal, at(104))).next_back();
+        if let Some(until) = until {
+            fleet.deployments()[index].vitals.rest(until);
+            rested += 1;
+        }
+    }
+    assert_eq!(rested, 2);
+}
+
+#[test]
+fn allowed_fails_replace_the_rules_and_hold_for_the_minute() {
+    let rest = RestRules { allowed_fails: Some(2), ..RestRules::default() };
+    let fleet = fleet(Rules { rest, ..Rules::default() }, &["g"], |_, one| one.rest_time = Some(at(30)));
+    assert_eq!(fail(&fleet, 0, FailureKind::RateLimited, at(100)), None);
+    assert_eq!(fail(&fleet, 0, FailureKind::Internal, at(101)), None);
+    assert_eq!(fail(&fleet, 0, FailureKind::Internal, at(102)), Some(at(132)), "its own time");
+    assert_eq!(fail(&fleet, 0, FailureKind::Internal, at(200)), None, "a minute later they are forgotten");
+}
+
+#[test]
+fn a_call_that_shows_that_it_is_not_back_prolongs_the_rest() {
+    let fleet = fleet(Rules::default(), &["g", "g"], |_, _| {});
+    fleet.deployments()[0].vitals.rest(at(105));
+    assert_eq!(fail(&fleet, 0, FailureKind::Internal, at(105)), Some(at(110)));
+}
+
+#[test]
+fn a_deployment_at_its_limit_is_passed_over() {
+    let fleet = fleet(Rules::default(), &["g", "g"], |index, one| {
+        one.rpm = Some([1, 1_000][index]);
+        one.weight = Some(1.0);
+    });
+    let one = &fleet.deployments()[0];
+    one.vitals.begin(at(100), &one.limits(), 0).unwrap().land(at(100), Landing::Aside { tokens: 0 });
+    for number in 0..20 {
+        let asked = Asked { wants: Wants { tokens: number, ..Wants::default() }, ..Asked::default() };
+        assert_eq!(run(&fleet, "g", asked, at(101), |_| Ok(())).asked, [1]);
+    }
+}
