@@ -108,6 +108,7 @@ fn log_settings(options: &Options, loaded: &Loaded) -> LogSettings {
 fn client_settings(config: &Config, environment: &Environment) -> anyhow::Result<ClientSettings> {
     let pairs: Vec<(String, String)> = environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     let mut settings = ClientSettings { proxy: ProxySettings::from_pairs(&pairs)?, ..ClientSettings::default() };
+    settings.connect_timeout = config.router.connect_timeout.unwrap_or(settings.connect_timeout);
     let of_environment = get(environment, "SSL_VERIFY");
     let off = |text: &str| text.eq_ignore_ascii_case("false") || text == "0";
     settings.verify = config.litellm.ssl_verify.unwrap_or_else(|| !of_environment.is_some_and(off));

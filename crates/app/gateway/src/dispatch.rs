@@ -186,7 +186,14 @@ impl Ask {
     }
 
     async fn attempt(&self, attempt: &Attempt<'_>, meter: Meter) -> Result<Answer, Missed> {
+        if self.options.mock_timeout {
+            let after = self.timeout(attempt.served);
+            tokio::time::sleep(after).await;
+            let words = format!("This is a mock timeout error; {} s have passed", after.as_secs_f64());
+            return Err(Box::new((Failure::new(FailureKind::Timeout, words), meter)));
+        }
         if let Some(words) = self.options.mock_response.as_ref().or(attempt.served.mock.as_ref()) {
+            tokio::time::sleep(self.options.mock_delay).await;
             return self.mocked(words, attempt, meter);
         }
         if self.route.counts() && counts(&attempt.place.target, self.route.client()).is_none() {
@@ -241,11 +248,11 @@ impl Ask {
     }
 
     pub(crate) fn bounds(&self, served: &Served) -> Bounds {
-        let timeout = self.timeout(served);
+        let (timeout, bounds) = (self.timeout(served), &self.snapshot.bounds);
         Bounds {
             first_byte: timeout,
-            idle: timeout,
-            total: (!self.context.stream).then_some(timeout),
+            idle: bounds.stream_idle.filter(|_| self.context.stream).unwrap_or(timeout),
+            total: if self.context.stream { bounds.max_stream } else { Some(timeout) },
             max_body: if self.context.stream { usize::MAX } else { self.snapshot.bounds.max_response_bytes },
         }
     }

@@ -102,6 +102,10 @@ pub(crate) struct CallOptions {
     pub(crate) mock_response: Option<Value>,
     /// The failure to give without asking anyone.
     pub(crate) mock_testing: Option<&'static str>,
+    /// The failure to give after the call's own timeout.
+    pub(crate) mock_timeout: bool,
+    /// How long a mocked answer takes.
+    pub(crate) mock_delay: Duration,
     /// Who answers when the group does not.
     pub(crate) fallbacks: OwnFallbacks,
     /// What deployments are chosen by.
@@ -176,6 +180,8 @@ pub(crate) fn take(body: &mut RawBody, headers: &HeaderMap, route: Route) -> Res
         num_retries: whole(body, "num_retries")?,
         mock_response: body.typed("mock_response"),
         mock_testing: MOCK_TESTING.iter().copied().find(|name| body.typed(name) == Some(true)),
+        mock_timeout: body.typed("mock_timeout").unwrap_or_default(),
+        mock_delay: seconds(body, "mock_delay")?.unwrap_or_default(),
         fallbacks: OwnFallbacks::read(body)?,
         tags: tags(body, headers),
         session: text("litellm_session_id").or_else(|| in_metadata(body, "session_id")?.as_str().map(str::to_owned)),

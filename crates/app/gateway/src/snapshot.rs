@@ -82,6 +82,10 @@ pub struct Snapshot {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SnapshotBounds {
     pub(crate) stream_header_wait: Duration,
+    /// Between two chunks of a stream; none: as long as until its first byte.
+    pub(crate) stream_idle: Option<Duration>,
+    /// From a stream's request to its last byte.
+    pub(crate) max_stream: Option<Duration>,
     pub(crate) max_response_bytes: usize,
     pub(crate) max_event_bytes: usize,
     pub(crate) max_draining: usize,
@@ -95,6 +99,9 @@ impl Snapshot {
     #[must_use]
     pub fn build(config: &Config, environment: Arc<Environment>, settings: SnapshotSettings) -> Self {
         let catalog = Catalog::builtin();
+        let mut bounds = bounds(config);
+        let longest = || environment.get("LITELLM_MAX_STREAMING_DURATION_SECONDS")?.trim().parse::<f64>().ok();
+        bounds.max_stream = bounds.max_stream.or_else(|| Duration::try_from_secs_f64(longest()?).ok());
         let globals = Globals::of(config);
         let served: Vec<Arc<Served>> = config
             .models
@@ -118,7 +125,7 @@ impl Snapshot {
             catalog,
             endpoints: Endpoint::all(config, &environment),
             environment,
-            bounds: bounds(config),
+            bounds,
             debug: settings.debug,
             completion_model: general.completion_model.clone(),
             embedding_model: general.embedding_model.clone(),
@@ -155,6 +162,8 @@ fn bounds(config: &Config) -> SnapshotBounds {
     let from_mb = general.max_response_size_mb.map(|mb| (mb.clamp(0.001, 1e6) * 1_048_576.0) as usize);
     SnapshotBounds {
         stream_header_wait: general.stream_header_wait.unwrap_or(defaults::STREAM_HEADER_WAIT),
+        stream_idle: config.router.stream_idle_timeout,
+        max_stream: config.router.max_stream_duration,
         max_response_bytes: general.max_response_bytes.map(bytes).or(from_mb).unwrap_or(defaults::MAX_RESPONSE_BYTES),
         max_event_bytes: general.stream_buffer_bytes.map_or(defaults::MAX_EVENT_BYTES, bytes),
         max_draining: general.max_draining_calls.map_or(defaults::MAX_DRAINING_CALLS, bytes),

@@ -83,3 +83,48 @@ async fn the_effective_timeout_is_told() {
     assert_eq!(told(world.chat_with(&[("x-litellm-timeout", "12.5")], &hi("gpt")).await), 12.5);
     assert_eq!(told(world.chat(&hi("gpt")).await), 600.0);
 }
+
+/// A stream whose pauses have a bound of their own, and which may take so long in all.
+#[tokio::test]
+async fn the_pauses_of_a_stream_and_all_of_it_have_bounds_of_their_own() {
+    let slow = || {
+        let words = (0..50).map(|_| json!({"id": "x", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": "w"}}]}));
+        Answer::sse(words.map(tollgate_kit::SseItem::data)).wait_between_chunks(Duration::from_millis(100))
+    };
+    for (setting, answer) in [
+        ("stream_idle_timeout: 0.2", slow().stall(Place::AfterBytes(300))),
+        ("stream_idle_timeout: 5, max_stream_duration: 0.5", slow()),
+    ] {
+        let world = World::start(&ONE_MODEL.replace("num_retries: 0", &format!("num_retries: 0, {setting}"))).await;
+        world.provider.always("*", answer);
+        let mut body = hi("gpt");
+        body["stream"] = json!(true);
+        let asked = Instant::now();
+        let text = timeout(Duration::from_secs(5), world.chat(&body)).await.unwrap().text();
+        assert!(
+            text.contains("\"w\"") && text.contains("litellm.Timeout") && !text.contains("[DONE]"),
+            "{setting}: {text}"
+        );
+        assert!(asked.elapsed() < Duration::from_secs(3), "{setting}");
+        world.settled(1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_timeout_and_a_delay_can_be_mocked() {
+    let mocking = "
+model_list:
+  - {model_name: gpt, litellm_params: {model: openai/gpt-4o, api_key: k, mock_response: words}}
+router_settings: {num_retries: 0}
+";
+    let world = World::start(mocking).await;
+    let mut body = hi("gpt");
+    body["mock_delay"] = json!(0.15);
+    let asked = Instant::now();
+    assert_eq!(world.chat(&body).await.status, 200);
+    assert!(asked.elapsed() >= Duration::from_millis(150));
+    body["mock_delay"] = json!(0);
+    body["mock_timeout"] = json!(true);
+    body["timeout"] = json!(0.15);
+    too_late(&world, &[], &body).await;
+}
