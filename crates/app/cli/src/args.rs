@@ -32,7 +32,7 @@ const FROM_ENVIRONMENT: &[(&str, &str)] = &[
 ///
 /// Start it with a configuration file (--config) or with one model (--model). It reads LiteLLM's configuration, flags
 /// and environment variables, and may be installed under the name `litellm`.
-#[derive(Parser)]
+#[derive(Clone, Parser)]
 #[command(
     name = "tollgate",
     disable_version_flag = true,
@@ -62,7 +62,7 @@ pub(crate) struct Options {
 }
 
 /// Commands of our own.
-#[derive(Subcommand)]
+#[derive(Clone, Subcommand)]
 pub(crate) enum Command {
     /// Check a configuration: print every finding with file, line and column; exit 1 if one of them is an error.
     Check(Check),
@@ -71,7 +71,7 @@ pub(crate) enum Command {
 }
 
 /// `check`.
-#[derive(Args)]
+#[derive(Clone, Args)]
 pub(crate) struct Check {
     /// The same as --config.
     #[arg(value_name = "CONFIG")]
@@ -85,7 +85,7 @@ pub(crate) struct Check {
 }
 
 /// Which models are served.
-#[derive(Args)]
+#[derive(Clone, Args)]
 #[command(rename_all = "snake_case", next_help_heading = "Models")]
 pub(crate) struct Models {
     /// The configuration file, YAML [env: CONFIG_FILE_PATH].
@@ -109,7 +109,7 @@ pub(crate) struct Models {
 }
 
 /// Where the gateway listens.
-#[derive(Args)]
+#[derive(Clone, Args)]
 #[command(rename_all = "snake_case", next_help_heading = "Listening")]
 pub(crate) struct Listen {
     /// The address to listen on [env: HOST] [default: 0.0.0.0 with a master key, 127.0.0.1 without].
@@ -133,7 +133,7 @@ pub(crate) struct Listen {
 }
 
 /// What the command line adds to every request.
-#[derive(Args)]
+#[derive(Clone, Args)]
 #[command(rename_all = "snake_case", next_help_heading = "Every request")]
 pub(crate) struct Requests {
     /// The temperature where a request sets none; goes before the file's.
@@ -160,7 +160,7 @@ pub(crate) struct Requests {
 }
 
 /// Questions to a gateway that runs.
-#[derive(Args)]
+#[derive(Clone, Args)]
 #[command(rename_all = "snake_case", next_help_heading = "Ask a running gateway")]
 pub(crate) struct Ask {
     /// Send it a chat request, whole and streamed, and print the answers; a URL asks one elsewhere.
@@ -174,7 +174,7 @@ pub(crate) struct Ask {
 }
 
 /// What is said and checked at the start.
-#[derive(Args)]
+#[derive(Clone, Args)]
 #[command(rename_all = "snake_case", next_help_heading = "Start")]
 pub(crate) struct StartUp {
     /// Print each call to a provider as a curl command, keys masked [env: DEBUG].
@@ -198,7 +198,7 @@ pub(crate) struct StartUp {
 }
 
 /// Flags that LiteLLM's scripts and images pass, and that change nothing here.
-#[derive(Args)]
+#[derive(Clone, Args)]
 #[command(rename_all = "snake_case", next_help_heading = "Accepted for compatibility, no effect")]
 pub(crate) struct Ignored {
     /// Nothing phones home, ever.
@@ -251,7 +251,7 @@ pub(crate) struct Ignored {
 }
 
 /// Ignored flags that somebody may rely on: given, they are answered with a line.
-#[derive(Args)]
+#[derive(Clone, Args)]
 #[command(rename_all = "snake_case")]
 struct Missed {
     /// TLS has good ciphers only.

@@ -26,6 +26,8 @@ pub(crate) struct Loaded {
     pub(crate) answers_everything: bool,
     /// The file, if there is one: what a reload reads again.
     pub(crate) source_path: Option<PathBuf>,
+    /// It and what it includes.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 /// Findings that refuse the start, each a line (or more, with the corrected line).
@@ -48,6 +50,7 @@ pub(crate) struct Read {
     environment: Environment,
     answers_everything: bool,
     source_path: Option<PathBuf>,
+    files: Vec<PathBuf>,
 }
 
 /// The file that is to be read: the command line's, else `CONFIG_FILE_PATH`.
@@ -63,11 +66,12 @@ pub(crate) fn read(options: &Options, mut environment: Environment) -> anyhow::R
     refuse_buckets(&environment)?;
     let source_path = path(options, &environment);
     let of_file = source_path.as_deref().map(files::read).transpose();
-    let of_file = match of_file {
-        Ok(file) => file,
+    let (of_file, files) = match of_file {
+        Ok(Some((file, seen))) => (Some(file), seen.into_iter().map(|(named, _)| named).collect()),
+        Ok(None) => (None, Vec::new()),
         Err(files::Unread::Finding(finding)) => {
             let checked = Checked { config: None, findings: vec![finding] };
-            return Ok(Read { checked, environment, answers_everything: false, source_path });
+            return Ok(Read { checked, environment, answers_everything: false, source_path, files: Vec::new() });
         }
         Err(files::Unread::Other(error)) => return Err(error),
     };
@@ -94,7 +98,7 @@ pub(crate) fn read(options: &Options, mut environment: Environment) -> anyhow::R
         }
         servable::find(config, &environment, &places, &mut checked.findings);
     }
-    Ok(Read { checked, environment, answers_everything, source_path })
+    Ok(Read { checked, environment, answers_everything, source_path, files })
 }
 
 /// Reads and checks everything; what remains is fit to be served.
@@ -113,6 +117,7 @@ pub(crate) fn load(options: &Options, environment: Environment) -> anyhow::Resul
         findings,
         answers_everything: read.answers_everything,
         source_path: read.source_path,
+        files: read.files,
     })
 }
 

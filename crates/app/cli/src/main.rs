@@ -9,6 +9,7 @@ mod out;
 mod probe;
 #[cfg(test)]
 mod reference;
+mod reload;
 mod serve;
 mod version;
 

@@ -22,7 +22,7 @@ use crate::{
     args::Options,
     config::Loaded,
     environment::{Environment, get},
-    out,
+    out, reload,
 };
 
 /// How often idle connections to providers are looked through.
@@ -49,7 +49,7 @@ fn threads(options: &Options) -> usize {
 }
 
 async fn serve(options: &Options, loaded: Loaded) -> anyhow::Result<()> {
-    let Loaded { config, environment, answers_everything, .. } = loaded;
+    let Loaded { config, environment, answers_everything, files, .. } = loaded;
     let environment = Arc::new(environment);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let client = Client::new(client_settings(&config, &environment)?, Arc::clone(&clock))?;
@@ -69,6 +69,7 @@ async fn serve(options: &Options, loaded: Loaded) -> anyhow::Result<()> {
     });
     let gateway = Gateway::new(Parts { client, clock, random, snapshot, workers });
     let stop = stop_signals(&gateway)?;
+    reload::start(&gateway, options, settings.debug, files, config.general.config_poll_interval)?;
     greet(options, &config, &environment, &server, address);
     server.serve(gateway, stop).await;
     Ok(())

@@ -13,8 +13,8 @@ use tollgate_net::Client;
 use tollgate_wire::clock::{Clock, Random};
 
 use crate::{
-    credentials::Credentials, documents::Documents, health::Health, kept::KeptAnswers, ledger::Ledger, sealed::SealKey,
-    snapshot::Snapshot, workers::Workers,
+    credentials::Credentials, documents::Documents, health::Health, kept::KeptAnswers, ledger::Ledger, reload::Source,
+    sealed::SealKey, snapshot::Snapshot, workers::Workers,
 };
 
 /// What a gateway is built from; everything that waits, ticks or rolls dice comes in here.
@@ -44,6 +44,9 @@ pub struct Gateway {
     pub(crate) kept: KeptAnswers,
     /// Of this process: tells our own requests when they come back to us.
     pub(crate) instance: String,
+    /// Where configurations come from.
+    pub(crate) source: std::sync::OnceLock<Arc<dyn Source>>,
+    pub(crate) reloading: tokio::sync::Mutex<()>,
     snapshot: ArcSwap<Snapshot>,
     /// Seals ids where no secret of the configuration does: they open in this process only.
     seal: SealKey,
@@ -97,6 +100,8 @@ impl Gateway {
             kept: KeptAnswers::default(),
             instance,
             seal: SealKey::of(&secret),
+            source: std::sync::OnceLock::new(),
+            reloading: tokio::sync::Mutex::new(()),
             snapshot: ArcSwap::from_pointee(parts.snapshot),
             draining: AtomicBool::new(false),
             closed: Closed::default(),

@@ -138,6 +138,12 @@ impl Snapshot {
         }
     }
 
+    /// How many deployments it has.
+    #[must_use]
+    pub fn deployments(&self) -> usize {
+        self.served.len()
+    }
+
     /// A master key is set.
     #[must_use]
     pub fn has_master_key(&self) -> bool {

@@ -141,6 +141,7 @@ const OPERATIONS: &[(&str, &str, &str, &str, Option<&str>)] = &[
     ("/health", "get", "health", "Every deployment, healthy or not", None),
     ("/health/liveliness", "get", "health", "Whether we are alive", None),
     ("/health/liveness", "get", "health", "Whether we are alive", None),
+    ("/config/reload", "post", "health", "Read the configuration again (admin)", None),
     ("/health/readiness", "get", "health", "Whether we take calls", None),
 ];
 

@@ -67,6 +67,7 @@ fn routes(app: App) -> Router {
         .route("/utils/token_counter", post(inquiries::token_counter))
         .route("/utils/supported_openai_params", get(inquiries::supported_params))
         .route("/utils/transform_request", post(inquiries::transform_request))
+        .route("/config/reload", post(health::reload))
         .route("/health", get(health::health))
         .route("/health/liveliness", get(health::alive).options(health::alive))
         .route("/health/liveness", get(health::alive).options(health::alive))

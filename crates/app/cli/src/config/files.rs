@@ -29,32 +29,31 @@ impl From<anyhow::Error> for Unread {
     }
 }
 
+/// Files that were read: as they were named, and where they are.
+pub(super) type Seen = Vec<(PathBuf, PathBuf)>;
+
 /// Reads a file and what it includes.
-pub(super) fn read(path: &Path) -> Result<File, Unread> {
+pub(super) fn read(path: &Path) -> Result<(File, Seen), Unread> {
     let mut seen = Vec::new();
     let file = with_includes(path, &path.display().to_string(), None, &mut seen)?;
-    file.ok_or_else(|| Unread::Other(anyhow!("{} was read already", path.display())))
+    let file = file.ok_or_else(|| Unread::Other(anyhow!("{} was read already", path.display())))?;
+    Ok((file, seen))
 }
 
 /// The file with its includes merged into it; `None` if it has been read before.
-fn with_includes(
-    path: &Path,
-    name: &str,
-    included_by: Option<&str>,
-    seen: &mut Vec<PathBuf>,
-) -> Result<Option<File>, Unread> {
+fn with_includes(path: &Path, name: &str, included_by: Option<&str>, seen: &mut Seen) -> Result<Option<File>, Unread> {
     let text = text_of(path).map_err(|error| match included_by {
         Some(by) => error.context(format!("{by} includes {name}")),
         None => error,
     })?;
     let canonical = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    if seen.contains(&canonical) {
+    if seen.iter().any(|(_, known)| *known == canonical) {
         return Ok(None);
     }
     if seen.len() >= MAX_FILES {
         return Err(Unread::Other(anyhow!("{name}: more than {MAX_FILES} files are included")));
     }
-    seen.push(canonical);
+    seen.push((path.to_owned(), canonical));
     let mut file = parse(name, &text).map_err(Unread::Finding)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     for include in file.includes() {

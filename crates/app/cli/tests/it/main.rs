@@ -8,5 +8,6 @@ mod flags;
 mod one_model;
 mod running;
 mod sig_lines;
+mod sig_reload;
 mod sig_shutdown;
 mod world;

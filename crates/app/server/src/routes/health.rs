@@ -42,6 +42,18 @@ pub(crate) async fn ready(State(app): State<App>) -> Response {
     response
 }
 
+/// `POST /config/reload`: the configuration is read again, as `SIGHUP` does.
+pub(crate) async fn reload(State(app): State<App>, headers: HeaderMap) -> Response {
+    match app.gateway.reload_for(&headers).await {
+        Ok(reloaded) => reply::json(&json!({
+            "status": "reloaded",
+            "deployments": reloaded.deployments,
+            "findings": reloaded.findings,
+        })),
+        Err(failure) => reply::failure(&failure),
+    }
+}
+
 pub(crate) async fn health(
     State(app): State<App>,
     query: Result<Query<HealthQuery>, QueryRejection>,

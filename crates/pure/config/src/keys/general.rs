@@ -55,6 +55,12 @@ pub(crate) static GENERAL: Section = Section {
             "by kind of call",
             "When the client leaves: `cancel` the provider call, or `drain` it for its usage.",
         ),
+        ours(
+            "config_poll_interval",
+            Seconds,
+            "2",
+            "How often the configuration's files are looked at for changes; 0: never. `SIGHUP` and `POST /config/reload` always work.",
+        ),
         ours("stream_header_wait", Seconds, "15", "How long a stream's headers wait for the first event."),
         ours("shutdown_grace", Seconds, "30", "How long streams may go on after SIGTERM."),
         ours("max_header_bytes", Whole, "65536", "Largest head of a request."),

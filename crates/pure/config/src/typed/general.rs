@@ -34,6 +34,7 @@ pub struct GeneralSettings {
     pub health_check_interval: Option<Duration>,
     pub client_disconnect: Option<ClientDisconnect>,
     pub stream_header_wait: Option<Duration>,
+    pub config_poll_interval: Option<Duration>,
     pub shutdown_grace: Option<Duration>,
     pub max_header_bytes: Option<u64>,
     pub max_connections: Option<u64>,
@@ -95,6 +96,7 @@ impl GeneralSettings {
 
     fn read_bounds(&mut self, fields: &Fields<'_>) {
         self.stream_header_wait = fields.duration("stream_header_wait");
+        self.config_poll_interval = fields.duration("config_poll_interval");
         self.shutdown_grace = fields.duration("shutdown_grace");
         self.max_header_bytes = fields.whole("max_header_bytes");
         self.max_connections = fields.whole("max_connections");

@@ -1,0 +1,144 @@
+//! The configuration is read again while calls run: by signal, by file, by request.
+
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep, timeout};
+use tollgate_kit::{
+    Answer, FakeProvider, Gateway, SseItem,
+    http::{self, Connection},
+};
+
+const MASTER: (&str, &str) = ("authorization", "Bearer sk-master-0f1e2d3c");
+
+fn config(provider: &FakeProvider, model: &str, more: &str) -> String {
+    format!(
+        "model_list:\n  - model_name: gpt\n    litellm_params: {{model: openai/{model}, api_base: '{}/v1', api_key: sk-fake-provider-key}}\n\
+         general_settings: {{master_key: sk-master-0f1e2d3c, {more}}}\nrouter_settings: {{num_retries: 0}}\n",
+        provider.url()
+    )
+}
+
+async fn started(provider: &FakeProvider, more: &str) -> Gateway {
+    let file = config(provider, "first", more);
+    Gateway::with().binary(env!("CARGO_BIN_EXE_tollgate")).config(&file).start().await
+}
+
+fn write(gateway: &Gateway, text: &str) {
+    fs::write(gateway.folder().join("config.yaml"), text).expect("the folder is ours");
+}
+
+fn chat(stream: bool) -> Value {
+    json!({"model": "gpt", "stream": stream, "messages": [{"role": "user", "content": "hi"}]})
+}
+
+async fn asked_model(gateway: &Gateway, provider: &FakeProvider) -> String {
+    let reply = http::post(&gateway.at("/v1/chat/completions"), &[MASTER], &chat(false)).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let last = provider.calls().pop().map(|call| call.json()["model"].as_str().unwrap_or_default().to_owned());
+    last.unwrap_or_default()
+}
+
+async fn reaches(gateway: &Gateway, provider: &FakeProvider, model: &str) {
+    let until = Instant::now() + Duration::from_secs(10);
+    while asked_model(gateway, provider).await != model {
+        assert!(Instant::now() < until, "{model} never came; {}", gateway.output());
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_a_file_and_a_request_bring_a_new_configuration() {
+    let provider = FakeProvider::start().await;
+    let gateway = started(&provider, "config_poll_interval: 0.05").await;
+    assert_eq!(asked_model(&gateway, &provider).await, "first");
+    write(&gateway, &config(&provider, "by-file", "config_poll_interval: 0.05"));
+    reaches(&gateway, &provider, "by-file").await;
+
+    let gateway = started(&provider, "config_poll_interval: 0").await;
+    write(&gateway, &config(&provider, "by-signal", "config_poll_interval: 0"));
+    assert_eq!(asked_model(&gateway, &provider).await, "first");
+    gateway.signal("HUP");
+    reaches(&gateway, &provider, "by-signal").await;
+    write(&gateway, &config(&provider, "by-request", "config_poll_interval: 0"));
+    let nobody = http::post(&gateway.at("/config/reload"), &[], &json!({})).await;
+    assert_eq!(nobody.status, 401, "{}", nobody.text());
+    let reply = http::post(&gateway.at("/config/reload"), &[MASTER], &json!({})).await;
+    assert_eq!((reply.status, &reply.json()["deployments"]), (200, &json!(1)), "{}", reply.text());
+    assert_eq!(asked_model(&gateway, &provider).await, "by-request");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_file_never_takes_effect_and_says_why() {
+    let provider = FakeProvider::start().await;
+    let gateway = started(&provider, "config_poll_interval: 0.05").await;
+    for wrong in ["model_list: [", "model_list: nonsense\n", "general_settings: {custom_auth: my.auth}\n", ""] {
+        write(&gateway, wrong);
+        let reply = http::post(&gateway.at("/config/reload"), &[MASTER], &json!({})).await;
+        if wrong.is_empty() {
+            // An empty file is a configuration without models: it takes effect, and has no key either.
+            assert_eq!(reply.status, 200, "{}", reply.text());
+            continue;
+        }
+        let words = reply.json()["error"]["message"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(reply.status, 400, "{words}");
+        assert!(words.contains("the configuration was not changed: ") && words.contains("config.yaml:"), "{words}");
+        assert_eq!(asked_model(&gateway, &provider).await, "first");
+    }
+    assert!(gateway.output().contains("the configuration was not changed"), "{}", gateway.output());
+}
+
+/// Acceptance of routing: a thousand reloads under load, with streams that live through them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_reloads_under_load_cost_no_call_and_cut_no_stream() {
+    let provider = FakeProvider::start().await;
+    let gateway = Arc::new(started(&provider, "config_poll_interval: 0").await);
+    let word = || SseItem::data(json!({"choices": [{"index": 0, "delta": {"content": "word "}}]}));
+    let mut events: Vec<SseItem> = (0..150).map(|_| word()).collect();
+    events.push(SseItem::done());
+    let long = Answer::sse(events).wait_between_chunks(Duration::from_millis(20));
+    provider.script_when(|call| call.json()["stream"] == true, (0..4).map(|_| long.clone()));
+    let streams: Vec<_> = (0..4)
+        .map(|_| {
+            let gateway = Arc::clone(&gateway);
+            tokio::spawn(async move {
+                let (mut connection, _) = Connection::open(gateway.url()).await;
+                connection.ask_json("/v1/chat/completions", &[MASTER], &chat(true)).await;
+                connection.reply().await.text()
+            })
+        })
+        .collect();
+    let (over, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+    let load: Vec<_> = (0..4)
+        .map(|_| {
+            let (gateway, over, answered) = (Arc::clone(&gateway), Arc::clone(&over), Arc::clone(&answered));
+            tokio::spawn(async move {
+                while !over.load(Relaxed) {
+                    let reply = http::post(&gateway.at("/v1/chat/completions"), &[MASTER], &chat(false)).await;
+                    assert_eq!(reply.status, 200, "{}", reply.text());
+                    answered.fetch_add(1, Relaxed);
+                }
+            })
+        })
+        .collect();
+    for round in 0..1_000 {
+        let reply = http::post(&gateway.at("/config/reload"), &[MASTER], &json!({})).await;
+        assert_eq!(reply.status, 200, "round {round}: {}", reply.text());
+    }
+    for stream in streams {
+        let text = timeout(Duration::from_secs(30), stream).await.expect("it ends").expect("it is whole");
+        assert_eq!((text.matches("word ").count(), text.matches("[DONE]").count()), (150, 1));
+    }
+    over.store(true, Relaxed);
+    for one in load {
+        one.await.expect("no call failed");
+    }
+    assert!(answered.load(Relaxed) > 100, "{answered:?} calls in between");
+}
