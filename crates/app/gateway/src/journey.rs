@@ -64,7 +64,12 @@ impl Gateway {
     }
 
     /// The call as the gateway needs it, or why it is refused.
-    fn read(self: &Arc<Self>, snapshot: &Arc<Snapshot>, inbound: Inbound, meter: &mut Meter) -> Result<Box<Ask>, Failure> {
+    fn read(
+        self: &Arc<Self>,
+        snapshot: &Arc<Snapshot>,
+        inbound: Inbound,
+        meter: &mut Meter,
+    ) -> Result<Box<Ask>, Failure> {
         let caller = identify(snapshot, &inbound.headers)?;
         meter.asked_by(caller);
         admit(caller, RouteClass::Call)?;
@@ -143,7 +148,7 @@ async fn answer(mut ask: Box<Ask>, meter: Meter) -> Answer {
 }
 
 pub(crate) fn refuse(failure: &Failure, mut meter: Meter) -> Answer {
-    let mut answer = Answer::failure_to(meter.route().client(), failure);
+    let mut answer = Answer::failure_to(meter.client(), failure);
     headers::common(&mut answer.headers, meter.call_id());
     if let Ok(cost) = meter.spent().to_string().parse() {
         answer.headers.insert("x-litellm-response-cost", cost);

@@ -49,7 +49,7 @@ pub use deployment::settings_of;
 pub use drain::DrainedStream;
 pub use event_stream::EventStream;
 pub use gateway::{Gateway, Parts};
-pub use inbound::{Inbound, Route};
+pub use inbound::{Inbound, Route, client_at};
 pub use late::LateStream;
 pub use ledger::Totals;
 pub use passage::{Passing, Way};

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tollgate_net::{Bounds, NoSocket, SocketBounds, SocketReceiver, SocketSender};
 use tollgate_observe::Outcome;
 use tollgate_policy::{RouteClass, admit};
-use tollgate_providers::{auth, realtime, target::Credential};
+use tollgate_providers::{auth, dialects::openai::CHAT_CLIENT, realtime, target::Credential};
 use tollgate_router::{Event, Plan, Step};
 use tollgate_wire::{Failure, FailureKind, RawBody, http::Outgoing};
 
@@ -66,7 +66,7 @@ impl Gateway {
     pub async fn realtime(self: &Arc<Self>, mut caller: Caller) -> Result<RealtimeCall, Answer> {
         let snapshot = self.snapshot();
         key_from_protocol(&mut caller.headers);
-        let mut meter = Meter::start_at(self, PATH, true);
+        let mut meter = Meter::start_at(self, PATH, true, &CHAT_CLIENT);
         match self.reach(&snapshot, &caller, &mut meter).await {
             Ok((to_provider, from_provider, served, place)) => Ok(RealtimeCall {
                 gateway: Arc::clone(self),
@@ -155,7 +155,7 @@ impl Gateway {
     /// renamed. What a client does with a provider's secret is between the two, and is not metered.
     pub async fn realtime_document(self: &Arc<Self>, path: &'static str, headers: &HeaderMap, body: &Bytes) -> Answer {
         let snapshot = self.snapshot();
-        let mut meter = Meter::start_at(self, path, false);
+        let mut meter = Meter::start_at(self, path, false, &CHAT_CLIENT);
         match self.document(&snapshot, path, headers, body, &mut meter).await {
             Ok(mut answer) => {
                 crate::headers::common(&mut answer.headers, meter.call_id());

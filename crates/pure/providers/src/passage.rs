@@ -8,7 +8,8 @@ use tollgate_wire::{
 };
 
 use crate::{
-    dialects::azure,
+    codec::ClientDialect,
+    dialects::{anthropic::MESSAGES_CLIENT, azure, gemini::CONTENT_CLIENT, openai::CHAT_CLIENT},
     provider::{Auth, KeyNeed, OPENAI_COMPATIBLE, Provider},
     table,
     target::{Target, set_header},
@@ -23,20 +24,27 @@ pub struct Prefix {
     pub providers: &'static [&'static str],
     /// Clients of this provider show their key as `?key=`.
     pub key_in_query: bool,
+    /// In whose words they read our refusals.
+    pub client: &'static dyn ClientDialect,
 }
 
 const fn prefix(path: &'static str, providers: &'static [&'static str]) -> Prefix {
-    Prefix { path, providers, key_in_query: false }
+    Prefix { path, providers, key_in_query: false, client: &CHAT_CLIENT }
+}
+
+/// Google's, whose clients show their key as `?key=` and read Google's envelope.
+const fn google(path: &'static str, providers: &'static [&'static str]) -> Prefix {
+    Prefix { path, providers, key_in_query: true, client: &CONTENT_CLIENT }
 }
 
 /// All of them (surface chapter 4.8).
 pub const PREFIXES: &[Prefix] = &[
     prefix("/openai", &["openai"]),
     prefix("/openai_passthrough", &["openai"]),
-    prefix("/anthropic", &["anthropic"]),
-    Prefix { path: "/gemini", providers: &["gemini"], key_in_query: true },
-    Prefix { path: "/vertex_ai", providers: &["vertex_ai"], key_in_query: true },
-    Prefix { path: "/vertex-ai", providers: &["vertex_ai"], key_in_query: true },
+    Prefix { path: "/anthropic", providers: &["anthropic"], key_in_query: false, client: &MESSAGES_CLIENT },
+    google("/gemini", &["gemini"]),
+    google("/vertex_ai", &["vertex_ai"]),
+    google("/vertex-ai", &["vertex_ai"]),
     prefix("/bedrock", &["bedrock"]),
     prefix("/azure", &["azure"]),
     prefix("/azure_ai", &["azure_ai"]),

@@ -3,13 +3,13 @@
 use axum::{
     Router,
     body::Body,
-    extract::{Path, Request, State},
+    extract::{Path, Request, State, rejection::PathRejection},
     response::Response,
     routing::post,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
-use tollgate_gateway::{AnswerBody, Inbound, Passing, Route, Way, identify};
+use tollgate_gateway::{Answer, AnswerBody, Inbound, Passing, Route, Way, identify};
 use tollgate_wire::Failure;
 
 use super::App;
@@ -48,13 +48,18 @@ pub(crate) async fn images(State(app): State<App>, request: Request) -> Response
 }
 
 /// `{model}:{method}` as Google's clients ask, below `/v1beta/models/`, `/v1/models/` and `/models/`.
-pub(crate) async fn gemini(State(app): State<App>, Path(id): Path<String>, mut request: Request) -> Response {
+pub(crate) async fn gemini(
+    State(app): State<App>,
+    id: Result<Path<String>, PathRejection>,
+    mut request: Request,
+) -> Response {
+    let Ok(Path(id)) = id else { return super::not_found(&request) };
     let method = id.rsplit_once(':').unwrap_or((&id, ""));
     let (model, streams, route) = match method {
         (model, "generateContent") => (model, false, Route::GenerateContent),
         (model, "streamGenerateContent") => (model, true, Route::StreamGenerateContent),
         (model, "countTokens") => (model, false, Route::CountContents),
-        _ => return super::not_found(&request),
+        _ => return reply::response(Answer::failure_to(Route::GenerateContent.client(), &super::unknown(&request))),
     };
     let query = request.uri().query().unwrap_or_default().to_owned();
     let asked = |name: &str| {

@@ -26,6 +26,7 @@ mod passage;
 mod paths;
 mod protocols;
 mod realtime;
+mod refusals;
 mod rerank;
 mod responses;
 mod retries;

@@ -140,7 +140,7 @@ async fn azures_paths_go_to_its_resource() {
 #[tokio::test]
 async fn nobody_passes_without_a_key_and_no_path_climbs() {
     let world = world().await;
-    for path in ["/openai/v1/files", "/v1/files", "/anthropic/v1/models", "/mine"] {
+    for path in ["/openai/v1/files", "/v1/files", "/cohere/v1/models", "/mine"] {
         refused(&ask(&world, "GET", path, &[], "").await, 401);
     }
     for path in ["/openai/../admin", "/openai/v1/%2e%2e/%2E%2E/admin", "/mine/../x", "/v1/files/../../x"] {
