@@ -22,7 +22,7 @@ use tollgate_router::{Event, Group, Plan, Step};
 use tollgate_wire::{
     Blame, Failure, FailureKind, RawBody, Usage,
     form::Form,
-    http::{Reply, connection_options, is_credential, names_option},
+    http::{Reply, connection_options, names_option, stays_here},
 };
 
 use crate::{
@@ -233,9 +233,8 @@ impl Ask {
             let forwarded = self.snapshot.forward_client_headers
                 && (text == "anthropic-beta" || text.starts_with("x-"))
                 && !text.starts_with("x-stainless")
-                && !text.starts_with("x-litellm-")
-                && !text.starts_with("x-tollgate-")
-                && !is_credential(name)
+                && !stays_here(name)
+                && self.snapshot.key_header.as_ref() != Some(name)
                 && !options.is_some_and(|options| names_option(options, name));
             if anthropic || forwarded {
                 params.extra_headers.push((name.clone(), value.clone()));

@@ -71,6 +71,9 @@ enum Leads {
     Kept(Option<String>, &'static str, String),
 }
 
+/// What Google's services read in a query in place of a header: whose key and token, whose account, another method.
+const OF_GOOGLE: &[&str] =
+    &["key", "access_token", "oauth_token", "$key", "userProject", "$userProject", "quotaUser", "$httpMethod"];
 /// Largest refusal of a provider that is looked through for secrets. Bytes.
 const MAX_REFUSAL: usize = 1 << 20;
 /// How long a provider may be silent.
@@ -304,7 +307,7 @@ impl Leads {
             call.headers.entry(own).or_insert(value);
         }
         if prefix.key_in_query {
-            call.query = passage::query_without(&call.query, &["key"]);
+            call.query = passage::query_without(&call.query, OF_GOOGLE);
         }
     }
 }

@@ -4,7 +4,7 @@
 use http::{HeaderMap, HeaderName, header};
 use tollgate_wire::{
     Failure,
-    http::{connection_options, is_credential, is_hop_by_hop, names_option},
+    http::{connection_options, is_credential, names_option, stays_here},
 };
 
 use crate::{
@@ -247,21 +247,14 @@ fn vertex(target: &Target, base: &str, rest: &str) -> Result<String, Failure> {
     Ok(format!("https://{host}aiplatform.googleapis.com{whole}"))
 }
 
-/// The client's headers as they go on: no credential, nothing of the connection's, nothing that is ours.
+/// The client's headers as they go on, without those that stay here.
 #[must_use]
 pub fn forwarded(client: &HeaderMap, key_header: Option<&HeaderName>) -> HeaderMap {
-    const NOT: [HeaderName; 5] =
-        [header::HOST, header::CONTENT_LENGTH, header::ACCEPT_ENCODING, header::EXPECT, header::FORWARDED];
     let options = connection_options(client);
     let mut headers = HeaderMap::with_capacity(client.len() + 4);
     for (name, value) in client {
-        let text = name.as_str();
-        let ours = ["x-litellm-", "x-tollgate-", "x-forwarded-", "x-real-ip", "x-amz-date", "x-amz-content-sha256"];
-        let stays = is_credential(name)
-            || is_hop_by_hop(name)
-            || NOT.contains(name)
+        let stays = stays_here(name)
             || key_header == Some(name)
-            || ours.iter().any(|own| text.starts_with(own))
             || options.is_some_and(|options| names_option(options, name))
             || (name == header::USER_AGENT && value.to_str().is_ok_and(|agent| agent.contains("tollgate/")));
         if !stays {
@@ -478,6 +471,8 @@ mod tests {
             ("connection", "close, x-private"),
             ("x-private", "1"),
             ("x-forwarded-for", "10.0.0.1"),
+            ("openai-organization", "org-of-somebody"),
+            ("x-http-method-override", "DELETE"),
             ("x-litellm-tags", "a"),
             ("anthropic-version", "2023-06-01"),
             ("content-type", "application/json"),

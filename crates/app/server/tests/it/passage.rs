@@ -150,6 +150,19 @@ async fn nobody_passes_without_a_key_and_no_path_climbs() {
 }
 
 #[tokio::test]
+async fn what_google_reads_in_a_query_in_place_of_a_header_stays_here() {
+    let config = "
+model_list:
+  - {model_name: gem, litellm_params: {model: gemini/gemini-2.5-flash, api_base: '{provider}', api_key: g-fake}}
+";
+    let world = World::start(config).await;
+    world.provider.always("*", Answer::json(200, json!({})));
+    let asked = "key=mine&access_token=t&alt=json&%24httpMethod=DELETE&$userProject=theirs&quotaUser=u&oauth_token=o";
+    assert_eq!(ask(&world, "GET", &format!("/gemini/v1beta/models?{asked}"), &[], "").await.status, 200);
+    assert_eq!(world.provider.only_call().query, "alt=json");
+}
+
+#[tokio::test]
 async fn a_refusal_passes_in_the_providers_words_but_for_our_key() {
     let world = world().await;
     world.provider.script([Answer::json(401, json!({"error": {"message": "wrong key sk-fake-provider-key"}}))]);
