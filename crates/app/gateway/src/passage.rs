@@ -22,7 +22,7 @@ use tollgate_wire::{
 use crate::{
     answer::{Answer, AnswerBody},
     byte_stream::ByteStream,
-    caller::identify,
+    caller::{admit_ephemeral_key, identify},
     deployment::{Place, shown_address},
     event_stream::Source,
     exchange::{host, was_never_sent},
@@ -133,6 +133,10 @@ impl Gateway {
             let caller = identify(snapshot, &call.headers)?;
             meter.asked_by(caller);
             admit(caller, RouteClass::Call)?;
+            if matches!(leads, Leads::Provider(_, rest) if passage::gives_key(rest)) {
+                admit_ephemeral_key(snapshot, caller)?;
+                tracing::info!(target: "tollgate::call", call_id = meter.call_id(), "an ephemeral key is asked for");
+            }
         }
         let mut ready = match leads {
             Leads::Provider(prefix, rest) => to_provider(snapshot, prefix, rest, call, meter).await?,

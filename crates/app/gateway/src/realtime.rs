@@ -19,7 +19,7 @@ use tollgate_wire::{Failure, FailureKind, RawBody, http::Outgoing};
 use self::turns::Turns;
 use crate::{
     answer::Answer,
-    caller::identify,
+    caller::{admit_ephemeral_key, identify},
     deployment::{Place, Served},
     exchange::host,
     gateway::Gateway,
@@ -152,7 +152,8 @@ impl Gateway {
     }
 
     /// `POST /realtime/client_secrets`, `/realtime/sessions`, `/realtime/transcription_sessions`: passed on, the model
-    /// renamed. What a client does with a provider's secret is between the two, and is not metered.
+    /// renamed. What a client does with a provider's secret is between the two, and is not metered: the configuration
+    /// says who is given one.
     pub async fn realtime_document(self: &Arc<Self>, path: &'static str, headers: &HeaderMap, body: &Bytes) -> Answer {
         let snapshot = self.snapshot();
         let mut meter = Meter::start_at(self, path, false, &CHAT_CLIENT);
@@ -174,7 +175,9 @@ impl Gateway {
         body: &Bytes,
         meter: &mut Meter,
     ) -> Result<Answer, Failure> {
-        identify(snapshot, headers)?;
+        let caller = identify(snapshot, headers)?;
+        meter.asked_by(caller);
+        admit_ephemeral_key(snapshot, caller)?;
         let body = RawBody::parse(body).map_err(|error| Failure::invalid(format!("Invalid JSON payload: {error}")))?;
         let mut body = Value::Object(body.to_map());
         let asked = model_in(&body).map(str::to_owned);
@@ -192,6 +195,7 @@ impl Gateway {
         let status = response.status;
         let body = response.collect().await.map_err(into)?;
         if status.is_success() {
+            tracing::info!(target: "tollgate::call", call_id = meter.call_id(), path, "an ephemeral key was given out");
             return Ok(Answer::json(status, body));
         }
         Err(failure_of(NoSocket::Refused { status, body }, &place))

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use http::HeaderName;
 use tollgate_catalog::Catalog;
-use tollgate_config::{ClientDisconnect, Config};
+use tollgate_config::{ClientDisconnect, Config, EphemeralKeys};
 use tollgate_policy::KeyDigest;
 use tollgate_router::{Deployment, Fleet, FleetBuilder};
 
@@ -73,6 +73,7 @@ pub struct Snapshot {
     pub(crate) always_stream_usage: bool,
     pub(crate) forward_client_headers: bool,
     pub(crate) disconnect: Option<ClientDisconnect>,
+    pub(crate) ephemeral_keys: EphemeralKeys,
     pub(crate) media: MediaRules,
     pub(crate) endpoints: Vec<Arc<Endpoint>>,
     has_default_model: bool,
@@ -126,6 +127,7 @@ impl Snapshot {
             always_stream_usage: general.always_include_stream_usage,
             forward_client_headers: general.forward_client_headers_to_llm_api,
             disconnect: general.client_disconnect,
+            ephemeral_keys: general.ephemeral_keys,
             media: media(config),
             has_default_model: general.default_model.is_some(),
         }

@@ -331,6 +331,26 @@ pub fn model_in(path: &str) -> Option<String> {
     Some(decoded(name))
 }
 
+/// Whether what is asked for at a path is an ephemeral key of the provider's: of `OpenAI`'s and Azure's realtime API,
+/// `OpenAI`'s `ChatKit`, Google's live API and `AssemblyAI`'s streams.
+#[must_use]
+pub fn gives_key(path: &str) -> bool {
+    const LAST: [&str; 7] = [
+        "/realtime/client_secrets",
+        "/realtime/sessions",
+        "/realtime/transcription_sessions",
+        "/realtimeapi/sessions",
+        "/chatkit/sessions",
+        "/realtime/token",
+        "/v3/token",
+    ];
+    let plain = decoded(path).to_ascii_lowercase();
+    let segments: Vec<&str> = plain.split('/').filter(|segment| !segment.is_empty()).collect();
+    let plain = format!("/{}", segments.join("/"));
+    let google = segments.last().is_some_and(|last| last.split(':').next() == Some("auth_tokens"));
+    google || LAST.iter().any(|last| plain.ends_with(last))
+}
+
 /// Whether a path asks a model for words, in any provider's dialect.
 #[must_use]
 pub fn is_chat(path: &str) -> bool {
@@ -457,6 +477,24 @@ mod tests {
         }
         for path in ["/v1/embeddings", "/v1/messages/count_tokens", "/v1/threads/t/messages", "/v1/new/thing"] {
             assert!(!is_chat(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_may_give_a_key() {
+        for path in [
+            "/v1/realtime/client_secrets",
+            "/v1//realtime/Sessions/",
+            "/v1/realtime/client%5Fsecrets",
+            "/openai/realtimeapi/sessions",
+            "/v1alpha/auth_tokens",
+            "/v1/auth_tokens:create",
+            "/v3/token",
+        ] {
+            assert!(gives_key(path), "{path}");
+        }
+        for path in ["/v1/realtime", "/v1/chat/completions", "/v1beta/models/m:countTokens", "/v1/sessions"] {
+            assert!(!gives_key(path), "{path}");
         }
     }
 

@@ -55,6 +55,12 @@ pub(crate) static GENERAL: Section = Section {
             "by kind of call",
             "When the client leaves: `cancel` the provider call, or `drain` it for its usage.",
         ),
+        ours(
+            "ephemeral_keys",
+            Choice(&["admin", "everyone", "nobody"]),
+            "admin",
+            "Who is given a provider's ephemeral keys (`/realtime/client_secrets`): calls with them are not metered.",
+        ),
         ours("stream_header_wait", Seconds, "15", "How long a stream's headers wait for the first event."),
         ours("shutdown_grace", Seconds, "30", "How long streams may go on after SIGTERM."),
         ours("max_header_bytes", Whole, "65536", "Largest head of a request."),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tollgate_wire::Secret;
 
-use super::{ClientDisconnect, PassThroughEndpoint};
+use super::{ClientDisconnect, EphemeralKeys, PassThroughEndpoint};
 use crate::fields::Fields;
 
 /// Settings of the gateway itself, as far as this version uses them. `None` means the default of the reference.
@@ -33,6 +33,7 @@ pub struct GeneralSettings {
     pub background_health_checks: bool,
     pub health_check_interval: Option<Duration>,
     pub client_disconnect: Option<ClientDisconnect>,
+    pub ephemeral_keys: EphemeralKeys,
     pub stream_header_wait: Option<Duration>,
     pub shutdown_grace: Option<Duration>,
     pub max_header_bytes: Option<u64>,
@@ -85,6 +86,7 @@ impl GeneralSettings {
             background_health_checks: fields.is_on("background_health_checks"),
             health_check_interval: fields.duration("health_check_interval"),
             client_disconnect: fields.text("client_disconnect").and_then(|text| ClientDisconnect::of(&text)),
+            ephemeral_keys: fields.text("ephemeral_keys").and_then(|text| EphemeralKeys::of(&text)).unwrap_or_default(),
             pass_through_endpoints: PassThroughEndpoint::all(fields),
             pass_through_request_timeout: fields.duration("pass_through_request_timeout"),
             ..Self::default()
