@@ -88,9 +88,11 @@ impl Plan {
         }
     }
 
-    /// Surface chapter 6.3: what the client caused is never tried again; a refused key only elsewhere.
+    /// Surface chapter 6.3: what the client caused is never tried again; a refused key only elsewhere. What is paid is not
+    /// paid twice.
     fn may_retry(&self, failure: &Failure) -> bool {
         match failure.kind {
+            _ if failure.is_paid => false,
             FailureKind::Authentication | FailureKind::PermissionDenied | FailureKind::PaymentRequired => {
                 self.candidates.iter().any(|index| !self.failed.contains(index))
             }
