@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, header};
 use tollgate_wire::{
     Failure,
     http::{connection_options, is_credential, names_option, stays_here},
+    percent,
 };
 
 use crate::{
@@ -302,26 +303,9 @@ pub fn query_value(query: &str, name: &str) -> Option<String> {
     })
 }
 
+/// As queries have it.
 fn decoded(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        match byte {
-            b'%' => {
-                let mut ahead = bytes.clone();
-                if let (Some(high), Some(low)) = (digit(ahead.next()), digit(ahead.next())) {
-                    out.push(high * 16 + low);
-                    bytes = ahead;
-                } else {
-                    out.push(byte);
-                }
-            }
-            b'+' => out.push(b' '),
-            other => out.push(other),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
+    String::from_utf8_lossy(&percent::decoded(&text.replace('+', " "))).into_owned()
 }
 
 /// The model that a path names, as Google's, AWS's and Azure's do.
@@ -377,15 +361,7 @@ pub fn is_chat(path: &str) -> bool {
 #[must_use]
 pub fn with_model(path: &str, model: &str) -> String {
     let Some((before, _, after)) = around_model(path) else { return path.to_owned() };
-    let mut encoded = String::with_capacity(model.len());
-    for byte in model.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    format!("{before}{encoded}{after}")
+    format!("{before}{}{after}", percent::encoded(model))
 }
 
 /// What stands before the model's name in a path, the name as it is written, and what follows.

@@ -10,7 +10,7 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use tollgate_gateway::{Answer, AnswerBody, Inbound, Passing, Route, Way, identify};
-use tollgate_wire::Failure;
+use tollgate_wire::{Failure, percent};
 
 use super::App;
 use crate::{body, reply};
@@ -68,7 +68,7 @@ pub(crate) async fn gemini(
             .find_map(|pair| pair.split_once('=').filter(|(known, _)| *known == name))
             .map(|(_, value)| value)
     };
-    if let Some(key) = asked("key").and_then(percent_decoded).and_then(|key| HeaderValue::try_from(key).ok()) {
+    if let Some(key) = asked("key").and_then(percent::decoded_text).and_then(|key| HeaderValue::try_from(key).ok()) {
         request.headers_mut().entry("x-goog-api-key").or_insert(key);
     }
     let model = Some(model.to_owned());
@@ -152,7 +152,7 @@ pub(crate) fn model_in_path(path: &str) -> Option<(Route, String)> {
     // The longer first: `/chat/completions` ends with `/completions`.
     Route::ALL.iter().find_map(|route| {
         let model = rest.strip_suffix(route.path()).filter(|model| !model.is_empty())?;
-        Some((*route, percent_decoded(model)?))
+        Some((*route, percent::decoded_text(model)?))
     })
 }
 
@@ -164,21 +164,6 @@ pub(crate) fn models_in_path(path: &str) -> bool {
 fn after_model_prefix(path: &str) -> Option<&str> {
     let path = path.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(path);
     path.strip_prefix("/engines/").or_else(|| path.strip_prefix("/openai/deployments/"))
-}
-
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte == b'%' {
-            let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
-            let value = digit(bytes.next())? * 16 + digit(bytes.next())?;
-            out.push(u8::try_from(value).ok()?);
-        } else {
-            out.push(byte);
-        }
-    }
-    String::from_utf8(out).ok()
 }
 
 #[cfg(test)]
