@@ -4,6 +4,7 @@ mod calls;
 mod health;
 mod info;
 mod inquiries;
+mod json_list;
 mod responses;
 pub(crate) mod sockets;
 

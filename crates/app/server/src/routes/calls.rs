@@ -8,11 +8,11 @@ use axum::{
     routing::post,
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
-use tollgate_gateway::{Answer, AnswerBody, Inbound, Passing, Route, Way, identify};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use tollgate_gateway::{Answer, Inbound, Passing, Route, Way, identify};
 use tollgate_wire::{Failure, percent};
 
-use super::App;
+use super::{App, json_list::JsonList};
 use crate::{body, reply};
 
 pub(crate) async fn chat_completions(State(app): State<App>, request: Request) -> Response {
@@ -75,21 +75,13 @@ pub(crate) async fn gemini(
     if !streams || asked("alt") == Some("sse") {
         return run(app, route, model, request).await;
     }
-    // Without `alt=sse` Google streams a JSON list. One with a single element is such a list, and clients that want
-    // their answer in pieces ask for events.
-    let (head, body) = request.into_parts();
-    let route = Route::GenerateContent;
-    match read(&app, route, &head.headers, body).await {
-        Ok(body) => {
-            let inbound = Inbound { route, path_model: model, headers: head.headers, body };
-            let mut answer = app.gateway.call(inbound).await;
-            if let (true, AnswerBody::Whole(whole)) = (answer.status.is_success(), &mut answer.body) {
-                *whole = [b"[", whole.as_ref(), b"]"].concat().into();
-            }
-            reply::response(answer)
-        }
-        Err(failure) => reply::closing(app.gateway.turn_away(route, &failure)),
+    let response = run(app, route, model, request).await;
+    if response.status() != StatusCode::OK {
+        return response;
     }
+    let (mut head, events) = response.into_parts();
+    head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Response::from_parts(head, Body::new(JsonList::of(events)))
 }
 
 /// The routes of forms and of sound, with and without `/v1`.
