@@ -26,7 +26,7 @@ pub(super) fn fold(body: &mut RawBody, model: &str) {
     let mut turns = turns.into_iter();
     let first: Vec<Value> = turns.by_ref().take(begins).flat_map(|turn| words(&turn)).collect();
     let rest: Vec<Value> = turns.collect();
-    let rest = if takes(model) { rest } else { among_users(rest) };
+    let rest = if takes(model) && are_behind_users(&rest) { rest } else { among_users(rest) };
     if !first.is_empty() {
         let mut system = body.typed::<Value>("system").map(|system| blocks(&system)).unwrap_or_default();
         system.extend(first);
@@ -41,6 +41,14 @@ fn contains(bytes: &[u8], word: &[u8]) -> bool {
 
 fn is_operators(turn: &Value) -> bool {
     matches!(turn.get("role").and_then(Value::as_str), Some("system" | "developer"))
+}
+
+/// Whether all of the operator's turns stand right behind a user's, the only place where they are taken.
+fn are_behind_users(turns: &[Value]) -> bool {
+    turns.windows(2).all(|pair| match pair {
+        [before, turn] => !is_operators(turn) || role(before) == Some("user"),
+        _ => true,
+    })
 }
 
 /// Whether a model takes the operator's turns in the midst of a conversation: `claude-opus-4-8`, `claude-sonnet-5`, also
@@ -174,8 +182,11 @@ mod tests {
             {"role": "assistant", "content": "c"}, {"role": "user", "content": [note, text("three")]}]});
         check("claude-sonnet-4-5-20250929", &body, &folded);
         check("my-own-name", &body, &folded);
-        // Models that know such turns get them as they are.
-        check("claude-opus-4-8", &body, &body);
+        // Models that know such turns get them as they are, where they may stand.
+        check("claude-opus-4-8", &body, &folded);
+        let placed = json!({"messages": [{"role": "user", "content": "a"}, {"role": "system", "content": "one"},
+            {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]});
+        check("claude-opus-4-8", &placed, &placed);
     }
 
     #[test]
