@@ -16,6 +16,7 @@ use tollgate_providers::{auth, dialects::openai::CHAT_CLIENT, realtime, target::
 use tollgate_router::{Event, Plan, Step};
 use tollgate_wire::{Failure, FailureKind, RawBody, http::Outgoing};
 
+pub(crate) use self::relay::{GOING_AWAY, KEY_EVERY, POLICY};
 use self::turns::Turns;
 use crate::{
     answer::Answer,
@@ -249,7 +250,7 @@ fn failure_of(refusal: NoSocket, place: &Place) -> Failure {
 }
 
 /// Reads what a browser says in its protocols: the key, and the version of the API.
-fn key_from_protocol(headers: &mut HeaderMap) {
+pub(crate) fn key_from_protocol(headers: &mut HeaderMap) {
     let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
     let offered: Vec<String> = offered.flat_map(|text| text.split(',')).map(|text| text.trim().to_owned()).collect();
     let key = offered.iter().find_map(|protocol| protocol.strip_prefix(KEY_PROTOCOL));

@@ -53,6 +53,7 @@ pub(crate) mod defaults {
     pub(crate) const MAX_SOCKET_MESSAGE: usize = 16 << 20;
     /// A socket on which nobody speaks.
     pub(crate) const SOCKET_IDLE: Duration = Duration::from_secs(900);
+    pub(crate) const RESPONSES_SOCKET: Duration = Duration::from_secs(3600);
 }
 
 /// One state of the configuration.
@@ -89,6 +90,7 @@ pub(crate) struct SnapshotBounds {
     pub(crate) kept: KeptBounds,
     pub(crate) max_socket_message: usize,
     pub(crate) socket_idle: Duration,
+    pub(crate) responses_socket: Duration,
 }
 
 impl Snapshot {
@@ -188,6 +190,7 @@ fn bounds(config: &Config) -> SnapshotBounds {
             ttl: general.kept_responses_ttl.unwrap_or(defaults::KEPT_RESPONSES_TTL),
         },
         max_socket_message: general.max_socket_message_bytes.map_or(defaults::MAX_SOCKET_MESSAGE, bytes),
+        responses_socket: general.responses_websocket_session_limit.unwrap_or(defaults::RESPONSES_SOCKET),
         socket_idle: general.socket_idle_timeout.unwrap_or(defaults::SOCKET_IDLE).max(Duration::from_millis(1)),
     }
 }

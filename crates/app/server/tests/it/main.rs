@@ -29,6 +29,7 @@ mod realtime;
 mod refusals;
 mod rerank;
 mod responses;
+mod responses_socket;
 mod retries;
 mod secrets;
 mod seeds;

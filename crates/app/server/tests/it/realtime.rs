@@ -126,12 +126,12 @@ general_settings: {{master_key: '{master}', {settings}}}
     )
 }
 
-struct Talk {
-    sender: SocketSender,
+pub(crate) struct Talk {
+    pub(crate) sender: SocketSender,
     receiver: SocketReceiver,
 }
 
-async fn open(world: &World, path: &str, headers: &[(&str, &str)]) -> Result<Talk, NoSocket> {
+pub(crate) async fn open(world: &World, path: &str, headers: &[(&str, &str)]) -> Result<Talk, NoSocket> {
     let client = Client::new(ClientSettings::default(), Arc::new(SystemClock::new())).unwrap();
     let mut map = HeaderMap::new();
     for (name, value) in headers {
@@ -146,11 +146,11 @@ async fn talk(world: &World) -> Talk {
 }
 
 impl Talk {
-    async fn say(&mut self, words: &str) {
+    pub(crate) async fn say(&mut self, words: &str) {
         self.sender.send(Frame::Text(words.to_owned())).await.unwrap();
     }
 
-    async fn hear(&mut self) -> Value {
+    pub(crate) async fn hear(&mut self) -> Value {
         match self.next().await {
             Frame::Text(text) => serde_json::from_str(&text).unwrap(),
             other => panic!("{other:?}"),
@@ -163,7 +163,7 @@ impl Talk {
     }
 
     /// The code and reason with which the gateway closes.
-    async fn closed(&mut self) -> Closing {
+    pub(crate) async fn closed(&mut self) -> Closing {
         match self.next().await {
             Frame::Close(Some(closing)) => closing,
             other => panic!("{other:?}"),

@@ -56,6 +56,7 @@ pub struct GeneralSettings {
     pub media_timeout: Option<Duration>,
     pub max_socket_message_bytes: Option<u64>,
     pub socket_idle_timeout: Option<Duration>,
+    pub responses_websocket_session_limit: Option<Duration>,
     pub max_form_size_mb: Option<f64>,
     pub max_file_size_mb: Option<f64>,
     pub pass_through_endpoints: Vec<PassThroughEndpoint>,
@@ -120,5 +121,6 @@ impl GeneralSettings {
         self.media_timeout = fields.duration("media_timeout");
         self.max_socket_message_bytes = fields.whole("max_socket_message_bytes");
         self.socket_idle_timeout = fields.duration("socket_idle_timeout");
+        self.responses_websocket_session_limit = fields.duration("responses_websocket_session_limit_seconds");
     }
 }
