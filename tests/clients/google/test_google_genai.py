@@ -1,6 +1,8 @@
 """Google's SDK, in front of a model of Google's and of one of OpenAI's: generate, stream, tools, counts, errors."""
 
+import json
 import os
+import urllib.request
 
 import pytest
 from google import genai
@@ -100,3 +102,22 @@ def test_a_providers_refusal_is_told_in_googles_words(client, dialect, marker):
     with pytest.raises(errors.ClientError) as refused:
         client.models.generate_content(model=f"{dialect}-fail-429", contents=marker)
     assert (refused.value.code, refused.value.status) == (429, "RESOURCE_EXHAUSTED")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_stream_that_is_no_event_stream_is_a_list(url, master_key, model, marker):
+    body = {"contents": [{"role": "user", "parts": [{"text": f"Hello {marker}"}]}]}
+    path = f"{url}/v1beta/models/{model}:streamGenerateContent"
+    headers = {"x-goog-api-key": master_key, "content-type": "application/json"}
+    request = urllib.request.Request(path, data=json.dumps(body).encode(), headers=headers)
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        assert answer.headers["content-type"] == "application/json"
+        elements = [types.GenerateContentResponse.model_validate(element) for element in json.load(answer)]
+    assert "".join(element.text or "" for element in elements).endswith(f"Hello {marker}")
+
+
+def test_a_refusal_below_the_pass_through_is_in_googles_words(url, marker):
+    stranger = genai.Client(api_key="sk-wrong", http_options=types.HttpOptions(base_url=f"{url}/gemini"))
+    with pytest.raises(errors.ClientError) as refused:
+        stranger.models.generate_content(model="gemini-chat", contents=marker)
+    assert (refused.value.code, refused.value.status) == (401, "UNAUTHENTICATED")

@@ -130,3 +130,22 @@ def test_a_stream_that_breaks_off_is_an_error(client, model, marker):
         model=model, max_tokens=100, messages=ask(f"REPLY<<<{'word ' * 50}>>> {marker}")
     ) as stream:
         stream.until_done()
+
+
+def test_a_refusal_below_the_pass_through_is_the_sdks_own_exception(keyed_url, master_key, marker):
+    stranger = anthropic.Anthropic(base_url=f"{keyed_url}/anthropic", api_key="sk-wrong", max_retries=0)
+    with pytest.raises(anthropic.AuthenticationError) as refused:
+        stranger.messages.create(model="anthropic-chat", max_tokens=9, messages=ask(marker))
+    assert refused.value.body["error"]["type"] == "authentication_error"
+    client = anthropic.Anthropic(base_url=keyed_url, api_key=master_key, max_retries=0)
+    with pytest.raises(anthropic.NotFoundError) as refused:
+        client.messages.batches.list()
+    assert refused.value.body["type"] == "error"
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_operator_may_speak_among_the_turns(client, model, marker):
+    said = [{"role": "system", "content": "Be brief."}, *ask("One"), {"role": "system", "content": "Still brief."}]
+    said += [{"role": "assistant", "content": "Two"}, *ask(f"Hello {marker}")]
+    answer = client.messages.create(model=model, max_tokens=100, messages=said)
+    assert answer.content[0].text.endswith(f"Hello {marker}")

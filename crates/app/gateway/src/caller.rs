@@ -1,6 +1,7 @@
 //! Who asks: from the request's headers to a [`Caller`].
 
 use http::HeaderMap;
+use tollgate_config::EphemeralKeys;
 use tollgate_policy::{Caller, KeyDigest};
 use tollgate_wire::{Failure, FailureKind, secret::masked};
 
@@ -22,6 +23,25 @@ pub fn identify(snapshot: &Snapshot, headers: &HeaderMap) -> Result<Caller, Fail
         return Ok(Caller::Admin);
     }
     Err(unknown(key))
+}
+
+/// Whether a caller may be given a provider's ephemeral key, with which he calls past this gateway.
+///
+/// # Errors
+/// 403 with what to set.
+pub(crate) fn admit_ephemeral_key(snapshot: &Snapshot, caller: Caller) -> Result<(), Failure> {
+    let words = match (snapshot.ephemeral_keys, caller) {
+        (EphemeralKeys::Everyone, _) | (EphemeralKeys::Admin, Caller::Admin) => return Ok(()),
+        (EphemeralKeys::Admin, Caller::Anyone) => {
+            "a provider's ephemeral keys are given to the holder of the master key only, as calls with them are not \
+             metered; set general_settings.master_key, or general_settings.ephemeral_keys to everyone"
+        }
+        (EphemeralKeys::Nobody, _) => {
+            "a provider's ephemeral keys are given to nobody here (general_settings.ephemeral_keys); call through the \
+             gateway, /v1/realtime for sockets"
+        }
+    };
+    Err(Failure::new(FailureKind::RouteDenied, words))
 }
 
 fn key_of<'h>(snapshot: &Snapshot, headers: &'h HeaderMap) -> Result<&'h str, Failure> {

@@ -19,7 +19,7 @@ use tollgate_providers::{
     auth::{Account, Grant, TokenExchange},
     target::secret_value,
 };
-use tollgate_wire::{Failure, FailureKind, Secret, clock::Clock, http::Outgoing};
+use tollgate_wire::{Failure, FailureKind, Secret, clock::Clock, http::Outgoing, percent};
 
 /// A grant is fetched anew this long before it expires.
 const EARLY: Duration = Duration::from_secs(300);
@@ -134,22 +134,8 @@ fn headers(exchange: &TokenExchange) -> Result<HeaderMap, Failure> {
 }
 
 fn form(fields: &[(&'static str, Secret)]) -> String {
-    let encoded = fields.iter().map(|(name, value)| format!("{name}={}", percent_encoded(value.expose())));
+    let encoded = fields.iter().map(|(name, value)| format!("{name}={}", percent::encoded(value.expose())));
     encoded.collect::<Vec<_>>().join("&")
-}
-
-/// Everything but RFC 3986's unreserved characters, encoded.
-fn percent_encoded(text: &str) -> String {
-    use std::fmt::Write as _;
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }
 
 #[cfg(test)]

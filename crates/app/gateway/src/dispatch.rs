@@ -229,6 +229,10 @@ impl Ask {
         };
         let told = match sent {
             Ok(Polled::Stream(response)) => return self.stream(*response, answers, attempt, meter).await,
+            Ok(Polled::Begun(response)) => {
+                let told = self.stream(*response, answers, attempt, meter).await;
+                return told.map_err(|missed| Box::new((missed.0.paid(), missed.1)));
+            }
             Ok(Polled::Replies(replies)) => self.whole(&replies, answers, attempt, &mut meter).await,
             Err(failure) => Err(failure),
         };

@@ -71,7 +71,7 @@ impl EventStream {
     pub(crate) fn new(source: Source, translation: AnswerStream, meter: Meter, closed: Closed) -> Self {
         let closing = closed.clone();
         let closed = Box::pin(closed.wait());
-        let keep_alive = meter.route().client().keep_alive();
+        let keep_alive = meter.client().keep_alive();
         Self {
             source: Some(source),
             translation,

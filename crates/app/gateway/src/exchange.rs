@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
 use tollgate_net::{NetError, Response, Wait};
 use tollgate_providers::{auth, codec::Next, target::Credential, translate::Answers};
 use tollgate_wire::{
@@ -22,12 +22,25 @@ use crate::{
 };
 
 /// How often a look at what is being made is repeated where the provider fails it.
-const LOOKS_AGAIN: u32 = 3;
+const LOOKS_AGAIN: u32 = 8;
+/// Between such looks, at first and at last.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+/// What says only that this was no time to look.
+const NOT_NOW: [StatusCode; 2] = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
 
 /// What came of a request whose answer was not there at once.
 pub(crate) enum Polled {
     Stream(Box<Response>),
+    /// A stream of what was begun before, and is paid.
+    Begun(Box<Response>),
     Replies(Vec<Reply>),
+}
+
+/// What came of a look at what is being made.
+enum Looked {
+    Stream(Box<Response>),
+    Reply(Reply),
 }
 
 impl Gateway {
@@ -104,39 +117,61 @@ impl Ask {
         while reply.status.is_success()
             && let Some(next) = answers.next(&reply)?
         {
-            let response = Box::pin(self.ask_next(&next, until, attempt, meter)).await?;
-            if self.streams(&response) {
-                return Ok(Polled::Stream(Box::new(response)));
+            match Box::pin(self.ask_next(&next, until, attempt, meter)).await.map_err(Failure::paid)? {
+                Looked::Stream(response) => return Ok(Polled::Begun(response)),
+                Looked::Reply(found) => reply = found,
             }
-            reply = self.reply(response, attempt).await?;
+            // Lost from sight is not failed: it is still being made.
+            if !reply.status.is_success() {
+                return Err(answers.failure(&reply).paid());
+            }
         }
         Ok(Polled::Replies(vec![reply]))
     }
 
-    /// The next request of the attempt. What is already being made is paid for, so a look at it that fails is repeated.
+    /// The next request of the attempt. What is already being made is paid for, so a look at it that fails is repeated, at
+    /// longer and longer intervals, as long as there is time.
     async fn ask_next(
         &self,
         next: &Next,
         until: Duration,
         attempt: &Attempt<'_>,
         meter: &mut Meter,
-    ) -> Result<Response, Failure> {
+    ) -> Result<Looked, Failure> {
         let mut again = if next.outgoing.method == Method::GET { LOOKS_AGAIN } else { 0 };
+        let (mut pause, mut last) = (next.after, None);
         loop {
-            if self.gateway.clock.monotonic() + next.after >= until {
+            let left = until.saturating_sub(self.gateway.clock.monotonic());
+            if pause >= left {
                 let words = "the prediction was not ready in time";
-                return Err(attempt.place.target.failure(FailureKind::Timeout, words));
+                let late = || attempt.place.target.failure(FailureKind::Timeout, words);
+                return last.unwrap_or_else(|| Err(late()));
             }
-            tokio::time::sleep(next.after).await;
-            let mut outgoing = next.outgoing.clone();
-            self.seal(&mut outgoing, &attempt.place).await?;
-            let looked = self.exchange(&outgoing, attempt, meter).await;
-            let has_failed = looked.as_ref().map_or(true, |response| response.status.is_server_error());
+            tokio::time::sleep(pause).await;
+            let looking = tokio::time::timeout(left - pause, self.look(&next.outgoing, attempt, meter));
+            let Ok(looked) = looking.await else { continue };
+            let has_failed = match &looked {
+                Ok(Looked::Stream(_)) => false,
+                Ok(Looked::Reply(reply)) => reply.status.is_server_error() || NOT_NOW.contains(&reply.status),
+                Err(_) => true,
+            };
             if !has_failed || again == 0 {
                 return looked;
             }
             again -= 1;
+            pause = (pause * 2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+            last = Some(looked);
         }
+    }
+
+    async fn look(&self, asked: &Outgoing, attempt: &Attempt<'_>, meter: &mut Meter) -> Result<Looked, Failure> {
+        let mut outgoing = asked.clone();
+        self.seal(&mut outgoing, &attempt.place).await?;
+        let response = self.exchange(&outgoing, attempt, meter).await?;
+        if self.streams(&response) {
+            return Ok(Looked::Stream(Box::new(response)));
+        }
+        self.reply(response, attempt).await.map(Looked::Reply)
     }
 
     /// The answers to several requests of one call, one after the other; the first refusal is the last.

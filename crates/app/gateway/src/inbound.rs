@@ -10,6 +10,7 @@ use tollgate_providers::{
         openai::{CHAT_CLIENT, COMPLETIONS_CLIENT},
         openai_responses::RESPONSES_CLIENT,
     },
+    passage,
     translate::Operation,
 };
 
@@ -201,6 +202,23 @@ impl Route {
     pub fn client(self) -> &'static dyn ClientDialect {
         self.facts().client
     }
+}
+
+/// In whose words those who ask at this path are answered (decision 8): Anthropic's and Google's clients read their own
+/// envelopes, everyone else reads `OpenAI`'s. It holds for every path, so that a refusal of what is no route is read too.
+#[must_use]
+pub fn client_at(path: &str) -> &'static dyn ClientDialect {
+    // Clients join a base that ends with a slash and a path that begins with one.
+    let path = path.trim_matches('/');
+    let first = path.split('/').next().unwrap_or_default();
+    if let Some(prefix) = passage::PREFIXES.iter().find(|prefix| prefix.path.strip_prefix('/') == Some(first)) {
+        return prefix.client;
+    }
+    if first == "v1beta" {
+        return &CONTENT_CLIENT;
+    }
+    let route = Route::ALL.iter().find(|route| path.contains(route.path().trim_start_matches('/')));
+    route.map_or(&CHAT_CLIENT, |route| route.client())
 }
 
 /// One request of a client, read to its end.

@@ -7,13 +7,14 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tollgate_catalog::tokens::{Encoding, Tokenizer};
 use tollgate_net::debug;
+use tollgate_policy::Caller;
 use tollgate_providers::{
     codec::{AnswerContext, ClientDialect as _},
     dialects::openai::CHAT_CLIENT,
     params,
     translate::{Call, draft},
 };
-use tollgate_wire::{Failure, FailureKind, RawBody, http::Outgoing};
+use tollgate_wire::{Failure, FailureKind, RawBody, http::Outgoing, secret::sounds_secret};
 
 use crate::{
     deployment::Place,
@@ -61,12 +62,13 @@ impl Gateway {
         }))
     }
 
-    /// `POST /utils/transform_request`: what the provider of a model would be sent, credentials masked. Nothing is fetched
-    /// for it: pictures by URL stay URLs.
+    /// `POST /utils/transform_request`: what the provider of a model would be sent, credentials masked. What the
+    /// configuration sets is hidden where it sounds secret, and the values of its headers from all but the admin. Nothing
+    /// is fetched for it: pictures by URL stay URLs.
     ///
     /// # Errors
     /// 400 when the request is none, or names no model of ours. That the provider's dialect refuses it is an answer.
-    pub fn transform_request(&self, body: &Bytes) -> Result<Value, Failure> {
+    pub fn transform_request(&self, caller: Caller, body: &Bytes) -> Result<Value, Failure> {
         let body = RawBody::parse(body).map_err(|error| Failure::invalid(format!("Invalid JSON payload: {error}")))?;
         let call_type: String = body
             .typed("call_type")
@@ -96,8 +98,11 @@ impl Gateway {
             context: &context,
         };
         Ok(match draft(&call, &place.target).and_then(|draft| draft.finish()) {
-            Ok(prepared) => shown(&prepared.outgoing),
-            Err(failure) => json!({"error": failure.message}),
+            Ok(prepared) => shown(&prepared.outgoing, &place, caller),
+            Err(mut failure) => {
+                place.hide_secrets(&mut failure);
+                json!({"error": failure.message})
+            }
         })
     }
 }
@@ -185,13 +190,58 @@ fn openai_tool(tool: Value) -> Value {
     }
 }
 
-fn shown(outgoing: &Outgoing) -> Value {
-    let headers: Map<String, Value> =
-        debug::masked_headers(outgoing).map(|(name, value)| (name.to_owned(), value.into())).collect();
-    json!({
+/// What is shown in place of a secret.
+const HIDDEN: &str = "[hidden]";
+/// What is shorter is hidden only where it stands alone, bytes.
+const SHORT: usize = 6;
+
+fn shown(outgoing: &Outgoing, place: &Place, caller: Caller) -> Value {
+    let is_plain = |name: &str| matches!(name, "accept" | "content-type" | "user-agent");
+    let is_hidden = |name: &str| caller != Caller::Admin && !is_plain(name) && place.target.headers.contains_key(name);
+    let headers: Map<String, Value> = debug::masked_headers(outgoing)
+        .map(|(name, value)| (name.to_owned(), if is_hidden(name) { HIDDEN.into() } else { value.into() }))
+        .collect();
+    let mut shown = json!({
         "raw_request_api_base": debug::masked_url(&outgoing.url),
         "raw_request_body": serde_json::from_slice::<Value>(&outgoing.body).unwrap_or_default(),
         "raw_request_headers": headers,
         "error": null,
-    })
+    });
+    let mut secrets: Vec<&str> = place.secrets().collect();
+    for (name, value) in place.target.extra_body.iter().chain(&place.target.defaults) {
+        gather(value, sounds_secret(name), &mut secrets);
+    }
+    hide(&mut shown, &secrets);
+    shown
+}
+
+/// The texts of a document under names that sound secret.
+fn gather<'v>(value: &'v Value, is_secret: bool, secrets: &mut Vec<&'v str>) {
+    match value {
+        Value::String(text) if is_secret && !text.is_empty() => secrets.push(text),
+        Value::Array(items) => items.iter().for_each(|item| gather(item, is_secret, secrets)),
+        Value::Object(members) => {
+            members.iter().for_each(|(name, value)| gather(value, is_secret || sounds_secret(name), secrets));
+        }
+        _ => {}
+    }
+}
+
+/// Takes these secrets out, wherever they stand.
+fn hide(value: &mut Value, secrets: &[&str]) {
+    match value {
+        Value::String(text) => {
+            for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+                // What is short may be part of any word.
+                if text == secret {
+                    HIDDEN.clone_into(text);
+                } else if secret.len() >= SHORT && text.contains(secret) {
+                    *text = text.replace(secret, HIDDEN);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| hide(item, secrets)),
+        Value::Object(members) => members.values_mut().for_each(|member| hide(member, secrets)),
+        _ => {}
+    }
 }

@@ -143,7 +143,7 @@ async fn answer(mut ask: Box<Ask>, meter: Meter) -> Answer {
 }
 
 pub(crate) fn refuse(failure: &Failure, mut meter: Meter) -> Answer {
-    let mut answer = Answer::failure_to(meter.route().client(), failure);
+    let mut answer = Answer::failure_to(meter.client(), failure);
     headers::common(&mut answer.headers, meter.call_id());
     if let Ok(cost) = meter.spent().to_string().parse() {
         answer.headers.insert("x-litellm-response-cost", cost);

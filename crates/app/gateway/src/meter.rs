@@ -9,7 +9,7 @@ use tollgate_catalog::{
     tokens::{Encoding, Tokenizer},
 };
 use tollgate_observe::{AttemptRecord, CallRecord, Certainty, Outcome, log_call};
-use tollgate_providers::{gauge::Reading, translate::Progress};
+use tollgate_providers::{codec::ClientDialect, gauge::Reading, translate::Progress};
 use tollgate_wire::{Failure, FailureKind, Usage};
 
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
 /// The meter of one call.
 pub(crate) struct Meter {
     gateway: Arc<Gateway>,
-    route: Route,
+    client: &'static dyn ClientDialect,
     started: Duration,
     /// Its answers are words of a model, which count as output.
     speaks: bool,
@@ -115,18 +115,21 @@ impl Standing {
 
 impl Meter {
     pub(crate) fn start(gateway: &Arc<Gateway>, route: Route) -> Self {
-        let mut meter = Self::start_at(gateway, route.path(), route.speaks());
-        meter.route = route;
-        meter
+        Self::start_at(gateway, route.path(), route.speaks(), route.client())
     }
 
-    /// For what is no [`Route`]: its path, and whether its answers are words of a model.
-    pub(crate) fn start_at(gateway: &Arc<Gateway>, path: &'static str, speaks: bool) -> Self {
+    /// For what is no [`Route`]: its path, whether its answers are words of a model, and in which words it is refused.
+    pub(crate) fn start_at(
+        gateway: &Arc<Gateway>,
+        path: &'static str,
+        speaks: bool,
+        client: &'static dyn ClientDialect,
+    ) -> Self {
         Self {
             started: gateway.clock.monotonic(),
             gateway: Arc::clone(gateway),
             speaks,
-            route: Route::ChatCompletions,
+            client,
             record: CallRecord {
                 call_id: gateway.uuid_v4().to_string(),
                 route: path,
@@ -145,9 +148,9 @@ impl Meter {
         }
     }
 
-    /// What the client asks for, and so in which words it is answered.
-    pub(crate) fn route(&self) -> Route {
-        self.route
+    /// In which words the client asks, and is answered.
+    pub(crate) fn client(&self) -> &'static dyn ClientDialect {
+        self.client
     }
 
     pub(crate) fn workers(&self) -> &crate::workers::Workers {

@@ -1,7 +1,7 @@
 //! What models there are: `/models`, `/model/info`, `/model_group/info`.
 
 use serde_json::{Map, Value, json};
-use tollgate_wire::{Failure, FailureKind};
+use tollgate_wire::{Failure, FailureKind, secret::sounds_secret};
 
 use crate::{
     deployment::{GoesTo, Served},
@@ -142,17 +142,6 @@ fn clean(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(clean),
         _ => {}
     }
-}
-
-fn sounds_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    let inside = ["secret", "password", "credential", "apikey", "authorization"];
-    let ends = ["key", "keys", "token"];
-    // `input_cost_per_token`, which may be written as text, is a price.
-    !name.contains("cost_per")
-        && (inside.iter().any(|part| name.contains(part))
-            || name.split(|letter: char| !letter.is_ascii_alphanumeric()).any(|word| ends.contains(&word))
-            || ends.iter().any(|end| name.ends_with(end)))
 }
 
 fn model(name: &str) -> Value {

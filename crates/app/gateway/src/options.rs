@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use tollgate_providers::params::CallParams;
 use tollgate_router::{FallbackList, Plan};
-use tollgate_wire::{Failure, FailureKind, RawBody, Secret, http::is_credential};
+use tollgate_wire::{Failure, FailureKind, RawBody, Secret, http::stays_here};
 
 use crate::{inbound::Route, routing::OwnFallbacks};
 
@@ -291,7 +291,7 @@ fn whole(body: &RawBody, name: &str) -> Result<Option<u64>, Failure> {
     }
 }
 
-/// The request's own headers for the provider: no credentials, nothing of the connection's.
+/// The request's own headers for the provider, but for those that a client does not answer for.
 fn extra_headers(body: &RawBody) -> Result<Vec<(HeaderName, HeaderValue)>, Failure> {
     let Some(Value::Object(members)) = body.typed::<Value>("extra_headers") else { return Ok(Vec::new()) };
     let wrong =
@@ -302,7 +302,7 @@ fn extra_headers(body: &RawBody) -> Result<Vec<(HeaderName, HeaderValue)>, Failu
         .map(|(name, value)| {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             let key = HeaderName::try_from(name.as_str()).map_err(|_| wrong(name, "is no name of a header"))?;
-            if is_credential(&key) || tollgate_wire::http::is_hop_by_hop(&key) || key == http::header::HOST {
+            if stays_here(&key) {
                 return Err(wrong(name, "cannot be set by a request"));
             }
             Ok((key, HeaderValue::try_from(text).map_err(|_| wrong(name, "is no value of a header"))?))

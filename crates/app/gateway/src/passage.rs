@@ -10,6 +10,7 @@ use tollgate_observe::Outcome;
 use tollgate_policy::{RouteClass, admit};
 use tollgate_providers::{
     auth::Account,
+    codec::ClientDialect,
     passage::{self, Prefix},
     target::Credential,
 };
@@ -21,13 +22,14 @@ use tollgate_wire::{
 use crate::{
     answer::{Answer, AnswerBody},
     byte_stream::ByteStream,
-    caller::identify,
+    caller::{admit_ephemeral_key, identify},
     deployment::{Place, shown_address},
     event_stream::Source,
     exchange::{host, was_never_sent},
     forms::content_type,
     gateway::Gateway,
     headers, held,
+    inbound::client_at,
     journey::refuse,
     meter::{Booking, Meter},
     passing::{self, Chosen, Endpoint},
@@ -52,9 +54,12 @@ pub struct Passing {
     pub patience: Duration,
 }
 
-/// Where a path leads.
+/// Where a path leads, and in whose words those who ask there are refused.
 #[derive(Clone, Debug)]
-pub struct Way(Leads);
+pub struct Way {
+    leads: Leads,
+    client: &'static dyn ClientDialect,
+}
 
 #[derive(Clone, Debug)]
 enum Leads {
@@ -66,6 +71,9 @@ enum Leads {
     Kept(Option<String>, &'static str, String),
 }
 
+/// What Google's services read in a query in place of a header: whose key and token, whose account, another method.
+const OF_GOOGLE: &[&str] =
+    &["key", "access_token", "oauth_token", "$key", "userProject", "$userProject", "quotaUser", "$httpMethod"];
 /// Largest refusal of a provider that is looked through for secrets. Bytes.
 const MAX_REFUSAL: usize = 1 << 20;
 /// How long a provider may be silent.
@@ -83,32 +91,33 @@ impl Gateway {
             || held::kept(path.strip_prefix("/v1").unwrap_or(path)).map(|(what, path)| Leads::Kept(None, what, path));
         let kept_at = || held::kept_at(path).map(|(provider, what, path)| Leads::Kept(Some(provider), what, path));
         let prefixed = || passage::of_path(path).map(|(prefix, rest)| Leads::Provider(prefix, rest.to_owned()));
-        own.or_else(kept).or_else(kept_at).or_else(prefixed).map(Way)
+        let leads = own.or_else(kept).or_else(kept_at).or_else(prefixed)?;
+        Some(Way { leads, client: client_at(path) })
     }
 
     /// Passes a call on.
     pub async fn pass_on(self: &Arc<Self>, way: Way, mut call: Passing) -> Answer {
         let snapshot = self.snapshot();
-        let mut meter = Meter::start_at(self, way.0.label(), true);
+        let mut meter = way.meter(self);
         let id = call.headers.get("x-litellm-call-id").and_then(|id| id.to_str().ok());
         if let Some(id) = id.filter(|id| !id.is_empty() && id.len() <= 128 && id.bytes().all(|b| b.is_ascii_graphic()))
         {
             meter.set_call_id(id.to_owned());
         }
         let patience = call.patience;
-        let ready = Box::pin(self.ready(&snapshot, &way.0, &mut call, &mut meter));
+        let ready = Box::pin(self.ready(&snapshot, &way.leads, &mut call, &mut meter));
         let in_time = tokio::time::timeout(patience, ready).await;
         let late = || format!("the request's body did not arrive within {} s", patience.as_secs_f64());
         match in_time.unwrap_or_else(|_| Err(Failure::new(FailureKind::RequestTimeout, late()))) {
             Ok(ready) => Box::pin(self.carry(&snapshot, ready, call, meter)).await,
-            Err(failure) => refuse(&failure, meter),
+            Err(failure) => way.leads.refuse(&failure, meter),
         }
     }
 
     /// Answers a call that would have gone this way and could not be read; it leaves its record like any other.
     #[must_use]
     pub fn turn_back(self: &Arc<Self>, way: &Way, failure: &Failure) -> Answer {
-        refuse(failure, Meter::start_at(self, way.0.label(), true))
+        refuse(failure, way.meter(self))
     }
 
     /// The request as it goes out.
@@ -124,6 +133,10 @@ impl Gateway {
             let caller = identify(snapshot, &call.headers)?;
             meter.asked_by(caller);
             admit(caller, RouteClass::Call)?;
+            if matches!(leads, Leads::Provider(_, rest) if passage::gives_key(rest)) {
+                admit_ephemeral_key(snapshot, caller)?;
+                tracing::info!(target: "tollgate::call", call_id = meter.call_id(), "an ephemeral key is asked for");
+            }
         }
         let mut ready = match leads {
             Leads::Provider(prefix, rest) => to_provider(snapshot, prefix, rest, call, meter).await?,
@@ -251,7 +264,24 @@ impl Content {
     }
 }
 
+impl Way {
+    fn meter(&self, gateway: &Arc<Gateway>) -> Meter {
+        Meter::start_at(gateway, self.leads.label(), true, self.client)
+    }
+}
+
 impl Leads {
+    /// Refuses a call; a method that an endpoint does not take comes with those that it takes.
+    fn refuse(&self, failure: &Failure, meter: Meter) -> Answer {
+        let mut answer = refuse(failure, meter);
+        if let (Self::Endpoint(endpoint, _), FailureKind::MethodNotAllowed) = (self, failure.kind)
+            && let Ok(methods) = HeaderValue::try_from(endpoint.allowed())
+        {
+            answer.headers.insert(header::ALLOW, methods);
+        }
+        answer
+    }
+
     /// The name under which its calls are recorded.
     fn label(&self) -> &'static str {
         match self {
@@ -281,7 +311,7 @@ impl Leads {
             call.headers.entry(own).or_insert(value);
         }
         if prefix.key_in_query {
-            call.query = passage::query_without(&call.query, &["key"]);
+            call.query = passage::query_without(&call.query, OF_GOOGLE);
         }
     }
 }
@@ -359,7 +389,8 @@ async fn to_provider(
 
 fn to_endpoint(endpoint: &Arc<Endpoint>, rest: &str, call: &Passing) -> Result<Ready, Failure> {
     if !endpoint.methods.is_empty() && !endpoint.methods.contains(&call.method) {
-        return Err(Failure::new(FailureKind::MethodNotAllowed, format!("Not allowed to {} here", call.method)));
+        let words = format!("Not allowed to {} here; this endpoint takes {}", call.method, endpoint.allowed());
+        return Err(Failure::new(FailureKind::MethodNotAllowed, words));
     }
     // What the client says goes before what the configuration proposes.
     let mut query = call.query.clone();

@@ -93,6 +93,11 @@ impl Endpoint {
         }
     }
 
+    /// Its methods, as the header `allow` names them.
+    pub(crate) fn allowed(&self) -> String {
+        self.methods.iter().map(Method::as_str).collect::<Vec<_>>().join(",")
+    }
+
     /// What follows the endpoint's path, if this path is its.
     pub(crate) fn takes<'p>(&self, path: &'p str) -> Option<&'p str> {
         let rest = path.strip_prefix(self.path.as_str())?;

@@ -11,7 +11,7 @@ use tollgate_providers::{
 };
 use tollgate_wire::{
     Failure,
-    http::{connection_options, is_credential, names_option},
+    http::{connection_options, names_option, stays_here},
 };
 
 use crate::{
@@ -60,9 +60,8 @@ impl Ask {
             let forwarded = self.snapshot.forward_client_headers
                 && (text == "anthropic-beta" || text.starts_with("x-"))
                 && !text.starts_with("x-stainless")
-                && !text.starts_with("x-litellm-")
-                && !text.starts_with("x-tollgate-")
-                && !is_credential(name)
+                && !stays_here(name)
+                && self.snapshot.key_header.as_ref() != Some(name)
                 && !options.is_some_and(|options| names_option(options, name));
             if anthropic || forwarded {
                 params.extra_headers.push((name.clone(), value.clone()));

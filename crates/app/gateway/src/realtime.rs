@@ -12,14 +12,15 @@ use serde_json::Value;
 use tollgate_net::{Bounds, NoSocket, SocketBounds, SocketReceiver, SocketSender};
 use tollgate_observe::Outcome;
 use tollgate_policy::{RouteClass, admit};
-use tollgate_providers::{auth, realtime, target::Credential};
+use tollgate_providers::{auth, dialects::openai::CHAT_CLIENT, realtime, target::Credential};
 use tollgate_router::{Asked, Event, Plan, Step};
 use tollgate_wire::{Failure, FailureKind, RawBody, http::Outgoing};
 
+pub(crate) use self::relay::{GOING_AWAY, KEY_EVERY, POLICY};
 use self::turns::Turns;
 use crate::{
     answer::Answer,
-    caller::identify,
+    caller::{admit_ephemeral_key, identify},
     deployment::{Place, Served},
     exchange::host,
     gateway::Gateway,
@@ -66,7 +67,7 @@ impl Gateway {
     pub async fn realtime(self: &Arc<Self>, mut caller: Caller) -> Result<RealtimeCall, Answer> {
         let snapshot = self.snapshot();
         key_from_protocol(&mut caller.headers);
-        let mut meter = Meter::start_at(self, PATH, true);
+        let mut meter = Meter::start_at(self, PATH, true, &CHAT_CLIENT);
         match self.reach(&snapshot, &caller, &mut meter).await {
             Ok((to_provider, from_provider, served, place)) => Ok(RealtimeCall {
                 gateway: Arc::clone(self),
@@ -157,10 +158,11 @@ impl Gateway {
     }
 
     /// `POST /realtime/client_secrets`, `/realtime/sessions`, `/realtime/transcription_sessions`: passed on, the model
-    /// renamed. What a client does with a provider's secret is between the two, and is not metered.
+    /// renamed. What a client does with a provider's secret is between the two, and is not metered: the configuration
+    /// says who is given one.
     pub async fn realtime_document(self: &Arc<Self>, path: &'static str, headers: &HeaderMap, body: &Bytes) -> Answer {
         let snapshot = self.snapshot();
-        let mut meter = Meter::start_at(self, path, false);
+        let mut meter = Meter::start_at(self, path, false, &CHAT_CLIENT);
         match self.document(&snapshot, path, headers, body, &mut meter).await {
             Ok(mut answer) => {
                 crate::headers::common(&mut answer.headers, meter.call_id());
@@ -179,7 +181,9 @@ impl Gateway {
         body: &Bytes,
         meter: &mut Meter,
     ) -> Result<Answer, Failure> {
-        identify(snapshot, headers)?;
+        let caller = identify(snapshot, headers)?;
+        meter.asked_by(caller);
+        admit_ephemeral_key(snapshot, caller)?;
         let body = RawBody::parse(body).map_err(|error| Failure::invalid(format!("Invalid JSON payload: {error}")))?;
         let mut body = Value::Object(body.to_map());
         let asked = model_in(&body).map(str::to_owned);
@@ -197,6 +201,7 @@ impl Gateway {
         let status = response.status;
         let body = response.collect().await.map_err(into)?;
         if status.is_success() {
+            tracing::info!(target: "tollgate::call", call_id = meter.call_id(), path, "an ephemeral key was given out");
             return Ok(Answer::json(status, body));
         }
         Err(failure_of(NoSocket::Refused { status, body }, &place))
@@ -250,7 +255,7 @@ fn failure_of(refusal: NoSocket, place: &Place) -> Failure {
 }
 
 /// Reads what a browser says in its protocols: the key, and the version of the API.
-fn key_from_protocol(headers: &mut HeaderMap) {
+pub(crate) fn key_from_protocol(headers: &mut HeaderMap) {
     let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
     let offered: Vec<String> = offered.flat_map(|text| text.split(',')).map(|text| text.trim().to_owned()).collect();
     let key = offered.iter().find_map(|protocol| protocol.strip_prefix(KEY_PROTOCOL));

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use http::HeaderName;
 use tollgate_catalog::Catalog;
-use tollgate_config::{ClientDisconnect, Config};
+use tollgate_config::{ClientDisconnect, Config, EphemeralKeys};
 use tollgate_policy::KeyDigest;
 use tollgate_router::Fleet;
 
@@ -54,6 +54,7 @@ pub(crate) mod defaults {
     pub(crate) const MAX_SOCKET_MESSAGE: usize = 16 << 20;
     /// A socket on which nobody speaks.
     pub(crate) const SOCKET_IDLE: Duration = Duration::from_secs(900);
+    pub(crate) const RESPONSES_SOCKET: Duration = Duration::from_secs(3600);
 }
 
 /// One state of the configuration.
@@ -74,6 +75,7 @@ pub struct Snapshot {
     pub(crate) always_stream_usage: bool,
     pub(crate) forward_client_headers: bool,
     pub(crate) disconnect: Option<ClientDisconnect>,
+    pub(crate) ephemeral_keys: EphemeralKeys,
     pub(crate) media: MediaRules,
     pub(crate) endpoints: Vec<Arc<Endpoint>>,
     has_default_model: bool,
@@ -92,6 +94,7 @@ pub(crate) struct SnapshotBounds {
     pub(crate) kept: KeptBounds,
     pub(crate) max_socket_message: usize,
     pub(crate) socket_idle: Duration,
+    pub(crate) responses_socket: Duration,
 }
 
 impl Snapshot {
@@ -133,6 +136,7 @@ impl Snapshot {
             always_stream_usage: general.always_include_stream_usage,
             forward_client_headers: general.forward_client_headers_to_llm_api,
             disconnect: general.client_disconnect,
+            ephemeral_keys: general.ephemeral_keys,
             media: media(config),
             has_default_model: general.default_model.is_some(),
         }
@@ -179,6 +183,7 @@ fn bounds(config: &Config) -> SnapshotBounds {
             ttl: general.kept_responses_ttl.unwrap_or(defaults::KEPT_RESPONSES_TTL),
         },
         max_socket_message: general.max_socket_message_bytes.map_or(defaults::MAX_SOCKET_MESSAGE, bytes),
+        responses_socket: general.responses_websocket_session_limit.unwrap_or(defaults::RESPONSES_SOCKET),
         socket_idle: general.socket_idle_timeout.unwrap_or(defaults::SOCKET_IDLE).max(Duration::from_millis(1)),
     }
 }

@@ -3,7 +3,7 @@
 use axum::{body::Body, response::Response};
 use http::{HeaderValue, header};
 use serde_json::Value;
-use tollgate_gateway::{Answer, AnswerBody, Route};
+use tollgate_gateway::{Answer, AnswerBody, client_at};
 use tollgate_wire::Failure;
 
 /// What we call ourselves.
@@ -30,8 +30,7 @@ pub(crate) fn failure(failure: &Failure) -> Response {
 
 /// A failure as a response in the words of those who ask at this path.
 pub(crate) fn failure_at(path: &str, failure: &Failure) -> Response {
-    let route = Route::ALL.iter().find(|route| path.contains(route.path()));
-    response(route.map_or_else(|| Answer::failure(failure), |route| Answer::failure_to(route.client(), failure)))
+    response(Answer::failure_to(client_at(path), failure))
 }
 
 /// The answer to a request whose body was not read to its end: what is left of it must not be taken for the next one.

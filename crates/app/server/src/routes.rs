@@ -4,6 +4,7 @@ mod calls;
 mod health;
 mod info;
 mod inquiries;
+mod json_list;
 mod responses;
 pub(crate) mod sockets;
 
@@ -143,8 +144,12 @@ fn tidied(uri: &Uri) -> Option<Uri> {
 }
 
 fn not_found(request: &Request) -> Response {
+    reply::failure_at(request.uri().path(), &unknown(request))
+}
+
+fn unknown(request: &Request) -> Failure {
     let words = format!("Invalid URL ({} {}); GET / lists what there is", request.method(), request.uri().path());
-    reply::failure_at(request.uri().path(), &Failure::new(FailureKind::RouteNotFound, words))
+    Failure::new(FailureKind::RouteNotFound, words)
 }
 
 /// The refusal of a method; the router adds the header that names the right ones.

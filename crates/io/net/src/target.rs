@@ -5,6 +5,7 @@ use http::{
     HeaderValue, Uri,
     uri::{Authority, PathAndQuery},
 };
+use tollgate_wire::percent;
 
 use crate::NetError;
 
@@ -79,7 +80,7 @@ impl<'a> Target<'a> {
     /// The `authorization` that user and password in the URL stand for.
     pub(crate) fn authorization(&self) -> Option<HeaderValue> {
         let login = self.login?;
-        let login = if login.contains(':') { percent_decoded(login) } else { percent_decoded(&format!("{login}:")) };
+        let login = if login.contains(':') { percent::decoded(login) } else { percent::decoded(&format!("{login}:")) };
         let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(login))).ok()?;
         value.set_sensitive(true);
         Some(value)
@@ -89,29 +90,6 @@ impl<'a> Target<'a> {
 // Without the URL itself: it may hold a key.
 fn no_url() -> NetError {
     NetError::Setting("the provider's address is not a URL".to_owned())
-}
-
-fn percent_decoded(text: &str) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let code = text_of(after.get(..2)).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match (first, code) {
-            (b'%', Some(byte)) => {
-                decoded.push(byte);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            _ => {
-                decoded.push(first);
-                rest = after;
-            }
-        }
-    }
-    decoded
-}
-
-fn text_of(bytes: Option<&[u8]>) -> Option<&str> {
-    bytes.filter(|bytes| bytes.iter().all(u8::is_ascii_hexdigit)).and_then(|bytes| std::str::from_utf8(bytes).ok())
 }
 
 #[cfg(test)]

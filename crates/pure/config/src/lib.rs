@@ -29,7 +29,7 @@ pub use reference::reference_markdown;
 pub use resolve::{Resolved, resolve};
 pub use schema::schema;
 pub use typed::{
-    ClientDisconnect, ClientsideParam, Config, Credential, Failover, GeneralSettings, GroupAlias, LitellmParams,
-    LitellmSettings, ModelEntry, ModelInfo, PassThroughEndpoint, RouterSettings, Strategy,
+    ClientDisconnect, ClientsideParam, Config, Credential, EphemeralKeys, Failover, GeneralSettings, GroupAlias,
+    LitellmParams, LitellmSettings, ModelEntry, ModelInfo, PassThroughEndpoint, RouterSettings, Strategy,
 };
 pub use yaml::{MAX_DEPTH, MAX_EXPANDED_BYTES, MAX_FILE_BYTES};

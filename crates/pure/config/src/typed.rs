@@ -37,6 +37,29 @@ impl ClientDisconnect {
     }
 }
 
+/// Who may be given a provider's own ephemeral keys. What is done with one goes past the gateway, its limits and its meter.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum EphemeralKeys {
+    /// Whoever holds the master key.
+    #[default]
+    Admin,
+    /// Whoever may call.
+    Everyone,
+    /// Nobody.
+    Nobody,
+}
+
+impl EphemeralKeys {
+    fn of(text: &str) -> Option<Self> {
+        match text {
+            "admin" => Some(Self::Admin),
+            "everyone" => Some(Self::Everyone),
+            "nobody" => Some(Self::Nobody),
+            _ => None,
+        }
+    }
+}
+
 /// One entry of `credential_list`; its values have been taken over by the deployments that name it.
 #[derive(Clone)]
 pub struct Credential {

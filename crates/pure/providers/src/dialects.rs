@@ -1,6 +1,7 @@
 //! The dialects: pure functions, one folder each.
 
 mod aws;
+mod open_block;
 mod renamed;
 
 pub(crate) mod text_answer;

@@ -4,11 +4,13 @@
 use http::{HeaderMap, HeaderName, header};
 use tollgate_wire::{
     Failure,
-    http::{connection_options, is_credential, is_hop_by_hop, names_option},
+    http::{connection_options, is_credential, names_option, stays_here},
+    percent,
 };
 
 use crate::{
-    dialects::azure,
+    codec::ClientDialect,
+    dialects::{anthropic::MESSAGES_CLIENT, azure, gemini::CONTENT_CLIENT, openai::CHAT_CLIENT},
     provider::{Auth, KeyNeed, OPENAI_COMPATIBLE, Provider},
     table,
     target::{Target, set_header},
@@ -23,20 +25,27 @@ pub struct Prefix {
     pub providers: &'static [&'static str],
     /// Clients of this provider show their key as `?key=`.
     pub key_in_query: bool,
+    /// In whose words they read our refusals.
+    pub client: &'static dyn ClientDialect,
 }
 
 const fn prefix(path: &'static str, providers: &'static [&'static str]) -> Prefix {
-    Prefix { path, providers, key_in_query: false }
+    Prefix { path, providers, key_in_query: false, client: &CHAT_CLIENT }
+}
+
+/// Google's, whose clients show their key as `?key=` and read Google's envelope.
+const fn google(path: &'static str, providers: &'static [&'static str]) -> Prefix {
+    Prefix { path, providers, key_in_query: true, client: &CONTENT_CLIENT }
 }
 
 /// All of them (surface chapter 4.8).
 pub const PREFIXES: &[Prefix] = &[
     prefix("/openai", &["openai"]),
     prefix("/openai_passthrough", &["openai"]),
-    prefix("/anthropic", &["anthropic"]),
-    Prefix { path: "/gemini", providers: &["gemini"], key_in_query: true },
-    Prefix { path: "/vertex_ai", providers: &["vertex_ai"], key_in_query: true },
-    Prefix { path: "/vertex-ai", providers: &["vertex_ai"], key_in_query: true },
+    Prefix { path: "/anthropic", providers: &["anthropic"], key_in_query: false, client: &MESSAGES_CLIENT },
+    google("/gemini", &["gemini"]),
+    google("/vertex_ai", &["vertex_ai"]),
+    google("/vertex-ai", &["vertex_ai"]),
     prefix("/bedrock", &["bedrock"]),
     prefix("/azure", &["azure"]),
     prefix("/azure_ai", &["azure_ai"]),
@@ -239,21 +248,14 @@ fn vertex(target: &Target, base: &str, rest: &str) -> Result<String, Failure> {
     Ok(format!("https://{host}aiplatform.googleapis.com{whole}"))
 }
 
-/// The client's headers as they go on: no credential, nothing of the connection's, nothing that is ours.
+/// The client's headers as they go on, without those that stay here.
 #[must_use]
 pub fn forwarded(client: &HeaderMap, key_header: Option<&HeaderName>) -> HeaderMap {
-    const NOT: [HeaderName; 5] =
-        [header::HOST, header::CONTENT_LENGTH, header::ACCEPT_ENCODING, header::EXPECT, header::FORWARDED];
     let options = connection_options(client);
     let mut headers = HeaderMap::with_capacity(client.len() + 4);
     for (name, value) in client {
-        let text = name.as_str();
-        let ours = ["x-litellm-", "x-tollgate-", "x-forwarded-", "x-real-ip", "x-amz-date", "x-amz-content-sha256"];
-        let stays = is_credential(name)
-            || is_hop_by_hop(name)
-            || NOT.contains(name)
+        let stays = stays_here(name)
             || key_header == Some(name)
-            || ours.iter().any(|own| text.starts_with(own))
             || options.is_some_and(|options| names_option(options, name))
             || (name == header::USER_AGENT && value.to_str().is_ok_and(|agent| agent.contains("tollgate/")));
         if !stays {
@@ -301,26 +303,9 @@ pub fn query_value(query: &str, name: &str) -> Option<String> {
     })
 }
 
+/// As queries have it.
 fn decoded(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        match byte {
-            b'%' => {
-                let mut ahead = bytes.clone();
-                if let (Some(high), Some(low)) = (digit(ahead.next()), digit(ahead.next())) {
-                    out.push(high * 16 + low);
-                    bytes = ahead;
-                } else {
-                    out.push(byte);
-                }
-            }
-            b'+' => out.push(b' '),
-            other => out.push(other),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
+    String::from_utf8_lossy(&percent::decoded(&text.replace('+', " "))).into_owned()
 }
 
 /// The model that a path names, as Google's, AWS's and Azure's do.
@@ -328,6 +313,26 @@ fn decoded(text: &str) -> String {
 pub fn model_in(path: &str) -> Option<String> {
     let (_, name, _) = around_model(path)?;
     Some(decoded(name))
+}
+
+/// Whether what is asked for at a path is an ephemeral key of the provider's: of `OpenAI`'s and Azure's realtime API,
+/// `OpenAI`'s `ChatKit`, Google's live API and `AssemblyAI`'s streams.
+#[must_use]
+pub fn gives_key(path: &str) -> bool {
+    const LAST: [&str; 7] = [
+        "/realtime/client_secrets",
+        "/realtime/sessions",
+        "/realtime/transcription_sessions",
+        "/realtimeapi/sessions",
+        "/chatkit/sessions",
+        "/realtime/token",
+        "/v3/token",
+    ];
+    let plain = decoded(path).to_ascii_lowercase();
+    let segments: Vec<&str> = plain.split('/').filter(|segment| !segment.is_empty()).collect();
+    let plain = format!("/{}", segments.join("/"));
+    let google = segments.last().is_some_and(|last| last.split(':').next() == Some("auth_tokens"));
+    google || LAST.iter().any(|last| plain.ends_with(last))
 }
 
 /// Whether a path asks a model for words, in any provider's dialect.
@@ -356,15 +361,7 @@ pub fn is_chat(path: &str) -> bool {
 #[must_use]
 pub fn with_model(path: &str, model: &str) -> String {
     let Some((before, _, after)) = around_model(path) else { return path.to_owned() };
-    let mut encoded = String::with_capacity(model.len());
-    for byte in model.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    format!("{before}{encoded}{after}")
+    format!("{before}{}{after}", percent::encoded(model))
 }
 
 /// What stands before the model's name in a path, the name as it is written, and what follows.
@@ -460,6 +457,24 @@ mod tests {
     }
 
     #[test]
+    fn a_path_may_give_a_key() {
+        for path in [
+            "/v1/realtime/client_secrets",
+            "/v1//realtime/Sessions/",
+            "/v1/realtime/client%5Fsecrets",
+            "/openai/realtimeapi/sessions",
+            "/v1alpha/auth_tokens",
+            "/v1/auth_tokens:create",
+            "/v3/token",
+        ] {
+            assert!(gives_key(path), "{path}");
+        }
+        for path in ["/v1/realtime", "/v1/chat/completions", "/v1beta/models/m:countTokens", "/v1/sessions"] {
+            assert!(!gives_key(path), "{path}");
+        }
+    }
+
+    #[test]
     fn credentials_and_what_is_the_connections_stay_here() {
         let mut client = HeaderMap::new();
         for (name, value) in [
@@ -470,6 +485,8 @@ mod tests {
             ("connection", "close, x-private"),
             ("x-private", "1"),
             ("x-forwarded-for", "10.0.0.1"),
+            ("openai-organization", "org-of-somebody"),
+            ("x-http-method-override", "DELETE"),
             ("x-litellm-tags", "a"),
             ("anthropic-version", "2023-06-01"),
             ("content-type", "application/json"),

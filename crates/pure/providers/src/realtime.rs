@@ -1,7 +1,7 @@
 //! `OpenAI`'s realtime API: where it is, and what of its events concerns the bill. The events themselves pass as they are.
 
 use serde_json::Value;
-use tollgate_wire::Usage;
+use tollgate_wire::{Usage, percent};
 
 use crate::{
     dialects::azure::{self, DEFAULT_API_VERSION},
@@ -13,7 +13,7 @@ use crate::{
 /// The address of a socket, or none where the provider has no such API. `intent` is the client's (`transcription`).
 #[must_use]
 pub fn address(target: &Target, intent: Option<&str>) -> Option<String> {
-    let model = query_escaped(&target.model);
+    let model = percent::encoded(&target.model);
     let (root, query) = match target.provider.auth {
         Auth::Bearer => (target.base_url.clone(), format!("model={model}")),
         Auth::Azure if azure::is_v1(target) => (azure_root(target), format!("model={model}")),
@@ -23,7 +23,7 @@ pub fn address(target: &Target, intent: Option<&str>) -> Option<String> {
         }
         _ => return None,
     };
-    let intent = intent.map(|intent| format!("&intent={}", query_escaped(intent))).unwrap_or_default();
+    let intent = intent.map(|intent| format!("&intent={}", percent::encoded(intent))).unwrap_or_default();
     Some(format!("{root}/realtime?{query}{intent}"))
 }
 
@@ -36,12 +36,6 @@ pub fn document_address(target: &Target, path: &str) -> Option<String> {
         Auth::Azure => Some(format!("{}{path}", azure_v1(target))),
         _ => None,
     }
-}
-
-/// A value as it stands in a query.
-fn query_escaped(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 fn azure_root(target: &Target) -> String {

@@ -258,8 +258,11 @@ impl<'f> Plan<'f> {
     }
 
     /// Surface chapter 6.3: what the client caused is never tried again, a refused key only elsewhere. A policy says what
-    /// is tried again by its numbers.
+    /// is tried again by its numbers. What is paid is not paid twice.
     fn may_retry(&self, frame: &Frame<'_>, failure: &Failure) -> bool {
+        if failure.is_paid {
+            return false;
+        }
         if self.asked.retries.is_none_or(|retries| retries > 0)
             && self.fleet.rules().policy(frame.group.name).is_some_and(|policy| policy.of(failure.kind).is_some())
         {

@@ -142,6 +142,8 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// Whose words these are: `OpenAI`, `Azure` …; becomes `<Provider>Exception`.
     pub provider: Option<&'static str>,
+    /// What the attempt asked for is being made, and paid: another attempt would pay for it again.
+    pub is_paid: bool,
     /// Whatever else the provider said, for `error.provider_specific_fields`.
     pub provider_fields: Option<Box<Value>>,
 }
@@ -158,6 +160,7 @@ impl Failure {
             status: None,
             retry_after: None,
             provider: None,
+            is_paid: false,
             provider_fields: None,
         }
     }
@@ -194,6 +197,13 @@ impl Failure {
     #[must_use]
     pub fn from_provider(mut self, provider: &'static str) -> Self {
         self.provider = Some(provider);
+        self
+    }
+
+    /// Says that no other attempt may be made, as this one is paid.
+    #[must_use]
+    pub fn paid(mut self) -> Self {
+        self.is_paid = true;
         self
     }
 

@@ -79,6 +79,77 @@ pub fn is_credential(name: &HeaderName) -> bool {
     EXACT.contains(&name.as_str())
 }
 
+/// Headers of a client's request that are not passed on to a provider, whatever else is: who answers for them is not the
+/// client. `docs/reference/headers.md` says it in words.
+///
+/// - credentials ([`is_credential`]), and what belongs to the connection ([`is_hop_by_hop`], sockets, compression);
+/// - what proxies before us and browsers tell of the client: its address, its host, its page;
+/// - what would make another request of it, or let another account be charged: the credential is ours, so is the account;
+/// - what traces and this gateway's own settings are made of.
+#[must_use]
+pub fn stays_here(name: &HeaderName) -> bool {
+    const EXACT: [&str; 33] = [
+        "accept-encoding",
+        "alt-used",
+        "content-length",
+        "expect",
+        "host",
+        "http2-settings",
+        "max-forwards",
+        // Who asks, and from where.
+        "cdn-loop",
+        "client-ip",
+        "fastly-client-ip",
+        "forwarded",
+        "fly-client-ip",
+        "from",
+        "origin",
+        "referer",
+        "true-client-ip",
+        "via",
+        "x-appengine-user-ip",
+        "x-azure-clientip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-real-ip",
+        // Another request than the one that was looked at.
+        "x-http-method",
+        "x-http-method-override",
+        "x-method-override",
+        "x-original-url",
+        "x-rewrite-url",
+        // Another account than the credential's own.
+        "openai-organization",
+        "openai-project",
+        "x-goog-user-project",
+        // Traces.
+        "baggage",
+        "traceparent",
+        "tracestate",
+    ];
+    const BEGINNINGS: [&str; 14] = [
+        "b3",
+        "cf-",
+        "proxy-",
+        "sec-",
+        "x-amz-",
+        "x-b3-",
+        "x-envoy-",
+        "x-forwarded-",
+        "x-goog-authenticated-",
+        "x-goog-iam-",
+        "x-litellm-",
+        "x-ms-authorization-",
+        "x-original-",
+        "x-tollgate-",
+    ];
+    let text = name.as_str();
+    is_credential(name)
+        || is_hop_by_hop(name)
+        || EXACT.contains(&text)
+        || BEGINNINGS.iter().any(|beginning| text.starts_with(beginning))
+}
+
 /// Headers that belong to one connection and are never passed on (RFC 9110 section 7.6.1).
 #[must_use]
 pub fn is_hop_by_hop(name: &HeaderName) -> bool {
@@ -131,6 +202,26 @@ mod tests {
             "{shown}"
         );
     }
+
+    #[test]
+    fn what_the_client_does_not_answer_for_stays_here() {
+        let check = |names: &str, stays: bool| {
+            for name in names.split_whitespace() {
+                assert_eq!(stays_here(&HeaderName::from_bytes(name.as_bytes()).unwrap()), stays, "{name}");
+            }
+        };
+        check("authorization cookie x-api-key proxy-authorization x-ms-authorization-auxiliary", true);
+        check("te upgrade proxy-connection host accept-encoding http2-settings sec-websocket-key", true);
+        check("sec-websocket-protocol sec-fetch-site cf-connecting-ip x-forwarded-for x-forwarded-host", true);
+        check("forwarded x-real-ip via true-client-ip origin referer x-original-url", true);
+        check("x-http-method-override x-method-override x-amz-date x-amz-target", true);
+        check("openai-organization openai-project x-goog-user-project", true);
+        check("traceparent b3 baggage x-litellm-tags x-tollgate-hops", true);
+        check("accept accept-language content-type content-encoding range if-none-match idempotency-key", false);
+        check("anthropic-beta anthropic-version openai-beta http-referer x-title x-team", false);
+        check("x-goog-api-client x-goog-upload-command x-amzn-bedrock-guardrailidentifier", false);
+    }
+
     #[test]
     fn a_connection_may_name_headers_of_its_own() {
         let mut headers = HeaderMap::new();

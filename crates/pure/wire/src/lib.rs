@@ -12,6 +12,7 @@ pub mod framing;
 pub mod http;
 pub mod images;
 pub mod json;
+pub mod percent;
 pub mod raw_body;
 pub mod rerank;
 pub mod secret;

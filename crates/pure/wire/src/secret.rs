@@ -35,9 +35,32 @@ pub fn masked(text: &str, shown: usize) -> String {
     text.chars().take(shown).chain(std::iter::repeat_n('*', total - shown)).collect()
 }
 
+/// Whether a member of a document by this name holds a secret, by the look of it: people write what they like there.
+#[must_use]
+pub fn sounds_secret(name: &str) -> bool {
+    const INSIDE: [&str; 5] = ["secret", "password", "credential", "apikey", "authorization"];
+    const ENDS: [&str; 3] = ["key", "keys", "token"];
+    let name = name.to_ascii_lowercase();
+    // `input_cost_per_token`, which may be written as text, is a price.
+    !name.contains("cost_per")
+        && (INSIDE.iter().any(|part| name.contains(part))
+            || name.split(|letter: char| !letter.is_ascii_alphanumeric()).any(|word| ENDS.contains(&word))
+            || ENDS.iter().any(|end| name.ends_with(end)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_may_sound_secret() {
+        for name in ["api_key", "apiKey", "x-team-token", "client_secret", "Authorization", "keys", "db_password"] {
+            assert!(sounds_secret(name), "{name}");
+        }
+        for name in ["max_tokens", "input_cost_per_token", "model", "keyboard", "author"] {
+            assert!(!sounds_secret(name), "{name}");
+        }
+    }
 
     #[test]
     fn a_secret_cannot_be_printed() {

@@ -17,15 +17,15 @@ use super::{RealtimeCall, turns::Turns};
 use crate::{caller::identify, gateway::Gateway};
 
 /// How often the client's key is looked at again.
-const KEY_EVERY: Duration = Duration::from_secs(10);
+pub(crate) const KEY_EVERY: Duration = Duration::from_secs(10);
 /// How long a closed side may take to say goodbye itself.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// How long a client that broke a rule, and whose further words nobody reads, has for reading why it is closed: a
 /// connection that ends with something unread takes its last words with it.
 const TO_READ: Duration = Duration::from_millis(500);
 /// Codes of RFC 6455, 7.4.1.
-const GOING_AWAY: u16 = 1001;
-const POLICY: u16 = 1008;
+pub(crate) const GOING_AWAY: u16 = 1001;
+pub(crate) const POLICY: u16 = 1008;
 const TOO_LARGE: u16 = 1009;
 const INTERNAL: u16 = 1011;
 

@@ -3,16 +3,16 @@
 use axum::{
     Router,
     body::Body,
-    extract::{Path, Request, State},
+    extract::{Path, Request, State, rejection::PathRejection},
     response::Response,
     routing::post,
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
-use tollgate_gateway::{AnswerBody, Inbound, Passing, Route, Way, identify};
-use tollgate_wire::Failure;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use tollgate_gateway::{Answer, Inbound, Passing, Route, Way, identify};
+use tollgate_wire::{Failure, percent};
 
-use super::App;
+use super::{App, json_list::JsonList};
 use crate::{body, reply};
 
 pub(crate) async fn chat_completions(State(app): State<App>, request: Request) -> Response {
@@ -48,13 +48,18 @@ pub(crate) async fn images(State(app): State<App>, request: Request) -> Response
 }
 
 /// `{model}:{method}` as Google's clients ask, below `/v1beta/models/`, `/v1/models/` and `/models/`.
-pub(crate) async fn gemini(State(app): State<App>, Path(id): Path<String>, mut request: Request) -> Response {
+pub(crate) async fn gemini(
+    State(app): State<App>,
+    id: Result<Path<String>, PathRejection>,
+    mut request: Request,
+) -> Response {
+    let Ok(Path(id)) = id else { return super::not_found(&request) };
     let method = id.rsplit_once(':').unwrap_or((&id, ""));
     let (model, streams, route) = match method {
         (model, "generateContent") => (model, false, Route::GenerateContent),
         (model, "streamGenerateContent") => (model, true, Route::StreamGenerateContent),
         (model, "countTokens") => (model, false, Route::CountContents),
-        _ => return super::not_found(&request),
+        _ => return reply::response(Answer::failure_to(Route::GenerateContent.client(), &super::unknown(&request))),
     };
     let query = request.uri().query().unwrap_or_default().to_owned();
     let asked = |name: &str| {
@@ -63,28 +68,20 @@ pub(crate) async fn gemini(State(app): State<App>, Path(id): Path<String>, mut r
             .find_map(|pair| pair.split_once('=').filter(|(known, _)| *known == name))
             .map(|(_, value)| value)
     };
-    if let Some(key) = asked("key").and_then(percent_decoded).and_then(|key| HeaderValue::try_from(key).ok()) {
+    if let Some(key) = asked("key").and_then(percent::decoded_text).and_then(|key| HeaderValue::try_from(key).ok()) {
         request.headers_mut().entry("x-goog-api-key").or_insert(key);
     }
     let model = Some(model.to_owned());
     if !streams || asked("alt") == Some("sse") {
         return run(app, route, model, request).await;
     }
-    // Without `alt=sse` Google streams a JSON list. One with a single element is such a list, and clients that want
-    // their answer in pieces ask for events.
-    let (head, body) = request.into_parts();
-    let route = Route::GenerateContent;
-    match read(&app, route, &head.headers, body).await {
-        Ok(body) => {
-            let inbound = Inbound { route, path_model: model, headers: head.headers, body };
-            let mut answer = app.gateway.call(inbound).await;
-            if let (true, AnswerBody::Whole(whole)) = (answer.status.is_success(), &mut answer.body) {
-                *whole = [b"[", whole.as_ref(), b"]"].concat().into();
-            }
-            reply::response(answer)
-        }
-        Err(failure) => reply::closing(app.gateway.turn_away(route, &failure)),
+    let response = run(app, route, model, request).await;
+    if response.status() != StatusCode::OK {
+        return response;
     }
+    let (mut head, events) = response.into_parts();
+    head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Response::from_parts(head, Body::new(JsonList::of(events)))
 }
 
 /// The routes of forms and of sound, with and without `/v1`.
@@ -147,7 +144,7 @@ pub(crate) fn model_in_path(path: &str) -> Option<(Route, String)> {
     // The longer first: `/chat/completions` ends with `/completions`.
     Route::ALL.iter().find_map(|route| {
         let model = rest.strip_suffix(route.path()).filter(|model| !model.is_empty())?;
-        Some((*route, percent_decoded(model)?))
+        Some((*route, percent::decoded_text(model)?))
     })
 }
 
@@ -159,21 +156,6 @@ pub(crate) fn models_in_path(path: &str) -> bool {
 fn after_model_prefix(path: &str) -> Option<&str> {
     let path = path.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(path);
     path.strip_prefix("/engines/").or_else(|| path.strip_prefix("/openai/deployments/"))
-}
-
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte == b'%' {
-            let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
-            let value = digit(bytes.next())? * 16 + digit(bytes.next())?;
-            out.push(u8::try_from(value).ok()?);
-        } else {
-            out.push(byte);
-        }
-    }
-    String::from_utf8(out).ok()
 }
 
 #[cfg(test)]

@@ -30,9 +30,9 @@ pub(crate) async fn token_counter(State(app): State<App>, request: Request) -> R
 pub(crate) async fn transform_request(State(app): State<App>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let transformed = async {
-        identify(&app.gateway.snapshot(), &head.headers)?;
+        let caller = identify(&app.gateway.snapshot(), &head.headers)?;
         let body = calls::read(&app, Route::ChatCompletions, &head.headers, body).await?;
-        app.gateway.transform_request(&body)
+        app.gateway.transform_request(caller, &body)
     };
     told(transformed.await)
 }

@@ -10,7 +10,7 @@ use http::HeaderMap;
 use tollgate_gateway::{Deed, Route, StoredAsk};
 use tollgate_wire::Failure;
 
-use super::{App, calls};
+use super::{App, calls, sockets};
 use crate::reply;
 
 /// Where clients look for it: with and without a version, and as Azure's ask.
@@ -19,7 +19,7 @@ const PREFIXES: [&str; 4] = ["", "/v1", "/openai/v1", "/openai"];
 pub(super) fn routes() -> Router<App> {
     PREFIXES.iter().fold(Router::new(), |routes, prefix| {
         routes
-            .route(&format!("{prefix}/responses"), post(create))
+            .route(&format!("{prefix}/responses"), post(create).get(sockets::responses))
             .route(&format!("{prefix}/responses/input_tokens"), post(input_tokens))
             .route(&format!("{prefix}/responses/compact"), post(compact))
             .route(&format!("{prefix}/responses/{{id}}"), get(show).delete(delete))

@@ -1,4 +1,4 @@
-//! Realtime sockets: the provider's is opened first, so that a refusal is an answer over HTTP; then the client's.
+//! Sockets. Of realtime calls the provider's is opened first, so that a refusal is an answer over HTTP; then the client's.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use axum::{
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _, future::ready};
 use http::HeaderMap;
 use serde::Deserialize;
-use tollgate_gateway::{RealtimeCall, RealtimeCaller, Route};
+use tollgate_gateway::{RealtimeCaller, Route};
 use tollgate_wire::{
     Failure,
     socket::{Closing, Frame},
@@ -49,6 +49,63 @@ impl Held {
     }
 }
 
+/// The socket of a request that asked for one.
+fn upgraded(
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    app: &App,
+) -> Result<WebSocketUpgrade, Failure> {
+    let largest = app.gateway.max_socket_message();
+    let upgrade = upgrade.map_err(|rejection| {
+        Failure::invalid(format!("this path is a WebSocket over HTTP/1.1: {}", rejection.body_text()))
+    })?;
+    Ok(upgrade
+        .protocols(["realtime"])
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_write_buffer_size(largest.saturating_mul(2).saturating_add(READ_BUFFER))
+        .max_message_size(largest)
+        .max_frame_size(largest))
+}
+
+/// Runs a socket among the tasks that shutdown waits for.
+fn run<F>(
+    app: &App,
+    upgrade: WebSocketUpgrade,
+    held: Option<Extension<Held>>,
+    talk: impl FnOnce(WebSocket) -> F + Send + 'static,
+) -> Response
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let workers = app.gateway.workers().clone();
+    upgrade.on_upgrade(move |socket: WebSocket| async move {
+        workers.spawn(async move {
+            talk(socket).await;
+            drop(held);
+        });
+    })
+}
+
+/// `GET /v1/responses`, upgraded.
+pub(crate) async fn responses(
+    State(app): State<App>,
+    headers: HeaderMap,
+    held: Option<Extension<Held>>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let upgrade = match upgraded(upgrade, &app) {
+        Ok(upgrade) => upgrade,
+        Err(failure) => return reply::failure(&failure),
+    };
+    match app.gateway.responses_socket(headers) {
+        Ok(talk) => run(&app, upgrade, held, move |socket: WebSocket| async move {
+            let (sender, receiver) = socket.split();
+            talk.run(frames_to(sender), frames_from(receiver)).await;
+        }),
+        Err(answer) => reply::response(*answer),
+    }
+}
+
 /// `GET /v1/realtime?model=`, upgraded.
 pub(crate) async fn realtime(
     State(app): State<App>,
@@ -57,12 +114,9 @@ pub(crate) async fn realtime(
     held: Option<Extension<Held>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
-    let upgrade = match upgrade {
+    let upgrade = match upgraded(upgrade, &app) {
         Ok(upgrade) => upgrade,
-        Err(rejection) => {
-            let words = format!("this path is a WebSocket over HTTP/1.1: {}", rejection.body_text());
-            return reply::failure(&Failure::invalid(words));
-        }
+        Err(failure) => return reply::failure(&failure),
     };
     let RealtimeQuery { model, intent } = match info::queried(query) {
         Ok(query) => query,
@@ -72,27 +126,10 @@ pub(crate) async fn realtime(
         Ok(call) => call,
         Err(answer) => return reply::response(answer),
     };
-    let largest = app.gateway.max_socket_message();
-    let workers = app.gateway.workers().clone();
-    upgrade
-        .protocols(["realtime"])
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(0)
-        .max_write_buffer_size(largest.saturating_mul(2).saturating_add(READ_BUFFER))
-        .max_message_size(largest)
-        .max_frame_size(largest)
-        .on_upgrade(async move |socket| {
-            // Among the tasks that shutdown waits for.
-            workers.spawn(async move {
-                run(call, socket).await;
-                drop(held);
-            });
-        })
-}
-
-async fn run(call: RealtimeCall, socket: WebSocket) {
-    let (sender, receiver) = socket.split();
-    call.run(frames_to(sender), frames_from(receiver)).await;
+    run(&app, upgrade, held, move |socket: WebSocket| async move {
+        let (sender, receiver) = socket.split();
+        call.run(frames_to(sender), frames_from(receiver)).await;
+    })
 }
 
 fn frames_to(sender: impl Sink<Message, Error = axum::Error> + Send + Unpin) -> impl Sink<Frame> + Send + Unpin {

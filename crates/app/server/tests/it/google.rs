@@ -1,7 +1,7 @@
 //! Google's clients at the gateway's door.
 
 use serde_json::{Value, json};
-use tollgate_kit::{Answer, http};
+use tollgate_kit::{Answer, Place, SseItem, http};
 
 use crate::world::{MASTER, ONE_MODEL, WITH_MASTER, World};
 
@@ -66,9 +66,46 @@ async fn a_stream_without_events_is_a_list() {
     let reply = world.post("/v1beta/models/gpt:streamGenerateContent", &content()).await;
     assert_eq!(reply.header("content-type"), Some("application/json"));
     let list = reply.json();
-    assert_eq!(list.as_array().map(Vec::len), Some(1), "{list}");
-    assert_eq!(list[0]["candidates"][0]["content"]["role"], "model");
-    assert_eq!(list[0]["modelVersion"], "gpt");
+    let elements = list.as_array().expect("a list");
+    let said: String = elements.iter().filter_map(said).collect();
+    assert!(said.ends_with("hi"), "{list}");
+    let last = elements.last().unwrap();
+    assert_eq!((&last["candidates"][0]["finishReason"], &last["modelVersion"]), (&json!("STOP"), &json!("gpt")));
+    assert!(last["usageMetadata"]["totalTokenCount"].as_u64().is_some_and(|tokens| tokens > 0), "{list}");
+}
+
+fn said(element: &Value) -> Option<&str> {
+    element["candidates"][0]["content"]["parts"][0]["text"].as_str()
+}
+
+fn piece(text: &str) -> SseItem {
+    SseItem::data(json!({"candidates": [{"content": {"parts": [{"text": text}], "role": "model"}}], "new": 7}))
+}
+
+#[tokio::test]
+async fn the_elements_of_a_list_come_when_they_are_there() {
+    let world = World::start(GEMINI).await;
+    world.provider.script([Answer::sse([piece("one"), piece("two")]).stall(Place::AfterEvents(1))]);
+    let mut connection = world.connect().await;
+    let path = "/v1beta/models/gemini:streamGenerateContent";
+    connection.ask_json(path, &[WITH_MASTER], &content()).await;
+    let (head, mut body) = connection.answer().await;
+    assert_eq!((head.status, head.header("content-type")), (200, Some("application/json")));
+    let first = String::from_utf8(body.piece().await.expect("a piece").to_vec()).unwrap();
+    let element: Value = serde_json::from_str(first.strip_prefix('[').expect("a list begins")).unwrap();
+    assert_eq!((said(&element), &element["new"]), (Some("one"), &json!(7)));
+    assert_eq!(world.provider.only_call().query, "alt=sse");
+}
+
+#[tokio::test]
+async fn a_list_that_breaks_off_ends_with_an_error_and_is_one() {
+    let world = World::start(GEMINI).await;
+    world.provider.script([Answer::sse([piece("one"), piece("two")]).cut(Place::AfterEvents(1))]);
+    let path = "/v1beta/models/gemini:streamGenerateContent";
+    let reply = http::post(&world.at(path), &[WITH_MASTER], &content()).await;
+    let list = reply.json();
+    assert_eq!((reply.status, list.as_array().map(Vec::len)), (200, Some(2)), "{list}");
+    assert_eq!((said(&list[0]), &list[1]["error"]["status"]), (Some("one"), &json!("INTERNAL")), "{list}");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tollgate_kit::Answer;
 
-use crate::world::{ONE_MODEL, WITH_MASTER, World, hi, hi_streamed};
+use crate::world::{MASTER, ONE_MODEL, WITH_MASTER, World, hi, hi_streamed, refused};
 
 fn is_uuid(text: &str) -> bool {
     let lengths: Vec<usize> = text.split('-').map(str::len).collect();
@@ -96,7 +96,7 @@ async fn the_providers_headers_are_passed_on_under_its_name() {
     }
 }
 
-const PERSONAL: [(&str, &str); 12] = [
+const PERSONAL: [(&str, &str); 17] = [
     ("cookie", "session=mine"),
     ("authorization", "Bearer sk-the-clients"),
     ("x-api-key", "sk-the-clients"),
@@ -109,6 +109,11 @@ const PERSONAL: [(&str, &str); 12] = [
     ("x-forwarded-for", "10.1.2.3"),
     ("x-stainless-lang", "python"),
     ("x-litellm-tags", "a"),
+    ("x-real-ip", "10.1.2.4"),
+    ("x-http-method-override", "DELETE"),
+    ("x-goog-user-project", "of-somebody"),
+    ("openai-organization", "org-of-somebody"),
+    ("x-amz-target", "Another.Thing"),
 ];
 
 #[tokio::test]
@@ -146,10 +151,43 @@ async fn headers_of_ones_own_may_be_forwarded() {
         "x-stainless-lang",
         "x-litellm-tags",
         "accept-language",
+        "x-real-ip",
+        "x-forwarded-for",
+        "x-http-method-override",
+        "x-goog-user-project",
+        "openai-organization",
+        "x-amz-target",
     ] {
         assert_eq!(call.header(name), None, "{name}");
     }
     assert_eq!(call.header("authorization"), Some("Bearer sk-fake-provider-key"));
+}
+
+#[tokio::test]
+async fn the_header_that_holds_our_key_is_never_forwarded() {
+    let config = format!(
+        "{ONE_MODEL}general_settings:\n  forward_client_headers_to_llm_api: true\n  master_key: '{{master}}'\n  \
+         litellm_key_header_name: X-Our-Key\n"
+    );
+    let world = World::start(&config).await;
+    let headers = [("x-our-key", MASTER), ("x-team", "blue")];
+    assert_eq!(world.chat_with(&headers, &hi("gpt")).await.status, 200);
+    let call = world.provider.only_call();
+    assert_eq!((call.header("x-our-key"), call.header("x-team")), (None, Some("blue")));
+}
+
+#[tokio::test]
+async fn a_request_names_no_header_that_it_does_not_answer_for() {
+    let world = World::plain().await;
+    for name in
+        ["Authorization", "x-http-method-override", "openai-project", "x-goog-user-project", "via", "x-amz-date"]
+    {
+        let mut body = hi("gpt");
+        body["extra_headers"] = json!({name: "1"});
+        let words = refused(&world.chat(&body).await, 400);
+        assert!(words.contains(&format!("extra_headers.{name} cannot be set by a request")), "{words}");
+    }
+    assert!(world.provider.calls().is_empty());
 }
 
 #[tokio::test]

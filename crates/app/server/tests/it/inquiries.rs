@@ -97,6 +97,46 @@ async fn the_providers_request_is_shown_with_its_key_masked() {
     assert!(world.provider.calls().is_empty());
 }
 
+const CONFIDES: &str = "
+model_list:
+  - model_name: gpt
+    litellm_params:
+      model: openai/gpt-4o
+      api_base: 'http://user:login-secret@127.0.0.1:9/v1?sig=query-secret'
+      api_key: sk-secret-of-ours
+      extra_headers: {x-team: header-secret-1, x-api-token: header-secret-2}
+      headers: {api-key: header-secret-3}
+      extra_body: {api_key: body-secret-1, options: {webhook_token: body-secret-2, mode: fast}, pin: {secret: abc}}
+";
+
+#[tokio::test]
+async fn the_providers_request_hides_what_the_configuration_confides() {
+    let body = json!({"model": "gpt", "messages": [{"role": "user", "content": "is it body-secret-1?"}]});
+    let asked = json!({"call_type": "completion", "request_body": body});
+    let shown = async |config: &str| {
+        let world = World::start(config).await;
+        let reply = http::post(&world.at("/utils/transform_request"), &[WITH_MASTER], &asked).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        reply.json()
+    };
+    let anyone = shown(CONFIDES).await;
+    for secret in ["secret-", "-secret", "abc"] {
+        assert!(!anyone.to_string().contains(secret), "{secret} in {anyone}");
+    }
+    assert_eq!(anyone["raw_request_headers"]["x-team"], "[hidden]");
+    assert_eq!(anyone["raw_request_body"]["options"], json!({"webhook_token": "[hidden]", "mode": "fast"}), "{anyone}");
+    let address = anyone["raw_request_api_base"].as_str().unwrap();
+    assert!(address.contains("@127.0.0.1:9/v1"), "{address}");
+    // The admin wrote the headers; their secrets are masked all the same.
+    let admin = shown(&format!("{CONFIDES}general_settings: {{master_key: '{{master}}'}}\n")).await;
+    assert_eq!(admin["raw_request_headers"]["x-team"], "header-secret-1");
+    let rest = admin.to_string().replace("header-secret-1", "");
+    assert!(
+        !rest.contains("header-secret") && !rest.contains("body-secret") && !rest.contains("login-secret"),
+        "{rest}"
+    );
+}
+
 #[tokio::test]
 async fn inquiries_need_a_key_like_calls() {
     let world = World::locked().await;

@@ -88,11 +88,32 @@ async fn a_look_that_fails_is_repeated_and_the_prediction_is_not() {
 
 #[tokio::test]
 async fn a_prediction_that_nobody_could_look_at_is_owed() {
-    let world = predicting([broken(), broken(), broken(), broken()]).await;
-    let reply = world.chat(&hi("llama")).await;
-    assert_eq!((reply.status, world.provider.calls().len()), (502, 5), "{}", reply.text());
+    let looks = [broken(), Answer::json(429, json!({"detail": "slow down"}))];
+    let world = predicting(looks.into_iter().chain(std::iter::repeat_n(broken(), 8))).await;
+    let mut body = hi("llama");
+    // Whatever retries a client asks for, none may begin a second prediction, which would be paid too.
+    body["num_retries"] = json!(3);
+    body["timeout"] = json!(2.2);
+    let reply = world.chat(&body).await;
+    let begun = world.provider.calls().iter().filter(|call| call.method == "POST").count();
+    assert_eq!((reply.status, begun, world.provider.calls().len()), (429, 1, 3), "{}", reply.text());
     let totals = world.settled(1).await;
     assert!(totals.input > 0 && totals.nanos > 0 && totals.unstated == 1, "{totals:?}");
+}
+
+#[tokio::test]
+async fn a_look_that_is_cut_or_never_answered_begins_no_second_prediction() {
+    let done = || Answer::json(200, json!({"id": "p", "status": "succeeded", "output": ["hello"]}));
+    let cut = predicting([done().cut(Place::AfterBytes(5)), done()]).await;
+    let mut body = hi("llama");
+    body["num_retries"] = json!(3);
+    let reply = cut.chat(&body).await;
+    assert_eq!((reply.status, cut.provider.calls().len()), (200, 3), "{}", reply.text());
+    let silent = predicting([done().stall(Place::BeforeHead)]).await;
+    body["timeout"] = json!(0.7);
+    let reply = silent.chat(&body).await;
+    assert_eq!((reply.status, silent.provider.calls().len()), (408, 2), "{}", reply.text());
+    assert!(silent.settled(1).await.nanos > 0);
 }
 
 #[tokio::test]

@@ -140,13 +140,26 @@ async fn azures_paths_go_to_its_resource() {
 #[tokio::test]
 async fn nobody_passes_without_a_key_and_no_path_climbs() {
     let world = world().await;
-    for path in ["/openai/v1/files", "/v1/files", "/anthropic/v1/models", "/mine"] {
+    for path in ["/openai/v1/files", "/v1/files", "/cohere/v1/models", "/mine"] {
         refused(&ask(&world, "GET", path, &[], "").await, 401);
     }
     for path in ["/openai/../admin", "/openai/v1/%2e%2e/%2E%2E/admin", "/mine/../x", "/v1/files/../../x"] {
         refused(&ask(&world, "GET", path, &[WITH_MASTER], "").await, 400);
     }
     assert!(world.provider.calls().is_empty());
+}
+
+#[tokio::test]
+async fn what_google_reads_in_a_query_in_place_of_a_header_stays_here() {
+    let config = "
+model_list:
+  - {model_name: gem, litellm_params: {model: gemini/gemini-2.5-flash, api_base: '{provider}', api_key: g-fake}}
+";
+    let world = World::start(config).await;
+    world.provider.always("*", Answer::json(200, json!({})));
+    let asked = "key=mine&access_token=t&alt=json&%24httpMethod=DELETE&$userProject=theirs&quotaUser=u&oauth_token=o";
+    assert_eq!(ask(&world, "GET", &format!("/gemini/v1beta/models?{asked}"), &[], "").await.status, 200);
+    assert_eq!(world.provider.only_call().query, "alt=json");
 }
 
 #[tokio::test]

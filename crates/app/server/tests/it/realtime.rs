@@ -20,7 +20,7 @@ use tollgate_kit::http as ask;
 use tollgate_net::{Client, ClientSettings, NoSocket, SocketBounds, SocketReceiver, SocketSender, clock::SystemClock};
 use tollgate_wire::socket::{Closing, Frame};
 
-use crate::world::{MASTER, WITH_MASTER, World, snapshot};
+use crate::world::{MASTER, WITH_MASTER, World, refused, snapshot};
 
 /// Requests that the provider heard: path with query, and headers.
 type Heard = Arc<Mutex<Vec<(String, HeaderMap)>>>;
@@ -126,12 +126,12 @@ general_settings: {{master_key: '{master}', {settings}}}
     )
 }
 
-struct Talk {
-    sender: SocketSender,
+pub(crate) struct Talk {
+    pub(crate) sender: SocketSender,
     receiver: SocketReceiver,
 }
 
-async fn open(world: &World, path: &str, headers: &[(&str, &str)]) -> Result<Talk, NoSocket> {
+pub(crate) async fn open(world: &World, path: &str, headers: &[(&str, &str)]) -> Result<Talk, NoSocket> {
     let client = Client::new(ClientSettings::default(), Arc::new(SystemClock::new())).unwrap();
     let mut map = HeaderMap::new();
     for (name, value) in headers {
@@ -146,11 +146,11 @@ async fn talk(world: &World) -> Talk {
 }
 
 impl Talk {
-    async fn say(&mut self, words: &str) {
+    pub(crate) async fn say(&mut self, words: &str) {
         self.sender.send(Frame::Text(words.to_owned())).await.unwrap();
     }
 
-    async fn hear(&mut self) -> Value {
+    pub(crate) async fn hear(&mut self) -> Value {
         match self.next().await {
             Frame::Text(text) => serde_json::from_str(&text).unwrap(),
             other => panic!("{other:?}"),
@@ -163,7 +163,7 @@ impl Talk {
     }
 
     /// The code and reason with which the gateway closes.
-    async fn closed(&mut self) -> Closing {
+    pub(crate) async fn closed(&mut self) -> Closing {
         match self.next().await {
             Frame::Close(Some(closing)) => closing,
             other => panic!("{other:?}"),
@@ -327,6 +327,27 @@ async fn a_client_secret_is_asked_for_with_the_providers_model() {
     let reply = ask::post(&world.at("/v1/realtime/client_secrets"), &[WITH_MASTER], &body).await;
     assert_eq!(reply.json(), json!({"value": "ek_1", "session": {"type": "realtime", "model": "gpt-realtime"}}));
     assert_eq!(ask::post(&world.at("/v1/realtime/client_secrets"), &[], &body).await.status, 401);
+    // The same behind the gateway's back.
+    let passed = ask::post(&world.at("/openai_passthrough/v1/realtime/client_secrets"), &[WITH_MASTER], &body).await;
+    assert_eq!(passed.json()["value"], "ek_1");
     let nothing = ask::post(&world.at("/v1/realtime/sessions"), &[WITH_MASTER], &body).await;
     assert_eq!(nothing.status, 404, "{}", nothing.text());
+}
+
+#[tokio::test]
+async fn an_ephemeral_key_is_given_to_those_that_the_configuration_says() {
+    let provider = Provider::start().await;
+    let body = json!({"session": {"type": "realtime", "model": "talk"}});
+    let ask_at = async |world: &World, path: &str| ask::post(&world.at(path), &[WITH_MASTER], &body).await;
+    let paths = ["/v1/realtime/client_secrets", "/realtime/sessions", "/openai_passthrough/v1/realtime/client_secrets"];
+    let nobody = world(&provider, "ephemeral_keys: nobody").await;
+    let keyless = World::start(&config(&provider, "", "")).await;
+    for path in paths {
+        let words = refused(&ask_at(&nobody, path).await, 403);
+        assert!(words.contains("general_settings.ephemeral_keys"), "{words}");
+        let words = refused(&ask_at(&keyless, path).await, 403);
+        assert!(words.contains("set general_settings.master_key"), "{words}");
+    }
+    let everyone = World::start(&config(&provider, "", "ephemeral_keys: everyone")).await;
+    assert_eq!(ask_at(&everyone, paths[0]).await.json()["value"], "ek_1");
 }

@@ -6,7 +6,7 @@ use std::{path::PathBuf, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use serde_json::{Map, Value};
-use tollgate_wire::{Secret, http::Outgoing};
+use tollgate_wire::{Secret, http::Outgoing, percent};
 
 use crate::{Bounds, Client, NetError};
 
@@ -220,13 +220,13 @@ async fn workload_token(file: &std::path::Path) -> Result<Secret, LoginError> {
 }
 
 fn post(login: &Login, tenant: &str, form: &[(&str, &str)]) -> Outgoing {
-    let fields = form.iter().map(|(name, value)| format!("{name}={}", encoded(value)));
+    let fields = form.iter().map(|(name, value)| format!("{name}={}", percent::encoded(value)));
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     Outgoing {
         method: Method::POST,
-        url: format!("{}/{}/oauth2/v2.0/token", login.authority.trim_end_matches('/'), encoded(tenant)),
+        url: format!("{}/{}/oauth2/v2.0/token", login.authority.trim_end_matches('/'), percent::encoded(tenant)),
         headers,
         body: Bytes::from(fields.collect::<Vec<_>>().join("&")),
     }
@@ -239,8 +239,8 @@ fn get(url: &str, name: HeaderName, value: HeaderValue) -> Outgoing {
 
 /// Machines name a resource where everyone else names a scope.
 fn query(url: &str, version: &str, scope: &str, client: Option<&str>) -> String {
-    let resource = encoded(scope.strip_suffix("/.default").unwrap_or(scope));
-    let client = client.map(|client| format!("&client_id={}", encoded(client))).unwrap_or_default();
+    let resource = percent::encoded(scope.strip_suffix("/.default").unwrap_or(scope));
+    let client = client.map(|client| format!("&client_id={}", percent::encoded(client))).unwrap_or_default();
     format!("{url}?api-version={version}&resource={resource}{client}")
 }
 
@@ -253,18 +253,4 @@ fn code(answer: &Map<String, Value>) -> String {
         Some(number) => format!("{word} {number}"),
         None => word,
     }
-}
-
-/// Everything but RFC 3986's unreserved characters, encoded.
-fn encoded(text: &str) -> String {
-    use std::fmt::Write as _;
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tollgate_wire::Secret;
 
-use super::{ClientDisconnect, PassThroughEndpoint};
+use super::{ClientDisconnect, EphemeralKeys, PassThroughEndpoint};
 use crate::fields::Fields;
 
 /// Settings of the gateway itself, as far as this version uses them. `None` means the default of the reference.
@@ -33,6 +33,7 @@ pub struct GeneralSettings {
     pub background_health_checks: bool,
     pub health_check_interval: Option<Duration>,
     pub client_disconnect: Option<ClientDisconnect>,
+    pub ephemeral_keys: EphemeralKeys,
     pub stream_header_wait: Option<Duration>,
     pub config_poll_interval: Option<Duration>,
     pub shutdown_grace: Option<Duration>,
@@ -56,6 +57,7 @@ pub struct GeneralSettings {
     pub media_timeout: Option<Duration>,
     pub max_socket_message_bytes: Option<u64>,
     pub socket_idle_timeout: Option<Duration>,
+    pub responses_websocket_session_limit: Option<Duration>,
     pub max_form_size_mb: Option<f64>,
     pub max_file_size_mb: Option<f64>,
     pub pass_through_endpoints: Vec<PassThroughEndpoint>,
@@ -86,6 +88,7 @@ impl GeneralSettings {
             background_health_checks: fields.is_on("background_health_checks"),
             health_check_interval: fields.duration("health_check_interval"),
             client_disconnect: fields.text("client_disconnect").and_then(|text| ClientDisconnect::of(&text)),
+            ephemeral_keys: fields.text("ephemeral_keys").and_then(|text| EphemeralKeys::of(&text)).unwrap_or_default(),
             pass_through_endpoints: PassThroughEndpoint::all(fields),
             pass_through_request_timeout: fields.duration("pass_through_request_timeout"),
             ..Self::default()
@@ -120,5 +123,6 @@ impl GeneralSettings {
         self.media_timeout = fields.duration("media_timeout");
         self.max_socket_message_bytes = fields.whole("max_socket_message_bytes");
         self.socket_idle_timeout = fields.duration("socket_idle_timeout");
+        self.responses_websocket_session_limit = fields.duration("responses_websocket_session_limit_seconds");
     }
 }

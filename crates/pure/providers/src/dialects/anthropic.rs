@@ -11,6 +11,7 @@ mod front_fit;
 mod front_stream;
 mod front_writer;
 mod names;
+mod operator;
 mod request;
 mod response;
 mod splice;

@@ -101,20 +101,6 @@ pub(super) fn account(
     Ok(Some(Credential::Account(Arc::new(Account::Aws(account)))))
 }
 
-/// A name as one segment of a path: all but RFC 3986's unreserved characters is encoded.
-pub(super) fn segment(name: &str) -> String {
-    use std::fmt::Write as _;
-    let mut out = String::with_capacity(name.len() + 8);
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
-}
-
 /// How these services say that the prompt is too long, beside the words that all providers use.
 const CONTEXT_WINDOW: &[&str] = &["too many input tokens", "exceed context limit", "maximum number of input tokens"];
 

@@ -25,6 +25,7 @@ use tollgate_wire::{
     chat::{ChatRequest, ChatResponse},
     framing::Framing,
     http::{Outgoing, Reply},
+    percent,
 };
 
 pub use embeddings::EMBEDDINGS;
@@ -62,7 +63,7 @@ impl ProviderDialect for Converse {
     fn request(&self, request: &ChatRequest, target: &Target) -> Result<Outgoing, Failure> {
         let body = converse::body(request, target)?;
         let operation = if request.stream { "converse-stream" } else { "converse" };
-        outgoing(target, &aws::segment(id(target)), operation, &body)
+        outgoing(target, &percent::encoded(id(target)), operation, &body)
     }
 
     fn response(&self, reply: &Reply, request: &ChatRequest, target: &Target) -> Result<ChatResponse, Failure> {

@@ -9,10 +9,10 @@ use http::{HeaderMap, HeaderValue, header};
 use serde_json::{Map, Value, json};
 use tollgate_wire::{
     Failure, FailureKind, Usage,
-    chat::{ChatRequest, Extras, Finish, Media, Message, Part, ResponseFormat},
+    chat::{ChatChunk, ChatRequest, Extras, Finish, Media, Message, Part, ResponseFormat},
 };
 
-use crate::{codec::Wanted, target::Target};
+use crate::{codec::Wanted, dialects::text_answer::Telling, target::Target};
 
 /// `OpenAI`'s parameters that a request with a prompt has a word for, or puts into the prompt.
 pub const TAKES: &[&str] = &[
@@ -127,6 +127,15 @@ fn finish(told: &Value) -> (Finish, Option<String>) {
         None | Some("stop") => (Finish::Stop, None),
         Some("length") => (Finish::Length, None),
         Some(other) => (Finish::Stop, Some(other.to_owned())),
+    }
+}
+
+/// The last words of a streamed answer, which may have made calls.
+fn end(telling: &mut Telling, told: &Value, calls: bool, out: &mut Vec<ChatChunk>) {
+    let (finish, native) = finish(told);
+    telling.end(if calls { Finish::ToolCalls } else { finish }, native, out);
+    if let Some(usage) = usage(told) {
+        out.push(ChatChunk::Usage { usage, extras: no_extras() });
     }
 }
 

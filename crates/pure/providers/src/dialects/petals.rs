@@ -7,6 +7,7 @@ use tollgate_wire::{
     Failure, FailureKind,
     chat::{ChatRequest, ChatResponse, Finish},
     http::{Outgoing, Reply},
+    percent,
 };
 
 use crate::{
@@ -87,15 +88,7 @@ impl ProviderDialect for Petals {
 
 /// As forms have it.
 fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' => out.push(char::from(byte)),
-            b' ' => out.push('+'),
-            other => out.push_str(&format!("%{other:02X}")),
-        }
-    }
-    out
+    percent::encoded(text).replace("%20", "+")
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ mod text;
 
 use http::{HeaderName, HeaderValue, Method};
 use serde_json::{Map, Value};
-use tollgate_wire::{Failure, http::Outgoing};
+use tollgate_wire::{Failure, http::Outgoing, percent};
 
 pub use chat::CHAT;
 pub use embeddings::EMBEDDINGS;
@@ -56,7 +56,7 @@ fn url(target: &Target, stream: bool) -> String {
         return target.base_url.clone();
     }
     let operation = if stream { "invocations-response-stream" } else { "invocations" };
-    format!("{}/endpoints/{}/{operation}", target.base_url, aws::segment(&target.model))
+    format!("{}/endpoints/{}/{operation}", target.base_url, percent::encoded(&target.model))
 }
 
 /// A request to the endpoint.

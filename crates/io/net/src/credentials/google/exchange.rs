@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use serde_json::{Value, json};
-use tollgate_wire::{Secret, http::Outgoing};
+use tollgate_wire::{Secret, http::Outgoing, percent};
 
 use super::{
     GoogleError, GoogleToken, SCOPE,
@@ -81,7 +81,7 @@ async fn ask(client: &Client, url: &str, form: &[(&str, &str)]) -> Result<Google
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-    let fields: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+    let fields: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", percent::encoded(value))).collect();
     let body = Bytes::from(fields.join("&"));
     let answer = send(client, Outgoing { method: Method::POST, url: url.to_owned(), headers, body }).await?;
     read_token(&answer, host_of(url))
@@ -171,18 +171,4 @@ fn host_of(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     authority.rsplit('@').next().unwrap_or_default()
-}
-
-/// Everything but RFC 3986's unreserved characters, encoded.
-fn encoded(text: &str) -> String {
-    use std::fmt::Write as _;
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }

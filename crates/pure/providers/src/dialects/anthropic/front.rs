@@ -146,7 +146,8 @@ fn messages(value: Value) -> Result<Vec<Message>, Failure> {
         let role = match members.remove("role").as_ref().and_then(Value::as_str) {
             Some("user") => Role::User,
             Some("assistant") => Role::Assistant,
-            Some("system") => Role::System,
+            // Claude Code tells models whose names it does not know what the operator says among the turns.
+            Some("system" | "developer") => Role::System,
             _ => return Err(wrong(&format!("messages.{at}.role"), "user or assistant")),
         };
         read.extend(front_blocks::messages(role, members.remove("content").unwrap_or_default(), at)?);

@@ -12,7 +12,7 @@ use tollgate_wire::{
     http::{Outgoing, Reply},
 };
 
-use super::{betas, failure, front_writer, in_band, url, usage::Counts};
+use super::{betas, failure, front_writer, in_band, operator, url, usage::Counts};
 use crate::{
     answer_stream::{PassedStream, Progress},
     codec::{AnswerContext, Splice},
@@ -38,6 +38,7 @@ const DEFAULT_MAX_TOKENS: u64 = 4096;
 impl Splice for MessagesSplice {
     fn request(&self, mut body: RawBody, target: &Target, call: &CallParams) -> Result<Outgoing, Failure> {
         body.set_str("model", &target.model);
+        operator::fold(&mut body, &target.model);
         if !body.has("stream") {
             body.set_raw("stream", "false");
         }
@@ -76,6 +77,7 @@ impl Splice for MessagesSplice {
     fn count(&self, mut body: RawBody, target: &Target, call: &CallParams) -> Option<Result<Outgoing, Failure>> {
         body.retain(|name| COUNTED.contains(&name));
         body.set_str("model", &target.model);
+        operator::fold(&mut body, &target.model);
         Some(outgoing(&body, COUNT_PATH, &["token-counting-2024-11-01"], target, call))
     }
 

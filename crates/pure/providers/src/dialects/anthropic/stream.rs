@@ -16,17 +16,11 @@ use super::{
     structured::Form,
     usage::Counts,
 };
-use crate::{codec::ChatDecoder, dialects::renamed::Renamed, target::Target};
-
-/// A block that has begun, by what becomes of it.
-enum Open {
-    /// A call, and whether any of its arguments have come.
-    Call { index: u64, argued: bool },
-    /// The answer in the form that the client asked for, passed on as it comes.
-    Answer,
-    /// The same where it must first be whole.
-    Wrapped(String),
-}
+use crate::{
+    codec::ChatDecoder,
+    dialects::{open_block::OpenBlock, renamed::Renamed},
+    target::Target,
+};
 
 /// Reads a stream of `/v1/messages`.
 pub struct MessageReader {
@@ -34,7 +28,7 @@ pub struct MessageReader {
     form: Form,
     renamed: Renamed,
     counts: Counts,
-    open: BTreeMap<u64, Open>,
+    open: BTreeMap<u64, OpenBlock>,
     /// How many calls began.
     calls: u64,
     /// A call of the client's own tools began.
@@ -118,7 +112,7 @@ impl MessageReader {
             self.formed = true;
             let whole = input.map(|input| self.form.unwrap(input));
             say(Delta::Text, whole.as_deref().unwrap_or_default(), out);
-            self.open.insert(place, if self.form.is_wrapped() { Open::Wrapped(String::new()) } else { Open::Answer });
+            self.open.insert(place, OpenBlock::answer(&self.form));
             return;
         }
         self.asks |= kind == "tool_use";
@@ -129,7 +123,7 @@ impl MessageReader {
         if let Some(input) = input {
             push(Delta::ToolArguments { index, fragment: input.to_string() }, out);
         }
-        self.open.insert(place, Open::Call { index, argued: input.is_some() });
+        self.open.insert(place, OpenBlock::Call { index, argued: input.is_some() });
     }
 
     /// The result of a tool of Anthropic's own; clients get the list so far.
@@ -156,32 +150,14 @@ impl MessageReader {
     }
 
     fn argue(&mut self, place: u64, fragment: &str, out: &mut Vec<ChatChunk>) {
-        if fragment.is_empty() {
-            return;
-        }
-        match self.open.get_mut(&place) {
-            Some(Open::Call { index, argued }) => {
-                *argued = true;
-                push(Delta::ToolArguments { index: *index, fragment: fragment.to_owned() }, out);
-            }
-            Some(Open::Answer) => say(Delta::Text, fragment, out),
-            Some(Open::Wrapped(whole)) => whole.push_str(fragment),
-            None => {}
+        if let Some(delta) = self.open.get_mut(&place).and_then(|block| block.grow(fragment)) {
+            push(delta, out);
         }
     }
 
     fn end(&mut self, event: &Value, out: &mut Vec<ChatChunk>) {
-        match self.open.remove(&place(event)) {
-            // Clients read the arguments as JSON, which nothing is not.
-            Some(Open::Call { index, argued: false }) => {
-                push(Delta::ToolArguments { index, fragment: "{}".to_owned() }, out);
-            }
-            Some(Open::Wrapped(whole)) => {
-                let arguments: Option<Value> = serde_json::from_str(&whole).ok();
-                let answer = arguments.map_or(whole, |arguments| self.form.unwrap(&arguments));
-                say(Delta::Text, &answer, out);
-            }
-            _ => {}
+        if let Some(delta) = self.open.remove(&place(event)).and_then(|block| block.end(&self.form)) {
+            push(delta, out);
         }
     }
 

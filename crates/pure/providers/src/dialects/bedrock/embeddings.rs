@@ -5,6 +5,7 @@ use tollgate_wire::{
     Failure, FailureKind, Usage,
     embeddings::{EmbeddingInput, EmbeddingRequest, EmbeddingResponse},
     http::{Outgoing, Reply},
+    percent,
 };
 
 use super::{json, names, outgoing};
@@ -48,7 +49,7 @@ fn family(target: &Target) -> Family {
 
 impl Codec<EmbeddingRequest, EmbeddingResponse> for Embeddings {
     fn requests(&self, ask: &EmbeddingRequest, target: &Target) -> Result<Vec<Outgoing>, Failure> {
-        let id = aws::segment(super::id(target));
+        let id = percent::encoded(super::id(target));
         let bodies = match family(target) {
             Family::Cohere => vec![cohere(ask)?],
             family => ask.inputs.iter().map(|input| one(&family, input, ask)).collect::<Result<_, _>>()?,

@@ -7,6 +7,7 @@ use tollgate_wire::{
     chat::{ChatChunk, ChatRequest, ChatResponse},
     framing::{Frame, Framing},
     http::{Outgoing, Reply},
+    percent,
 };
 
 use super::{answer, blocks, claude, converse, id, json, names, stream::ConverseReader, texts};
@@ -44,7 +45,7 @@ pub(super) fn outgoing(request: &ChatRequest, target: &Target, body: &Map<String
 /// The model in the path. The colon before a model's version stays plain, which AWS takes as well.
 pub(super) fn plain_segment(target: &Target) -> String {
     let id = id(target);
-    let whole = aws::segment(id);
+    let whole = percent::encoded(id);
     if id.starts_with("arn:") { whole } else { whole.replace("%3A", ":") }
 }
 
@@ -151,7 +152,7 @@ impl ProviderDialect for OpenAiLike {
             body.shift_remove(name);
         }
         let operation = if request.stream { "invoke-with-response-stream" } else { "invoke" };
-        super::outgoing(target, &aws::segment(id(target)), operation, &body)
+        super::outgoing(target, &percent::encoded(id(target)), operation, &body)
     }
 
     fn response(&self, reply: &Reply, request: &ChatRequest, target: &Target) -> Result<ChatResponse, Failure> {

@@ -15,20 +15,9 @@ use super::{
 };
 use crate::{
     codec::ChatDecoder,
-    dialects::renamed::Renamed,
-    dialects::{anthropic::structured::Form, aws},
+    dialects::{anthropic::structured::Form, aws, open_block::OpenBlock, renamed::Renamed},
     target::Target,
 };
-
-/// A block that has begun, by what becomes of it.
-enum Open {
-    /// A call, and whether any of its arguments have come.
-    Call { index: u64, argued: bool },
-    /// The answer in the form that the client asked for, passed on as it comes.
-    Answer,
-    /// The same where it must first be whole.
-    Wrapped(String),
-}
 
 /// Reads a stream of Converse.
 pub(super) struct ConverseReader {
@@ -36,7 +25,7 @@ pub(super) struct ConverseReader {
     form: Form,
     renamed: Renamed,
     counts: Counts,
-    open: BTreeMap<u64, Open>,
+    open: BTreeMap<u64, OpenBlock>,
     calls: u64,
     formed: bool,
     said: bool,
@@ -89,8 +78,7 @@ impl ConverseReader {
         let text = |name: &str| call.get(name).and_then(Value::as_str).unwrap_or_default();
         if self.form.is_answer(text("name")) {
             self.formed = true;
-            let open = if self.form.is_wrapped() { Open::Wrapped(String::new()) } else { Open::Answer };
-            self.open.insert(place(event), open);
+            self.open.insert(place(event), OpenBlock::answer(&self.form));
             return;
         }
         let index = self.calls;
@@ -101,7 +89,7 @@ impl ConverseReader {
             push(Delta::Text(String::new()), out);
         }
         push(Delta::ToolStart { index, id: text("toolUseId").to_owned(), name: self.renamed.back(text("name")) }, out);
-        self.open.insert(place(event), Open::Call { index, argued: false });
+        self.open.insert(place(event), OpenBlock::Call { index, argued: false });
     }
 
     fn grow(&mut self, event: &Value, out: &mut Vec<ChatChunk>) {
@@ -134,29 +122,14 @@ impl ConverseReader {
     }
 
     fn argue(&mut self, place: u64, fragment: &str, out: &mut Vec<ChatChunk>) {
-        match self.open.get_mut(&place) {
-            Some(Open::Call { index, argued }) => {
-                *argued = true;
-                push(Delta::ToolArguments { index: *index, fragment: fragment.to_owned() }, out);
-            }
-            Some(Open::Answer) => push(Delta::Text(fragment.to_owned()), out),
-            Some(Open::Wrapped(whole)) => whole.push_str(fragment),
-            None => {}
+        if let Some(delta) = self.open.get_mut(&place).and_then(|block| block.grow(fragment)) {
+            push(delta, out);
         }
     }
 
     fn end(&mut self, event: &Value, out: &mut Vec<ChatChunk>) {
-        match self.open.remove(&place(event)) {
-            // Clients read the arguments as JSON, which nothing is not.
-            Some(Open::Call { index, argued: false }) => {
-                push(Delta::ToolArguments { index, fragment: "{}".to_owned() }, out);
-            }
-            Some(Open::Wrapped(whole)) => {
-                let arguments: Option<Value> = serde_json::from_str(&whole).ok();
-                let answer = arguments.map_or(whole, |arguments| self.form.unwrap(&arguments));
-                push(Delta::Text(answer), out);
-            }
-            _ => {}
+        if let Some(delta) = self.open.remove(&place(event)).and_then(|block| block.end(&self.form)) {
+            push(delta, out);
         }
     }
 

@@ -9,7 +9,7 @@ use tollgate_wire::{
     http::{Outgoing, Reply},
 };
 
-use super::{call_id, finish, headers, no_extras, pictures, pictures_elsewhere, read, shared, usage};
+use super::{call_id, end, finish, headers, pictures, pictures_elsewhere, read, shared, usage};
 use crate::{
     codec::{ChatDecoder, ProviderDialect, Wanted, Words},
     dialects::{
@@ -194,14 +194,7 @@ impl ChatDecoder for Reader {
             if let Some(rest) = self.parting.rest() {
                 self.telling.say(rest, out);
             }
-            let (mut finish, native) = finish(&told);
-            if self.called > 0 {
-                finish = Finish::ToolCalls;
-            }
-            self.telling.end(finish, native, out);
-            if let Some(usage) = usage(&told) {
-                out.push(ChatChunk::Usage { usage, extras: no_extras() });
-            }
+            end(&mut self.telling, &told, self.called > 0, out);
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use tollgate_wire::{
 
 use super::{
     calls::{self, Offered},
-    finish, headers, no_extras, pictures, pictures_elsewhere, read, shared, usage,
+    end, finish, headers, no_extras, pictures, pictures_elsewhere, read, shared, usage,
 };
 use crate::{
     codec::{ChatDecoder, ProviderDialect, Wanted, Words},
@@ -250,14 +250,8 @@ impl ChatDecoder for Reader {
             if let Some(rest) = self.parting.rest() {
                 self.say(rest, out);
             }
-            let (mut finish, native) = finish(&told);
-            if self.tell_held(&told, out) {
-                finish = Finish::ToolCalls;
-            }
-            self.telling.end(finish, native, out);
-            if let Some(usage) = usage(&told) {
-                out.push(ChatChunk::Usage { usage, extras: no_extras() });
-            }
+            let calls = self.tell_held(&told, out);
+            end(&mut self.telling, &told, calls, out);
         }
         Ok(())
     }

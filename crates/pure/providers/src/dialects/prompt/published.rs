@@ -1,5 +1,8 @@
 //! Chat templates as the makers of models publish them: Jinja, in the `tokenizer_config.json` beside the weights. They are
-//! programs, so they run within bounds: their own length, the steps they take, how deep they nest, what they write.
+//! programs, so they run within bounds: their own length, the steps they take, how deep they nest, what they make and write.
+
+mod bounds;
+mod guarded;
 
 use std::{
     collections::BTreeMap,
@@ -7,7 +10,7 @@ use std::{
 };
 
 use minijinja::{Environment, Error, ErrorKind, Value, syntax::SyntaxConfig};
-use tollgate_wire::{Failure, chat::Role};
+use tollgate_wire::{Failure, FailureKind, chat::Role};
 
 use super::Turn;
 
@@ -39,10 +42,9 @@ pub(super) fn render(tokenizer_config: &str, turns: &[Turn]) -> Result<Option<St
         // Many templates know no operator, or want turns to alternate: once more with the turns put together.
         Err(Refused::ByItself(_)) => match published.run(&alternating(turns)) {
             Ok(prompt) => Ok(Some(prompt)),
-            Err(Refused::ByItself(words)) => Err(refused(&words)),
-            Err(Refused::Broken) => Ok(None),
+            Err(why) => why.told(),
         },
-        Err(Refused::Broken) => Ok(None),
+        Err(why) => why.told(),
     }
 }
 
@@ -54,8 +56,25 @@ fn refused(words: &str) -> Failure {
 enum Refused {
     /// The template called `raise_exception`.
     ByItself(String),
-    /// It cannot be read, or went out of bounds.
+    /// It went out of bounds.
+    Beyond(String),
+    /// It cannot be read.
     Broken,
+}
+
+impl Refused {
+    fn told(self) -> Result<Option<String>, Failure> {
+        match self {
+            Self::ByItself(words) => Err(refused(&words)),
+            Self::Beyond(words) => Err(Failure::new(
+                FailureKind::Misconfigured,
+                format!(
+                    "the chat template that the model's makers published: {words}; give the deployment `roles` of its own"
+                ),
+            )),
+            Self::Broken => Ok(None),
+        }
+    }
 }
 
 struct Published {
@@ -89,9 +108,11 @@ impl Published {
     }
 
     fn run(&self, turns: &[Turn]) -> Result<String, Refused> {
-        let environment = environment().map_err(|_| Refused::Broken)?;
-        let template = environment.template_from_str(&self.template).map_err(|_| Refused::Broken)?;
         let words: usize = turns.iter().map(|turn| turn.words.len()).sum();
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+        let guarded = syntax.ok().and_then(|syntax| guarded::guarded(&self.template, syntax)).ok_or(Refused::Broken)?;
+        let environment = environment(words);
+        let template = environment.template_from_str(&guarded).map_err(|_| Refused::Broken)?;
         let mut out = Bounded { written: Vec::new(), room: words.saturating_mul(2).saturating_add(OWN_WORDS) };
         let rendered = template.render_captured_to(self.context(turns), &mut out).map(|_| ());
         rendered.map_err(|error| why(&error))?;
@@ -119,16 +140,17 @@ fn message(turn: &Turn) -> Value {
     Value::from(BTreeMap::from([("role", Value::from(role)), ("content", Value::from(&turn.words))]))
 }
 
-/// What the templates were written for: Jinja as `transformers` sets it up.
-fn environment() -> Result<Environment<'static>, Error> {
+/// What the templates were written for: Jinja as `transformers` sets it up, but for the white space around blocks, which
+/// is gone when a template is guarded.
+fn environment(words: usize) -> Environment<'static> {
     let mut environment = Environment::new();
-    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    bounds::add(&mut environment, words);
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     environment.add_function("raise_exception", raise);
     environment.set_fuel(Some(FUEL));
     environment.set_recursion_limit(DEEPEST);
-    Ok(environment)
+    environment
 }
 
 /// A template's own refusal, told apart from its mistakes by what it begins with.
@@ -139,9 +161,19 @@ fn raise(words: &str) -> Result<Value, Error> {
 }
 
 fn why(error: &Error) -> Refused {
-    match error.detail().and_then(|detail| detail.strip_prefix(RAISED)) {
-        Some(words) => Refused::ByItself(words.chars().take(500).collect()),
-        None => Refused::Broken,
+    // Where a function of ours fails, its error is the cause of the function's.
+    let detail = error.detail().unwrap_or_default();
+    if let Some(words) = detail.strip_prefix(RAISED) {
+        return Refused::ByItself(words.chars().take(500).collect());
+    }
+    match error.kind() {
+        _ if detail.starts_with(bounds::BEYOND) => Refused::Beyond(detail.to_owned()),
+        ErrorKind::OutOfFuel => Refused::Beyond(format!("{}the template takes too many steps", bounds::BEYOND)),
+        _ if detail.starts_with("recursion limit") => {
+            Refused::Beyond(format!("{}the template nests too deeply", bounds::BEYOND))
+        }
+        ErrorKind::WriteFailure => Refused::Beyond(format!("{}the prompt is too long", bounds::BEYOND)),
+        _ => Refused::Broken,
     }
 }
 
@@ -226,19 +258,90 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_is_broken_or_goes_out_of_bounds_is_as_good_as_none() {
+    fn a_template_that_makes_too_much_fails_before_it_does() {
+        let doubling = "{% set a = 'aaaaaaaa' %}".to_owned() + &"{% set a = a ~ a %}".repeat(60);
+        let adding = "{% set a = 'aaaaaaaa' %}".to_owned() + &"{% set a = a + a %}".repeat(60);
+        let lists = "{% set a = ['aaaaaaaa'] %}".to_owned() + &"{% set a = [a, a] %}".repeat(60) + "{{ a }}";
+        let merged = "{% set a = ['aaaaaaaa'] %}".to_owned() + &"{% set a = a + a %}".repeat(60) + "{{ a|join }}";
+        let captured = "{% set a = 'aaaaaaaa' %}".to_owned() + &"{% set a %}{{ a }}{{ a }}{% endset %}".repeat(60);
+        for hostile in [
+            doubling.as_str(),
+            &adding,
+            &lists,
+            &merged,
+            &captured,
+            "{% set ns = namespace(a='aaaaaaaa') %}{% for i in range(60) %}{% set ns.a = ns.a ~ ns.a %}{% endfor %}",
+            "{% macro m(a, n) %}{% if n %}{{ m(a ~ a, n - 1) }}{% endif %}{% endmacro %}{{ m('aaaaaaaa', 60) }}",
+            "{% for i in range(9000) %}{% for j in range(9000) %}{% endfor %}{% endfor %}",
+            &format!("{{% set a %}}{{% for i in range(99999) %}}{}{{% endfor %}}{{% endset %}}", "a".repeat(1000)),
+            "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}",
+            "{{ 'xxxxxxxxxx' * 9000000 }}",
+            "{{ 'a' * 10 ** 9 }}",
+            "{{ 1000000000 * 'a' }}",
+            "{{ 'a\n'|indent(1000000000) }}",
+            "{{ [1]|tojson(indent=1000000000) }}",
+            "{% set a = 'a' * 100000 %}{{ a|replace('a', a) }}",
+            "{% set a = 'a' * 100000 %}{{ a.replace('a', a) }}",
+            "{% set a = 'a' * 1000000 %}{{ range(1000)|join(a) }}",
+        ] {
+            let shown: String = hostile.chars().take(80).collect();
+            let failure = rendered(hostile, TALK).err().unwrap_or_else(|| panic!("{shown} is rendered"));
+            assert!(failure.message.contains("out of bounds"), "{shown}: {}", failure.message);
+            assert_eq!(failure.http_status(), 500);
+        }
+    }
+
+    #[test]
+    fn a_template_that_is_broken_is_as_good_as_none() {
         for broken in [
             "{% for %}",
             "{{ absent.member.of }}",
-            "{% for i in range(9000) %}{% for j in range(9000) %}{% endfor %}{% endfor %}",
-            "{{ 'xxxxxxxxxx' * 9000000 }}",
-            "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}",
+            "{{ range(10 ** 9) }}",
+            "{{ ('a',) * 100000000 }}",
+            "{% set tollgate_said = 1 %}x",
+            "{% filter upper %}x{% endfilter %}",
+            "{{ f(*messages) }}",
         ] {
             assert_eq!(rendered(broken, TALK).unwrap(), None, "{broken}");
         }
         assert_eq!(rendered(&"x".repeat(LONGEST_TEMPLATE + 1), TALK).unwrap(), None);
         assert_eq!(render("no JSON", &[]).unwrap(), None);
         assert_eq!(render("{}", &[]).unwrap(), None);
+    }
+
+    /// The template as it is, unguarded.
+    fn unguarded(template: &str) -> String {
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().unwrap();
+        let mut plain = environment(0);
+        plain.set_syntax(syntax);
+        let turns: Vec<Turn> =
+            TALK.iter().map(|(role, words)| Turn { role: *role, words: (*words).to_owned() }).collect();
+        let published = Published { template: String::new(), bos: "<s>".to_owned(), eos: "</s>".to_owned() };
+        plain.render_str(template, published.context(&turns)).unwrap()
+    }
+
+    #[test]
+    fn guarding_a_template_changes_nothing_of_what_it_says() {
+        for template in [
+            "a{# no #} \"q\" \\ \t{{ '{{' }} ü\n",
+            "{% if true %}\n  {% set a = 1 %}\n x\n  {%- endif %}  \n",
+            "{{ 1 + 2 * 3 - 4 // 3 }} {{ (1 + 2) * 3 }} {{ 2 ** 3 }} {{ 7 % 4 }} {{ -1.5 * 2 }} {{ 7 / 2 }}",
+            "{{ 'a' ~ 1 ~ none }} {{ [1, 2] + [3] }} {{ 'ab' * 2 }} {{ 2 * 'ab' }} {{ (1,) }} {{ {'a': 1}['a'] }}",
+            "{{ not false and 1 < 2 <= 2 }} {{ 3 in [3] }} {{ 3 not in [3] }} {{ 1 if false else 2 }}{{ 1 if false }}",
+            "{{ absent is defined }} {{ 4 is not divisibleby(3) }} {{ absent|default('d') }} {{ absent }}",
+            "{{ messages[1:][0].content|trim|upper }} {{ messages[-1]['role'] }} {{ 'abc'[::-1] }} {{ () }}",
+            "{% set ns = namespace(n=0) %}{% for m in messages if m.role == 'user' %}{% set ns.n = ns.n + 1 %}{% endfor %}{{ ns.n }}",
+            "{% macro m(a, b='x') %}<{{ a }}{{ b }}>{% endmacro %}{{ m(1) }}{{ m(1, b=2) }}",
+            "{% for k, v in {'a': 1}.items() %}{{ k }}{{ v }}{% else %}none{% endfor %}{% for x in [] %}{% else %}e{% endfor %}",
+            "{% for i in range(9) %}{% if i == 1 %}{% continue %}{% elif i == 3 %}{% break %}{% else %}{{ i }}{% endif %}{% endfor %}",
+            "{% with a = 1, b = 2 %}{{ a + b }}{% endwith %}{% set x %}<{{ 1 }}>{% endset %}{{ x }}{% set a, b = 1, 2 %}{{ b }}",
+            "{{ messages|selectattr('role', 'equalto', 'user')|map(attribute='content')|join('|') }}",
+            "{{ {'a': [1, true, none]}|tojson }} {{ 'a-b'.split('-')|list|length }} {{ 'x'.startswith('x') }}",
+            "{{ {'a': 1}|tojson(indent=2) }} {{ 'a\nb'|indent(2, first=true) }} {{ 'abc'|replace('b', 'x') }}",
+            "{% for m in messages recursive %}{{ loop.index }}{{ loop.first }}{% if loop.last %}{{ loop([messages[0]]) if false }}{% endif %}{% endfor %}",
+        ] {
+            assert_eq!(rendered(template, TALK).unwrap(), Some(unguarded(template)), "{template}");
+        }
     }
 
     #[test]
