@@ -44,11 +44,42 @@ def _answer(method, route, fields, sent, files):
             {"flagged": False, "categories": {}, "category_scores": {}, "category_applied_input_types": {}}]})
     if route.startswith("/files"):
         return _files(method, route.split("/")[2:], fields, sent, files)
-    kind = "batch" if route.startswith("/batches") else "fine_tuning.job"
-    thing = {"object": kind, "id": "thing-1", "status": "validating", "created_at": 1, **fields}
-    if method == "GET" and route.count("/") == (1 if kind == "batch" else 2):
+    if route.startswith("/batches"):
+        return _batches(method, route.split("/")[2:], fields, files)
+    thing = {"object": "fine_tuning.job", "id": "ftjob-1", "status": "queued", "created_at": 1, **fields}
+    require(method != "POST" or "training_file" not in fields or fields["training_file"] in files, "no such training file")
+    if method == "GET" and route.count("/") == 2:
         return _json({"object": "list", "data": [thing], "has_more": False})
     return _json(thing | ({"status": "cancelled"} if route.endswith("/cancel") else {}))
+
+
+def _batches(method, rest, fields, files):
+    """A batch is over when it is looked at for the first time."""
+    if method == "POST" and not rest:
+        require(fields.get("input_file_id") in files, f"No such File object: {fields.get('input_file_id')}")
+        batch = {"object": "batch", "id": f"batch_{len(files) + 1}", "status": "validating", "created_at": 1,
+                 "output_file_id": None, "error_file_id": None, **fields}
+        files[batch["id"]] = batch
+        return _json(batch)
+    if not rest:
+        batches = [thing for thing in files.values() if thing["object"] == "batch"]
+        return _json({"object": "list", "data": batches, "has_more": False,
+                      "first_id": batches[0]["id"], "last_id": batches[-1]["id"]})
+    if files.get(rest[0], {}).get("object") != "batch":
+        raise Refusal(404, f"No batch found with id '{rest[0]}'.")
+    batch = files[rest[0]]
+    if rest[1:] == ["cancel"]:
+        return _json(batch | {"status": "cancelled"})
+    if batch["status"] == "validating":
+        usage = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
+        body = {"object": "chat.completion", "model": "gpt-4o-mini", "choices": [], "usage": usage}
+        line = {"custom_id": "a", "response": {"status_code": 200, "body": body}, "error": None}
+        output = {"id": f"file-{len(files) + 1}", "object": "file", "bytes": 1, "created_at": 1, "filename": "out.jsonl",
+                  "purpose": "batch_output", "status": "processed", "content": json.dumps(line)}
+        files[output["id"]] = output
+        batch |= {"status": "completed", "output_file_id": output["id"],
+                  "request_counts": {"total": 1, "completed": 1, "failed": 0}}
+    return _json(batch)
 
 
 def _heard(fields, sent):
@@ -72,13 +103,15 @@ def _files(method, rest, fields, sent, files):
         files[file["id"]] = file
         return _json(file)
     if not rest:
-        return _json({"object": "list", "data": list(files.values()), "has_more": False})
+        return _json({"object": "list", "data": [thing for thing in files.values() if thing["object"] == "file"],
+                      "has_more": False})
     if rest[0] not in files:
         raise Refusal(404, f"No such File object: {rest[0]}")
     if method == "DELETE":
         return _json({"id": files.pop(rest[0])["id"], "object": "file", "deleted": True})
     if rest[1:] == ["content"]:
-        return "application/octet-stream", [b"x" * files[rest[0]]["bytes"]]
+        content = files[rest[0]].get("content")
+        return "application/octet-stream", [content.encode() if content else b"x" * files[rest[0]]["bytes"]]
     return _json(files[rest[0]])
 
 

@@ -1,6 +1,7 @@
 """The OpenAI SDK beside chat: sound, pictures, moderations, files, batches and fine-tuning jobs."""
 
 import io
+import json
 
 import openai
 import pytest
@@ -68,14 +69,37 @@ def test_a_file_may_say_which_provider_keeps_it(client, marker, seen):
 
 
 def test_batches_and_jobs_are_started_looked_at_and_cancelled(client):
-    batch = client.batches.create(input_file_id="file-1", endpoint="/v1/chat/completions", completion_window="24h")
+    file = client.files.create(file=("a.jsonl", b"{}"), purpose="batch")
+    batch = client.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h")
     assert client.batches.retrieve(batch.id).object == "batch"
-    assert len(client.batches.list(limit=2).data) == 1
+    assert batch.id in [known.id for known in client.batches.list(limit=2)]
     assert client.batches.cancel(batch.id).status == "cancelled"
-    job = client.fine_tuning.jobs.create(model="openai-chat", training_file="file-1")
-    assert job.model == "gpt-4o-mini"
+    job = client.fine_tuning.jobs.create(model="openai-chat", training_file=file.id)
+    assert (job.model, job.training_file) == ("gpt-4o-mini", file.id)
     assert client.fine_tuning.jobs.retrieve(job.id).object == "fine_tuning.job"
     assert client.fine_tuning.jobs.cancel(job.id).status == "cancelled"
+
+
+def test_a_batch_runs_from_its_file_to_its_results_by_ids_alone(client):
+    file = client.files.create(
+        file=("a.jsonl", b"{}"), purpose="batch", extra_body={"target_model_names": "openai-chat"}
+    )
+    batch = client.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h")
+    assert batch.id.startswith("batch_") and file.id.startswith("file-") and batch.input_file_id == file.id
+    done = client.batches.retrieve(batch.id)
+    assert (done.id, done.status, done.request_counts.completed) == (batch.id, "completed", 1)
+    result = json.loads(client.files.content(done.output_file_id).text)
+    assert result["response"]["body"]["usage"]["total_tokens"] == 7
+    assert client.files.delete(done.output_file_id).id == done.output_file_id
+
+
+def test_an_id_is_nobody_elses_and_of_no_other_kind(client):
+    file = client.files.create(file=("a.jsonl", b"{}"), purpose="batch")
+    changed = file.id[:40] + ("A" if file.id[40] != "A" else "B") + file.id[41:]
+    with pytest.raises(openai.NotFoundError):
+        client.files.retrieve(changed)
+    with pytest.raises(openai.NotFoundError):
+        client.batches.retrieve(file.id)
 
 
 def test_openais_own_paths_are_passed_on(keyed_url, master_key, marker):

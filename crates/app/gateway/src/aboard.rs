@@ -85,7 +85,7 @@ impl Ask {
         let rules = self.snapshot.fleet.rules();
         let by_affinity = rules.affinity || rules.strategy == Strategy::CacheAffinity;
         let affinity = by_affinity.then(|| self.affinity()).flatten();
-        let pinned = self.pinned(group);
+        let pinned = self.pinned(group).or_else(|| self.keeper(group).ok().flatten());
         let served = || group.members.iter().find_map(|index| self.snapshot.served.get(*index));
         let patience = self.options.timeout.or_else(|| Some(served()?.timeout)).unwrap_or_default();
         Asked {
@@ -132,6 +132,7 @@ impl Ask {
             form: self.form.clone(),
             options: own,
             responses: self.responses.clone(),
+            names: self.names.clone(),
             context: self.context.clone(),
             headers: self.headers.clone(),
             fetched: std::sync::Mutex::default(),

@@ -34,6 +34,7 @@ use crate::{
     options::CallOptions,
     responses::ResponsesAsk,
     restream::retell,
+    sealed::Thing,
     snapshot::Snapshot,
     words::Prompt,
 };
@@ -49,6 +50,8 @@ pub(crate) struct Ask {
     pub(crate) options: CallOptions,
     /// Of calls of the Responses API.
     pub(crate) responses: Option<ResponsesAsk>,
+    /// What is kept at a provider and named in the prompt, by the client's id.
+    pub(crate) names: Option<Box<(String, Thing)>>,
     pub(crate) context: AnswerContext,
     /// The client's headers, for what is passed on.
     pub(crate) headers: HeaderMap,

@@ -13,8 +13,8 @@ use tollgate_net::Client;
 use tollgate_wire::clock::{Clock, Random};
 
 use crate::{
-    credentials::Credentials, documents::Documents, health::Health, kept::KeptAnswers, ledger::Ledger, reload::Source,
-    sealed::SealKey, snapshot::Snapshot, workers::Workers,
+    batches::Followed, credentials::Credentials, documents::Documents, health::Health, kept::KeptAnswers,
+    ledger::Ledger, reload::Source, sealed::SealKey, snapshot::Snapshot, workers::Workers,
 };
 
 /// What a gateway is built from; everything that waits, ticks or rolls dice comes in here.
@@ -42,6 +42,7 @@ pub struct Gateway {
     pub(crate) credentials: Credentials,
     pub(crate) documents: Documents,
     pub(crate) kept: KeptAnswers,
+    pub(crate) followed: Followed,
     /// Of this process: tells our own requests when they come back to us.
     pub(crate) instance: String,
     /// Where configurations come from.
@@ -50,11 +51,11 @@ pub struct Gateway {
     snapshot: ArcSwap<Snapshot>,
     /// Seals ids where no secret of the configuration does: they open in this process only.
     seal: SealKey,
-    draining: AtomicBool,
+    draining: Closed,
     closed: Closed,
 }
 
-/// Tells streams that their time is up.
+/// Tells whoever waits for it that something is over: streams that their time is up, followers that we are going down.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Closed {
     flag: Arc<AtomicBool>,
@@ -62,12 +63,17 @@ pub(crate) struct Closed {
 }
 
 impl Closed {
-    /// Streams must end.
+    fn set(&self) {
+        self.flag.store(true, Ordering::Release);
+        self.told.notify_waiters();
+    }
+
+    /// It is over.
     pub(crate) fn is_set(&self) -> bool {
         self.flag.load(Ordering::Acquire)
     }
 
-    /// Resolves when streams must end.
+    /// Resolves when it is over.
     pub(crate) async fn wait(self) {
         loop {
             let told = self.told.notified();
@@ -98,12 +104,13 @@ impl Gateway {
             credentials: Credentials::default(),
             documents: Documents::default(),
             kept: KeptAnswers::default(),
+            followed: Followed::default(),
             instance,
             seal: SealKey::of(&secret),
             source: std::sync::OnceLock::new(),
             reloading: tokio::sync::Mutex::new(()),
             snapshot: ArcSwap::from_pointee(parts.snapshot),
-            draining: AtomicBool::new(false),
+            draining: Closed::default(),
             closed: Closed::default(),
         })
     }
@@ -122,13 +129,12 @@ impl Gateway {
 
     /// Readiness fails from now on.
     pub fn start_draining(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.set();
     }
 
     /// Streams that still run end now, each with an error event of its dialect.
     pub fn end_streams(&self) {
-        self.closed.flag.store(true, Ordering::Release);
-        self.closed.told.notify_waiters();
+        self.closed.set();
     }
 
     pub(crate) fn closed(&self) -> Closed {
@@ -138,7 +144,12 @@ impl Gateway {
     /// The gateway is on its way down.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        self.draining.is_set()
+    }
+
+    /// Resolves when the gateway is on its way down.
+    pub(crate) async fn draining(&self) {
+        self.draining.clone().wait().await;
     }
 
     /// Where background work runs.

@@ -1,15 +1,18 @@
 //! Files, batches, jobs, assistants, threads and vector stores: kept at a provider in `OpenAI`'s words. Which provider it
 //! is, the request says: by a model of ours, by the provider's name, or by its path.
 
-use tollgate_providers::passage;
-use tollgate_wire::{Failure, RawBody};
+use http::Method;
+use tollgate_providers::{batches::Words, kept_ids, passage};
+use tollgate_wire::{Failure, FailureKind, RawBody};
 
 use crate::{
+    aftermath::{Aftermath, Sighting},
     forms::content_type,
     meter::{Booking, Meter},
     passage::{Content, PATIENCE, Passing, Ready, document, outgoing},
     passing::{self, Chosen},
     snapshot::Snapshot,
+    things::{Ids, is_plain},
     upload,
 };
 
@@ -33,16 +36,24 @@ pub(crate) fn kept_at(path: &str) -> Option<(String, &'static str, String)> {
     Some((provider.to_owned(), what, path))
 }
 
+/// Which things a path is about.
+pub(crate) struct About<'p> {
+    pub(crate) provider: Option<&'p str>,
+    pub(crate) what: &'static str,
+    pub(crate) path: &'p str,
+}
+
 /// The request about something that is kept at a provider.
 pub(crate) async fn to_kept(
     snapshot: &Snapshot,
-    provider: Option<&str>,
-    what: &str,
-    path: &str,
+    about: About<'_>,
+    mut ids: Ids,
     call: &mut Passing,
     meter: &mut Meter,
 ) -> Result<Ready, Failure> {
+    let About { provider, what, path } = about;
     let mut fields = Fields::of(call);
+    let path = ids.open_path(what, path)?;
     let mut content = Content::Stream;
     let mut body: Option<RawBody> = None;
     if content_type(&call.headers).starts_with("multipart/form-data") {
@@ -57,26 +68,56 @@ pub(crate) async fn to_kept(
             let mut read = RawBody::parse(&bytes).map_err(no_object)?;
             fields.take(|name| read.typed::<String>(name))?;
             OURS.iter().for_each(|name| drop(read.remove(name)));
+            kept_ids::in_request(&mut read, &mut |id, _| ids.open(id))?;
             body = Some(read);
         }
     }
     let model = fields.model.as_deref();
     meter.asked_for(model.unwrap_or_default(), false);
-    let Chosen { place, renames } = fields.place(snapshot, provider)?;
+    let query =
+        passage::query_without(&call.query, &["custom_llm_provider", "target_model_names", "model", "provider"]);
+    let query = opened_query(&query, &mut ids)?;
+    let lists = call.method == Method::GET && path == what;
+    if lists && !ids.caller().owns_accounts() {
+        return Err(Failure::new(FailureKind::RouteDenied, "only the master key lists what is kept at a provider"));
+    }
+    let Chosen { place, deployment, renames } = match ids.home(snapshot, model)? {
+        Some(home) => home,
+        None => fields.place(snapshot, provider)?,
+    };
     if let (Some(body), Some(_)) = (&mut body, model) {
         if what == "/batches" {
             // Only said where the batch goes; the calls within it name their own.
             body.remove("model");
-        } else if renames && body.has("model") {
-            body.set_str("model", &place.target.model);
+        } else if let Some(own) = renames.filter(|_| body.has("model")) {
+            body.set_str("model", &own);
         }
     }
-    let query =
-        passage::query_without(&call.query, &["custom_llm_provider", "target_model_names", "model", "provider"]);
-    let url = passage::resource_url(&place.target, path, &query)?;
+    let url = passage::resource_url(&place.target, &path, &query)?;
     let bytes = body.map(|body| body.to_bytes()).unwrap_or_default();
     let outgoing = outgoing(&call.method, url, bytes);
-    Ok(Ready { outgoing, content, place, booking: Booking::Free, timeout: PATIENCE, label: "" })
+    // What a file holds is nobody's to change.
+    let reads = !path.ends_with("/content");
+    let batches = (what == "/batches")
+        .then(|| Sighting { words: Words::OpenAi, starts: call.method == Method::POST && path == what });
+    let after = reads.then(|| Box::new(Aftermath { ids, seals: true, what, deployment, batches }));
+    Ok(Ready { outgoing, content, place, booking: Booking::Free, timeout: PATIENCE, label: "", after })
+}
+
+/// A query that pages from a thing on, or asks for those of another.
+fn opened_query(query: &str, ids: &mut Ids) -> Result<String, Failure> {
+    let mut pairs = Vec::new();
+    for pair in query.split('&') {
+        let named = pair
+            .split_once('=')
+            .filter(|(name, _)| matches!(*name, "after" | "before" | "after_id" | "before_id" | "run_id"));
+        let opened = named.map(|(_, id)| ids.open(id)).transpose()?.flatten();
+        pairs.push(match (named, opened) {
+            (Some((name, _)), Some(id)) if is_plain(&id) => format!("{name}={id}"),
+            _ => pair.to_owned(),
+        });
+    }
+    Ok(pairs.join("&"))
 }
 
 /// What a request says about where its thing is kept.

@@ -25,6 +25,7 @@ use crate::{
     meter::Meter,
     options, responses,
     snapshot::Snapshot,
+    things,
 };
 
 impl Gateway {
@@ -106,6 +107,7 @@ impl Gateway {
         meter.asked_for(&asked, stream);
         let id = meter.call_id().to_owned();
         let (responses, told) = responses::begin(self, snapshot, caller, route, &mut body)?;
+        let names = things::in_prompt(self, snapshot, caller, &mut body)?;
         let now = self.now_unix();
         let context = AnswerContext { alias: asked, now, id, include_usage, stream, responses: told };
         Ok(Box::new(Ask {
@@ -116,6 +118,7 @@ impl Gateway {
             form,
             options,
             responses,
+            names,
             context,
             headers,
             fetched: std::sync::Mutex::default(),
@@ -132,6 +135,9 @@ async fn answer(mut ask: Box<Ask>, meter: Meter) -> Answer {
     };
     if ask.context.alias.is_empty() {
         group.name.clone_into(&mut ask.context.alias);
+    }
+    if let Err(failure) = ask.keeper(&group) {
+        return refuse(&failure, meter);
     }
     match ask.dispatch(group, meter).await {
         Ok(answer) => answer,

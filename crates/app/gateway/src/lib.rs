@@ -2,7 +2,9 @@
 //! requests come in as [`Inbound`], answers go out as [`Answer`].
 
 mod aboard;
+mod aftermath;
 mod answer;
+mod batches;
 mod byte_stream;
 mod caller;
 mod credentials;
@@ -43,6 +45,8 @@ mod routing;
 mod sealed;
 mod snapshot;
 mod stored;
+mod tally;
+mod things;
 mod upload;
 mod words;
 mod workers;

@@ -22,6 +22,8 @@ use crate::{
     words::{Prompt, Said, Words},
 };
 
+mod shares;
+
 /// The meter of one call.
 pub(crate) struct Meter {
     gateway: Arc<Gateway>,

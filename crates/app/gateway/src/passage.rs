@@ -7,9 +7,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use tollgate_net::{Bounds, RequestBody, Response};
 use tollgate_observe::Outcome;
-use tollgate_policy::{RouteClass, admit};
+use tollgate_policy::{Caller, RouteClass, admit};
 use tollgate_providers::{
     auth::Account,
+    batches::Words,
     codec::ClientDialect,
     passage::{self, Prefix},
     target::Credential,
@@ -20,6 +21,7 @@ use tollgate_wire::{
 };
 
 use crate::{
+    aftermath::{Aftermath, Sighting},
     answer::{Answer, AnswerBody},
     byte_stream::ByteStream,
     caller::{admit_ephemeral_key, identify},
@@ -34,6 +36,7 @@ use crate::{
     meter::{Booking, Meter},
     passing::{self, Chosen, Endpoint},
     snapshot::Snapshot,
+    things::Ids,
     upload::{self, Fault, Sending, UploadBody},
     words::Prompt,
 };
@@ -129,8 +132,8 @@ impl Gateway {
         meter: &mut Meter,
     ) -> Result<Ready, Failure> {
         leads.show_key(call);
+        let caller = if leads.wants_key() { identify(snapshot, &call.headers)? } else { Caller::Anyone };
         if leads.wants_key() {
-            let caller = identify(snapshot, &call.headers)?;
             meter.asked_by(caller);
             admit(caller, RouteClass::Call)?;
             if matches!(leads, Leads::Provider(_, rest) if passage::gives_key(rest)) {
@@ -138,11 +141,13 @@ impl Gateway {
                 tracing::info!(target: "tollgate::call", call_id = meter.call_id(), "an ephemeral key is asked for");
             }
         }
+        let ids = || Ids::of(self, snapshot, caller);
         let mut ready = match leads {
-            Leads::Provider(prefix, rest) => to_provider(snapshot, prefix, rest, call, meter).await?,
+            Leads::Provider(prefix, rest) => to_provider(snapshot, prefix, rest, ids(), call, meter).await?,
             Leads::Endpoint(endpoint, rest) => to_endpoint(endpoint, rest, call)?,
             Leads::Kept(provider, what, path) => {
-                Box::pin(held::to_kept(snapshot, provider.as_deref(), what, path, call, meter)).await?
+                let about = held::About { provider: provider.as_deref(), what, path };
+                Box::pin(held::to_kept(snapshot, about, ids(), call, meter)).await?
             }
         };
         let mut headers = match leads {
@@ -165,13 +170,15 @@ impl Gateway {
 
     /// Sends it, and hands on what comes back.
     async fn carry(self: &Arc<Self>, snapshot: &Snapshot, ready: Ready, call: Passing, mut meter: Meter) -> Answer {
-        let Ready { outgoing, content, place, booking, timeout, label } = ready;
+        let Ready { outgoing, content, place, booking, timeout, label, after } = ready;
         if snapshot.debug {
             tollgate_observe::logs::print_raw(&tollgate_net::debug::as_curl(&outgoing));
         }
         let counted = std::iter::once(&outgoing.body).filter(|_| matches!(booking, Booking::Read | Booking::Words));
         meter.open_at(&Arc::from(label), &place, Prompt::of(counted));
-        let bounds = Bounds { first_byte: timeout, idle: timeout, total: None, max_body: usize::MAX };
+        // What is looked into is held in memory.
+        let max_body = if after.is_some() { snapshot.bounds.max_response_bytes } else { usize::MAX };
+        let bounds = Bounds { first_byte: timeout, idle: timeout, total: None, max_body };
         let (body, fault) = content.body(&outgoing, call.body);
         let sent = self.client.send_with(&outgoing, body, &bounds).await;
         let response = match sent {
@@ -189,10 +196,12 @@ impl Gateway {
         };
         let is_answer = !(response.status.is_client_error() || response.status.is_server_error());
         meter.heard(is_answer);
-        if is_answer {
-            self.hand_on(response, &place, booking, meter)
-        } else {
-            hand_refusal(response, &place, meter).await
+        match after {
+            Some(after) if is_answer && is_json(&response.headers) => {
+                self.hand_document(snapshot, response, &place, &after, meter).await
+            }
+            _ if is_answer => self.hand_on(response, &place, booking, meter),
+            after => hand_refusal(response, &place, after.as_deref(), meter).await,
         }
     }
 
@@ -208,7 +217,12 @@ impl Gateway {
 }
 
 /// A provider's refusal, in its own words but for our key.
-async fn hand_refusal(mut response: Response, place: &Arc<Place>, mut meter: Meter) -> Answer {
+async fn hand_refusal(
+    mut response: Response,
+    place: &Arc<Place>,
+    after: Option<&Aftermath>,
+    mut meter: Meter,
+) -> Answer {
     let (status, theirs) = (response.status, std::mem::take(&mut response.headers));
     let mut whole = Vec::new();
     while let Some(Ok(piece)) = response.next().await {
@@ -225,7 +239,9 @@ async fn hand_refusal(mut response: Response, place: &Arc<Place>, mut meter: Met
         500.. => FailureKind::Api,
         _ => FailureKind::BadRequest,
     };
-    let mut failure = Failure::new(kind, String::from_utf8_lossy(&whole).into_owned());
+    let words = String::from_utf8_lossy(&whole).into_owned();
+    let words = if let Some(after) = after { after.ids.retold(words) } else { words };
+    let mut failure = Failure::new(kind, words);
     meter.failed(&mut failure);
     let mut answered = answered_headers(&theirs, place, meter.call_id());
     answered.remove(header::CONTENT_LENGTH);
@@ -241,6 +257,8 @@ pub(crate) struct Ready {
     pub(crate) booking: Booking,
     pub(crate) timeout: Duration,
     pub(crate) label: &'static str,
+    /// What an answer that is a document leads to.
+    pub(crate) after: Option<Box<Aftermath>>,
 }
 
 /// Where the body of a request is.
@@ -355,6 +373,7 @@ async fn to_provider(
     snapshot: &Snapshot,
     prefix: &Prefix,
     rest: &str,
+    ids: Ids,
     call: &mut Passing,
     meter: &mut Meter,
 ) -> Result<Ready, Failure> {
@@ -365,26 +384,37 @@ async fn to_provider(
     let by_path = rest.rsplit(['/', ':']).next().is_some_and(|last| last.to_ascii_lowercase().contains("stream"));
     let streams = by_path || parsed.as_ref().is_some_and(|body| body.typed("stream") == Some(true));
     meter.asked_for(model.as_deref().unwrap_or_default(), streams);
-    let Chosen { place, renames } = passing::choose(snapshot, prefix.providers, model.as_deref())?;
+    let Chosen { place, deployment, renames } = passing::choose(snapshot, prefix.providers, model.as_deref())?;
     let mut rest = Cow::Borrowed(rest);
-    match parsed {
-        Some(mut body) if renames && named.is_some() => {
-            body.set_str("model", &place.target.model);
+    match (renames, parsed) {
+        (Some(own), Some(mut body)) if named.is_some() => {
+            body.set_str("model", &own);
             whole = Some(body.to_bytes());
         }
-        _ if renames => rest = Cow::Owned(passage::with_model(&rest, &place.target.model)),
-        _ => {}
+        (Some(own), _) => rest = Cow::Owned(passage::with_model(&rest, &own)),
+        (None, _) => {}
     }
     let url = passage::url(&place.target, &rest, &call.query)?;
     let asks = call.method == Method::POST && prefix.path != "/langfuse";
     let content = if whole.is_some() { Content::Whole } else { Content::Stream };
     let outgoing = outgoing(&call.method, url, whole.unwrap_or_default());
-    let booking = match asks {
+    let batches = message_batches(prefix, &rest, &call.method);
+    let booking = match asks && batches.is_none() {
         true if passage::is_chat(&rest) => Booking::Words,
         true => Booking::Read,
         false => Booking::Free,
     };
-    Ok(Ready { outgoing, content, place, booking, timeout: PATIENCE, label: "" })
+    let what = prefix.path;
+    let after =
+        batches.map(|batches| Box::new(Aftermath { ids, seals: false, what, deployment, batches: Some(batches) }));
+    Ok(Ready { outgoing, content, place, booking, timeout: PATIENCE, label: "", after })
+}
+
+/// Whether Anthropic is told to begin a batch, or asked how one stands.
+fn message_batches(prefix: &Prefix, rest: &str, method: &Method) -> Option<Sighting> {
+    let below = rest.strip_prefix("/v1/messages/batches").filter(|_| prefix.path == "/anthropic")?;
+    let starts = method == Method::POST && below.is_empty();
+    (!below.ends_with("/results")).then_some(Sighting { words: Words::Anthropic, starts })
 }
 
 fn to_endpoint(endpoint: &Arc<Endpoint>, rest: &str, call: &Passing) -> Result<Ready, Failure> {
@@ -404,7 +434,15 @@ fn to_endpoint(endpoint: &Arc<Endpoint>, rest: &str, call: &Passing) -> Result<R
     let content = if call.body.is_end_stream() { Content::Whole } else { Content::Stream };
     let booking = endpoint.cost.map_or(Booking::Free, Booking::Fixed);
     let outgoing = outgoing(&call.method, url, Bytes::new());
-    Ok(Ready { outgoing, content, place: Arc::clone(&endpoint.place), booking, timeout: endpoint.timeout, label: "" })
+    Ok(Ready {
+        outgoing,
+        content,
+        place: Arc::clone(&endpoint.place),
+        booking,
+        timeout: endpoint.timeout,
+        label: "",
+        after: None,
+    })
 }
 
 /// What of a client's headers says what its body is.
@@ -414,7 +452,7 @@ fn only_content(client: &HeaderMap) -> HeaderMap {
 }
 
 /// The provider's headers as the client gets them, and ours.
-fn answered_headers(theirs: &HeaderMap, place: &Place, call_id: &str) -> HeaderMap {
+pub(crate) fn answered_headers(theirs: &HeaderMap, place: &Place, call_id: &str) -> HeaderMap {
     let options = connection_options(theirs);
     let mut answered = HeaderMap::with_capacity(theirs.len() + 4);
     for (name, value) in theirs {

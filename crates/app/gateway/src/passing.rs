@@ -5,8 +5,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use base64::Engine as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use serde::{Deserialize, Serialize};
 use tollgate_catalog::{Cost, Price};
 use tollgate_config::{Config, PassThroughEndpoint};
+use tollgate_policy::KeyDigest;
 use tollgate_providers::{
     Provider, Target, passage,
     provider::KeyNeed,
@@ -18,6 +20,7 @@ use tollgate_wire::{Failure, FailureKind, Secret, facts::ModelFacts};
 use crate::{
     deployment::{GoesTo, OWN_QUERY, Place, Served, shown_address},
     options::ClientSide,
+    sealed::Thing,
     snapshot::{Environment, Snapshot},
 };
 
@@ -149,14 +152,14 @@ fn bare(provider: &'static Provider, base_url: String, credential: Credential, h
 /// Where a call goes, and what its model is called there.
 pub(crate) struct Chosen {
     pub(crate) place: Arc<Place>,
-    /// The client's name for the model, where the deployment has another.
-    pub(crate) renames: bool,
+    /// Whose place it is; empty where it is the environment's.
+    pub(crate) deployment: Arc<str>,
+    /// The deployment's name for the model, where the client has another.
+    pub(crate) renames: Option<String>,
 }
 
 /// The place of these providers for this model: the deployment that serves it under either name, else the first, else
 /// what the environment says.
-///
-/// This is the one seam where an id that carries its deployment (decision 30) can say where it belongs.
 ///
 /// # Errors
 /// `Misconfigured` when there is none, with what to set.
@@ -165,16 +168,78 @@ pub(crate) fn choose(snapshot: &Snapshot, providers: &[&str], model: Option<&str
     for served in &snapshot.served {
         let Some(place) = place_of(served, providers, model, snapshot) else { continue };
         let by_group = model == Some(served.group.as_str());
+        let deployment = Arc::clone(&served.id);
         if by_group || model == Some(place.target.model.as_str()) {
-            return Ok(Chosen { renames: by_group && model != Some(place.target.model.as_str()), place });
+            let own = Some(&place.target.model).filter(|own| by_group && model != Some(own.as_str()));
+            return Ok(Chosen { renames: own.cloned(), deployment, place });
         }
-        first = first.or(Some(place));
+        first = first.or(Some((place, deployment)));
     }
-    let place = match first {
-        Some(place) => place,
-        None => of_environment(snapshot, providers, model)?,
+    let (place, deployment) = match first {
+        Some(first) => first,
+        None => (of_environment(snapshot, providers, model)?, Arc::from("")),
     };
-    Ok(Chosen { place: priced_for(snapshot, place, model), renames: false })
+    Ok(Chosen { place: priced_for(snapshot, place, model), deployment, renames: None })
+}
+
+/// The place of a thing that is kept at a provider: its deployment; if that is no more, one with the same account, or at
+/// the same address, or the provider's first.
+///
+/// # Errors
+/// As [`choose`].
+pub(crate) fn choose_for(snapshot: &Snapshot, thing: &Thing, model: Option<&str>) -> Result<Chosen, Failure> {
+    let own = deployment_place(snapshot, &thing.deployment);
+    let Some((place, deployment)) = own.or_else(|| akin(snapshot, &thing.account)) else {
+        return choose(snapshot, &[&thing.provider], model);
+    };
+    let provider = place.target.provider.name;
+    let of_group = |served: &&Arc<Served>| Some(served.group.as_str()) == model;
+    let named = snapshot.served.iter().filter(of_group).find_map(|served| match &served.goes_to {
+        GoesTo::Fixed(own) if own.target.provider.name == provider => Some(own.target.model.clone()),
+        _ => None,
+    });
+    Ok(Chosen { place, deployment, renames: named.filter(|own| Some(own.as_str()) != model) })
+}
+
+/// The deployment that is most like the one with this account was: its key may be another.
+fn akin(snapshot: &Snapshot, account: &Account) -> Option<(Arc<Place>, Arc<str>)> {
+    let places = || snapshot.served.iter().filter_map(|served| deployment_place(snapshot, &served.id));
+    let same = places().find(|(place, _)| Account::of(place) == *account);
+    same.or_else(|| places().find(|(place, _)| Account::of(place).shelf == account.shelf))
+}
+
+/// The place of a deployment, for calls in which the model plays no part.
+pub(crate) fn deployment_place(snapshot: &Snapshot, id: &str) -> Option<(Arc<Place>, Arc<str>)> {
+    let served = snapshot.served.iter().find(|served| *served.id == *id)?;
+    let place = served.place_for(Some("any"), &ClientSide::default(), &snapshot.catalog, &snapshot.environment);
+    Some((place.ok()?, Arc::clone(&served.id)))
+}
+
+/// Whose things are where: what is kept with one account is there with every deployment that has the same. Hashes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Account {
+    /// The provider, and its address for such things.
+    shelf: String,
+    /// The key, and the organisation it speaks for.
+    key: String,
+}
+
+impl Account {
+    pub(crate) fn of(place: &Place) -> Self {
+        let target = &place.target;
+        let address = passage::resource_url(target, "/files", "").map(|url| shown_address(&url)).unwrap_or_default();
+        let secret = match &target.credential {
+            Credential::None => String::new(),
+            Credential::Key(secret) | Credential::Token(secret) => secret.expose().to_owned(),
+            Credential::Account(account) => account.identity().expose().to_owned(),
+        };
+        let hash =
+            |one: &str, other: &str| KeyDigest::of(&format!("{one}\n{other}")).to_hex().chars().take(16).collect();
+        Self {
+            shelf: hash(target.provider.name, &address),
+            key: hash(&secret, target.organization.as_deref().unwrap_or_default()),
+        }
+    }
 }
 
 fn place_of(served: &Served, providers: &[&str], model: Option<&str>, snapshot: &Snapshot) -> Option<Arc<Place>> {

@@ -57,9 +57,9 @@ pub(crate) fn begin(
     let Some(previous) = body.typed::<String>("previous_response_id") else {
         return Ok((Some(ask), context));
     };
-    // An id that we did not give may be the provider's: the provider knows.
     let Some(origin) = gateway.seal_key(snapshot).open(&previous) else {
-        return Ok((Some(ask), context));
+        // An id that we did not give may be the provider's: the provider knows.
+        return if caller.owns_accounts() { Ok((Some(ask), context)) } else { Err(unknown(&previous)) };
     };
     if origin.owner != ask.owner {
         return Err(unknown(&previous).with_param("previous_response_id"));

@@ -7,9 +7,14 @@ use aws_lc_rs::{
     hmac,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use tollgate_providers::kept_ids::beginning_of;
+
+use crate::passing::Account;
 
 /// What the ids of responses begin with, and what binds the seal to them.
 const PREFIX: &str = "resp_";
+/// What binds the seal of a thing, before its id's beginning.
+const THING: &str = "thing:";
 /// Longest id that is looked at, bytes; ours have some 200.
 const LONGEST: usize = 4096;
 
@@ -31,6 +36,21 @@ pub(crate) struct Origin {
     pub(crate) answer: String,
     /// We hold it in memory ourselves.
     pub(crate) ours: bool,
+}
+
+/// Where a thing is that is kept at a provider: a file, a batch, a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Thing {
+    /// Whose it is.
+    pub(crate) owner: String,
+    /// The deployment whose credential opens it; empty where the environment's does.
+    pub(crate) deployment: String,
+    /// The provider, for when the deployment is no more.
+    pub(crate) provider: String,
+    /// With which account, likewise.
+    pub(crate) account: Account,
+    /// The provider's id for it.
+    pub(crate) id: String,
 }
 
 struct Length;
@@ -60,28 +80,52 @@ impl SealKey {
         UnboundKey::new(&AES_256_GCM, &self.seal).ok().map(LessSafeKey::new)
     }
 
-    /// The id for an answer: the same whenever it is asked for, as the nonce is made of what is sealed.
+    /// The id for an answer.
     pub(crate) fn seal(&self, origin: &Origin) -> Option<String> {
         let Origin { owner, deployment, answer, ours } = origin;
-        let mut text = serde_json::to_vec(&(ours, owner, deployment, answer)).ok()?;
-        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &self.nonces), &text);
-        let nonce = Nonce::try_assume_unique_for_key(tag.as_ref().get(..NONCE_LEN)?).ok()?;
-        let mut sealed = nonce.as_ref().to_vec();
-        self.key()?.seal_in_place_append_tag(nonce, Aad::from(PREFIX), &mut text).ok()?;
-        sealed.append(&mut text);
-        Some(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(sealed)))
+        self.close(PREFIX, PREFIX, serde_json::to_vec(&(ours, owner, deployment, answer)).ok()?)
     }
 
     /// Where the answer of this id is; `None` where the id is none of ours.
     pub(crate) fn open(&self, id: &str) -> Option<Origin> {
-        let encoded = id.strip_prefix(PREFIX).filter(|_| id.len() <= LONGEST)?;
+        let (ours, owner, deployment, answer) = serde_json::from_slice(&self.text(PREFIX, PREFIX, id)?).ok()?;
+        Some(Origin { owner, deployment, answer, ours })
+    }
+
+    /// The id for a thing. It begins as the provider's own does, else as ids of its kind do: clients look at that.
+    pub(crate) fn seal_thing(&self, thing: &Thing, kind: &str) -> Option<String> {
+        let Thing { owner, deployment, provider, account, id } = thing;
+        let beginning = beginning_of(id).unwrap_or(kind);
+        let text = serde_json::to_vec(&(owner, deployment, provider, account, id)).ok()?;
+        self.close(beginning, &format!("{THING}{beginning}"), text)
+    }
+
+    /// Where the thing of this id is; `None` where the id is none of ours.
+    pub(crate) fn open_thing(&self, id: &str) -> Option<Thing> {
+        let beginning = beginning_of(id)?;
+        let text = self.text(beginning, &format!("{THING}{beginning}"), id)?;
+        let (owner, deployment, provider, account, id) = serde_json::from_slice(&text).ok()?;
+        Some(Thing { owner, deployment, provider, account, id })
+    }
+
+    /// The same for the same text whenever it is asked for, as the nonce is made of what is sealed.
+    fn close(&self, beginning: &str, bound_to: &str, mut text: Vec<u8>) -> Option<String> {
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &self.nonces), &text);
+        let nonce = Nonce::try_assume_unique_for_key(tag.as_ref().get(..NONCE_LEN)?).ok()?;
+        let mut sealed = nonce.as_ref().to_vec();
+        self.key()?.seal_in_place_append_tag(nonce, Aad::from(bound_to.as_bytes()), &mut text).ok()?;
+        sealed.append(&mut text);
+        Some(format!("{beginning}{}", URL_SAFE_NO_PAD.encode(sealed)))
+    }
+
+    fn text(&self, beginning: &str, bound_to: &str, id: &str) -> Option<Vec<u8>> {
+        let encoded = id.strip_prefix(beginning).filter(|_| id.len() <= LONGEST)?;
         let sealed = URL_SAFE_NO_PAD.decode(encoded).ok()?;
         let (nonce, text) = sealed.split_at_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let mut text = text.to_vec();
-        let opened = self.key()?.open_in_place(nonce, Aad::from(PREFIX), &mut text).ok()?;
-        let (ours, owner, deployment, answer) = serde_json::from_slice(opened).ok()?;
-        Some(Origin { owner, deployment, answer, ours })
+        let opened = self.key()?.open_in_place(nonce, Aad::from(bound_to.as_bytes()), &mut text).ok()?;
+        Some(opened.to_vec())
     }
 }
 
@@ -127,5 +171,31 @@ mod tests {
         {
             assert_eq!(key.open(&wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_things_id_begins_as_its_providers_and_opens_as_nothing_else() {
+        let key = SealKey::of(b"salt");
+        let thing = |id: &str| Thing {
+            owner: "admin".to_owned(),
+            deployment: "d1".to_owned(),
+            provider: "openai".to_owned(),
+            account: Account::default(),
+            id: id.to_owned(),
+        };
+        for (id, kind, beginning) in [
+            ("file-68ab", "file-", "file-"),
+            ("batch_68ab", "batch_", "batch_"),
+            ("resp_68ab", "id_", "resp_"),
+            ("0b5c-uuid", "file-", "file-"),
+        ] {
+            let sealed = key.seal_thing(&thing(id), kind).unwrap();
+            assert!(sealed.starts_with(beginning) && !sealed.contains("68ab"), "{sealed}");
+            assert_eq!(key.open_thing(&sealed), Some(thing(id)));
+            assert_eq!((key.open(&sealed), SealKey::of(b"another").open_thing(&sealed)), (None, None));
+            assert_eq!(key.open_thing(&sealed.replacen(beginning, "other_", 1)), None);
+        }
+        assert_eq!(key.open_thing(&key.seal(&origin()).unwrap()), None);
+        assert_eq!(key.open_thing("file-68ab"), None);
     }
 }

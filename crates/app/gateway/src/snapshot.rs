@@ -9,6 +9,7 @@ use tollgate_policy::KeyDigest;
 use tollgate_router::Fleet;
 
 use crate::{
+    batches::BatchBounds,
     deployment::{Globals, Served},
     kept::KeptBounds,
     media::MediaRules,
@@ -52,6 +53,14 @@ pub(crate) mod defaults {
     pub(crate) const KEPT_RESPONSES_TTL: Duration = Duration::from_secs(3600);
     /// Largest message on a socket, bytes: `OpenAI` takes 15 MiB of sound in one.
     pub(crate) const MAX_SOCKET_MESSAGE: usize = 16 << 20;
+    /// Between two looks at a batch; `LiteLLM`'s.
+    pub(crate) const BATCH_INTERVAL: Duration = Duration::from_secs(3600);
+    /// Nobody is to be asked without a pause.
+    pub(crate) const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+    /// Batches that are followed at one time.
+    pub(crate) const FOLLOWED_BATCHES: usize = 1000;
+    /// Looks in a row that may fail: with the pauses between them, some four hours.
+    pub(crate) const BATCH_FAILURES: u32 = 12;
     /// A socket on which nobody speaks.
     pub(crate) const SOCKET_IDLE: Duration = Duration::from_secs(900);
     pub(crate) const RESPONSES_SOCKET: Duration = Duration::from_secs(3600);
@@ -95,6 +104,7 @@ pub(crate) struct SnapshotBounds {
     pub(crate) max_socket_message: usize,
     pub(crate) socket_idle: Duration,
     pub(crate) responses_socket: Duration,
+    pub(crate) batches: BatchBounds,
 }
 
 impl Snapshot {
@@ -184,6 +194,16 @@ fn bounds(config: &Config) -> SnapshotBounds {
         },
         max_socket_message: general.max_socket_message_bytes.map_or(defaults::MAX_SOCKET_MESSAGE, bytes),
         responses_socket: general.responses_websocket_session_limit.unwrap_or(defaults::RESPONSES_SOCKET),
+        batches: BatchBounds {
+            interval: general
+                .proxy_batch_polling_interval
+                .unwrap_or(defaults::BATCH_INTERVAL)
+                .max(defaults::SHORTEST_INTERVAL),
+            most: general.max_followed_batches.map_or(defaults::FOLLOWED_BATCHES, bytes),
+            failures: general
+                .max_batch_poll_failures
+                .map_or(defaults::BATCH_FAILURES, |most| u32::try_from(most).unwrap_or(u32::MAX)),
+        },
         socket_idle: general.socket_idle_timeout.unwrap_or(defaults::SOCKET_IDLE).max(Duration::from_millis(1)),
     }
 }

@@ -22,6 +22,7 @@ const COMPUTING: usize = 2;
 pub struct Workers {
     runtime: Handle,
     running: Arc<AtomicUsize>,
+    following: Arc<AtomicUsize>,
     idle: Arc<Notify>,
     computing: Arc<Semaphore>,
 }
@@ -43,13 +44,29 @@ impl Workers {
     /// Workers on this runtime.
     #[must_use]
     pub fn new(runtime: Handle) -> Self {
-        Self { runtime, running: Arc::default(), idle: Arc::default(), computing: Arc::new(Semaphore::new(COMPUTING)) }
+        Self {
+            runtime,
+            running: Arc::default(),
+            following: Arc::default(),
+            idle: Arc::default(),
+            computing: Arc::new(Semaphore::new(COMPUTING)),
+        }
     }
 
     /// Starts a task that is waited for at shutdown.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.running.fetch_add(1, Ordering::AcqRel);
-        let counted = Counted { running: Arc::clone(&self.running), idle: Arc::clone(&self.idle) };
+        self.start(&self.running, task);
+    }
+
+    /// Starts a task that lasts until it hears of the shutdown, and is then waited for. It takes no place of the calls
+    /// that [`Self::running`] counts.
+    pub fn spawn_following(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.start(&self.following, task);
+    }
+
+    fn start(&self, count: &Arc<AtomicUsize>, task: impl Future<Output = ()> + Send + 'static) {
+        count.fetch_add(1, Ordering::AcqRel);
+        let counted = Counted { running: Arc::clone(count), idle: Arc::clone(&self.idle) };
         self.runtime.spawn(async move {
             let _counted = counted;
             task.await;
@@ -74,7 +91,7 @@ impl Workers {
         }
     }
 
-    /// How many tasks are waited for.
+    /// How many calls are read to their end.
     #[must_use]
     pub fn running(&self) -> usize {
         self.running.load(Ordering::Acquire)
@@ -85,7 +102,7 @@ impl Workers {
         let all_ended = async {
             loop {
                 let notified = self.idle.notified();
-                if self.running() == 0 {
+                if self.running() == 0 && self.following.load(Ordering::Acquire) == 0 {
                     return;
                 }
                 notified.await;

@@ -115,7 +115,7 @@ const OPERATIONS: &[(&str, &str, &str, &str, Option<&str>)] = &[
     ("/v1/audio/transcriptions", "post", "audio", "Words out of sound, whole or streamed; a form", None),
     ("/v1/audio/translations", "post", "audio", "English words out of sound; a form", None),
     ("/v1/audio/speech", "post", "audio", "Sound out of words", Some("Speech")),
-    ("/v1/files", "get", "kept", "Files at a provider, in OpenAI's words and as it answers", None),
+    ("/v1/files", "get", "kept", "Files at a provider, in OpenAI's words, by sealed ids", None),
     ("/v1/files", "post", "kept", "Sends a file to a provider as it comes; a form, its fields before its file", None),
     ("/v1/files/{id}", "get", "kept", "One file", None),
     ("/v1/files/{id}/content", "get", "kept", "What it holds", None),

@@ -80,6 +80,21 @@ impl Rates {
         })
     }
 
+    /// Half of each, rounded down to whole pico-dollars.
+    fn halved(self) -> Rates {
+        let half = |price: Option<PicoPrice>| price.map(|price| PicoPrice(price.0 / 2));
+        Rates {
+            input: half(self.input),
+            output: half(self.output),
+            cache_read: half(self.cache_read),
+            cache_write: half(self.cache_write),
+            cache_write_1h: half(self.cache_write_1h),
+            reasoning: half(self.reasoning),
+            audio_input: half(self.audio_input),
+            audio_output: half(self.audio_output),
+        }
+    }
+
     /// These rates, and where they are silent the others.
     fn or(self, other: Rates) -> Rates {
         // A reasoning price that merely repeats the output price moves with it into the tier.
@@ -108,12 +123,20 @@ struct Tier {
     rates: Rates,
 }
 
-/// What a model costs per token.
+/// Rates, and those for longer prompts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Price {
+struct Tariff {
     base: Rates,
     /// By rising bound, each bound once.
     tiers: Vec<Tier>,
+}
+
+/// What a model costs per token.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Price {
+    usual: Tariff,
+    /// What is stated of requests that come in a batch (`…_batches`).
+    batches: Tariff,
     tiers_begin_at_bound: bool,
     per_search: PicoPrice,
     per_second: Option<PicoPrice>,
@@ -145,8 +168,9 @@ impl Price {
         }
         price.per_search = map.get("input_cost_per_query").and_then(PicoPrice::from_usd).unwrap_or_default();
         for (key, value) in map {
-            let (name, above) = tier_of(key);
-            price.set(name, above, value);
+            let tariff = if key.ends_with(OF_BATCHES) { &mut price.batches } else { &mut price.usual };
+            let (name, above) = tier_of(key.strip_suffix(OF_BATCHES).unwrap_or(key));
+            tariff.set(name, above, value);
         }
         let of = |name: &str| map.get(name).and_then(PicoPrice::from_usd);
         price.per_second = of("input_cost_per_second").or_else(|| of("output_cost_per_second"));
@@ -170,7 +194,14 @@ impl Price {
     /// Some price per token is stated, even if it is zero, or one per search.
     #[must_use]
     pub fn is_stated(&self) -> bool {
-        !self.tiers.is_empty() || self.base != Rates::default() || self.per_search != PicoPrice::default()
+        self.usual != Tariff::default() || self.per_search != PicoPrice::default()
+    }
+
+    /// What the same costs in a batch: what is stated of batches, and half of the rest, as providers give half off and
+    /// `LiteLLM` counts. Searches cost what they cost.
+    #[must_use]
+    pub fn in_batches(&self) -> Price {
+        Price { usual: self.batches.clone().or(self.usual.halved()), ..self.clone() }
     }
 
     /// The rates of a call with so many prompt tokens, for all of its tokens.
@@ -178,7 +209,7 @@ impl Price {
     pub fn rates(&self, prompt_tokens: u64) -> Rates {
         let passed =
             |tier: &&Tier| prompt_tokens > tier.above || (self.tiers_begin_at_bound && prompt_tokens == tier.above);
-        self.tiers.iter().take_while(passed).fold(self.base, |rates, tier| tier.rates.or(rates))
+        self.usual.tiers.iter().take_while(passed).fold(self.usual.base, |rates, tier| tier.rates.or(rates))
     }
 
     /// One entry of `tiered_pricing`: `{"range": [from, to], …}`; the first holds from 0 and is the base.
@@ -187,10 +218,12 @@ impl Price {
         // Saturates; a bound is never negative nor fractional.
         let above = (from >= 1.0).then_some(from as u64);
         for (key, value) in tier {
-            self.set(key, above, value);
+            self.usual.set(key, above, value);
         }
     }
+}
 
+impl Tariff {
     fn set(&mut self, name: &str, above: Option<u64>, value: &Value) {
         let (Some(price), true) = (PicoPrice::from_usd(value), Rates::default().named(name).is_some()) else { return };
         let rates = match above {
@@ -209,7 +242,26 @@ impl Price {
         }
         self.tiers.get_mut(place).map(|tier| &mut tier.rates)
     }
+
+    fn halved(&self) -> Tariff {
+        let tiers = self.tiers.iter().map(|tier| Tier { rates: tier.rates.halved(), ..*tier }).collect();
+        Tariff { base: self.base.halved(), tiers }
+    }
+
+    /// This tariff, and where it is silent the other.
+    fn or(mut self, other: Tariff) -> Tariff {
+        self.base = self.base.or(other.base);
+        for Tier { above, rates } in other.tiers {
+            if let Some(own) = self.tier(above) {
+                *own = own.or(rates);
+            }
+        }
+        self
+    }
 }
+
+/// How keys end that state prices of batches.
+const OF_BATCHES: &str = "_batches";
 
 /// Splits `…_above_200k_tokens` into its name and 200,000.
 fn tier_of(key: &str) -> (&str, Option<u64>) {
@@ -266,6 +318,25 @@ mod tests {
         check(272_000, 2_000_000, 4_000_000);
         check(272_001, 3_000_000, 9_000_000);
         check(u64::MAX, 3_000_000, 9_000_000);
+    }
+
+    #[test]
+    fn a_batch_costs_what_is_stated_of_batches_and_half_of_the_rest() {
+        let usual = price(json!({
+            "input_cost_per_token": 2e-6, "output_cost_per_token": 8e-6, "cache_read_input_token_cost": 1e-6,
+            "input_cost_per_token_above_200k_tokens": 4e-6, "output_cost_per_token_above_200k_tokens": 12e-6,
+            "input_cost_per_token_batches": 1.5e-6, "output_cost_per_token_above_200k_tokens_batches": 5e-6,
+            "input_cost_per_query": 1,
+        }));
+        let rates = |tokens| {
+            let rates = usual.in_batches().rates(tokens);
+            (rates.input, rates.output, rates.cache_read)
+        };
+        assert_eq!(rates(200_000), (pico(1_500_000), pico(4_000_000), pico(500_000)));
+        assert_eq!(rates(200_001), (pico(2_000_000), pico(5_000_000), pico(500_000)));
+        assert_eq!(usual.rates(1).input, pico(2_000_000));
+        assert_eq!(usual.in_batches().per_search(), usual.per_search());
+        assert!(!Price::default().in_batches().is_stated());
     }
 
     #[test]

@@ -48,6 +48,15 @@ pub enum Caller {
 }
 
 impl Caller {
+    /// The providers' accounts are the caller's own: whoever has the master key, and anyone where there is none. Others
+    /// may neither list what is kept there nor name it by the providers' own ids, which would show them one another's.
+    #[must_use]
+    pub fn owns_accounts(self) -> bool {
+        match self {
+            Self::Admin | Self::Anyone => true,
+        }
+    }
+
     /// The name for logs.
     #[must_use]
     pub fn label(self) -> &'static str {

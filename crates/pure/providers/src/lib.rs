@@ -4,6 +4,7 @@
 mod answer_stream;
 mod answers;
 pub mod auth;
+pub mod batches;
 pub mod codec;
 pub mod dialects;
 mod entra;
@@ -11,6 +12,7 @@ pub mod errand;
 pub mod forms;
 mod functions;
 pub mod gauge;
+pub mod kept_ids;
 pub mod locate;
 pub mod params;
 pub mod passage;

@@ -9,6 +9,7 @@
 
 mod accounts;
 mod bad_input;
+mod batches;
 mod bodies;
 mod client_side;
 mod counting;
@@ -17,6 +18,7 @@ mod fallbacks;
 mod google;
 mod headers;
 mod inquiries;
+mod kept_things;
 mod keys;
 mod leaving;
 mod ledger;

@@ -51,6 +51,9 @@ pub struct GeneralSettings {
     pub kept_responses: Option<u64>,
     pub kept_responses_bytes: Option<u64>,
     pub kept_responses_ttl: Option<Duration>,
+    pub proxy_batch_polling_interval: Option<Duration>,
+    pub max_followed_batches: Option<u64>,
+    pub max_batch_poll_failures: Option<u64>,
     pub max_media_pieces: Option<u64>,
     pub max_media_bytes: Option<u64>,
     pub max_media_bytes_together: Option<u64>,
@@ -117,6 +120,9 @@ impl GeneralSettings {
         self.kept_responses = fields.whole("kept_responses");
         self.kept_responses_bytes = fields.whole("kept_responses_bytes");
         self.kept_responses_ttl = fields.duration("kept_responses_ttl");
+        self.proxy_batch_polling_interval = fields.duration("proxy_batch_polling_interval");
+        self.max_followed_batches = fields.whole("max_followed_batches");
+        self.max_batch_poll_failures = fields.whole("max_batch_poll_failures");
         self.max_media_pieces = fields.whole("max_media_pieces");
         self.max_media_bytes = fields.whole("max_media_bytes");
         self.max_media_bytes_together = fields.whole("max_media_bytes_together");

@@ -1,0 +1,31 @@
+//! An attempt in which several models had part: a batch.
+
+use std::sync::Arc;
+
+use tollgate_observe::{Certainty, Outcome};
+use tollgate_wire::Usage;
+
+use super::Meter;
+use crate::{deployment::Place, words::Prompt};
+
+impl Meter {
+    /// The attempt is over, and several models had part in it: each is an attempt of its own in the record, which
+    /// began with this one.
+    pub(crate) fn settle_shares(&mut self, shares: Vec<(Arc<Place>, Usage)>, certainty: Certainty, outcome: Outcome) {
+        let Some(first) = self.open.take() else { return };
+        let (deployment, started) = (Arc::clone(&first.deployment), first.started);
+        let mut first = Some(first);
+        for (place, usage) in shares {
+            if first.is_none() {
+                self.open_at(&deployment, &place, Prompt::of(std::iter::empty()));
+            }
+            if let Some(mut open) = first.take().or_else(|| self.open.take()) {
+                (open.place, open.started) = (place, started);
+                self.settle(open, usage, certainty, outcome);
+            }
+        }
+        if let Some(open) = first {
+            self.settle(open, Usage::default(), certainty, outcome);
+        }
+    }
+}
