@@ -174,6 +174,8 @@ pub(crate) fn take(body: &mut RawBody, headers: &HeaderMap, route: Route) -> Res
             additional_drop_params: body.typed("additional_drop_params").unwrap_or_default(),
             allowed_openai_params: body.typed("allowed_openai_params").unwrap_or_default(),
             extra_headers: extra_headers(body)?,
+            // Of Anthropic's clients it names their user, which is nobody else's to know.
+            metadata: (route != Route::Messages).then(|| body.typed("metadata")).flatten().unwrap_or_default(),
         },
         timeout: seconds(body, "timeout")?.or(seconds(body, "request_timeout")?),
         stream_timeout: seconds(body, "stream_timeout")?,

@@ -14,6 +14,7 @@ pub mod azure_claude;
 pub mod bedrock;
 pub mod cohere;
 pub mod custom;
+pub mod deepseek_claude;
 pub mod gemini;
 pub mod huggingface;
 pub mod nlp_cloud;

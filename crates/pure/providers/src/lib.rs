@@ -22,6 +22,7 @@ pub mod resolve;
 mod retold;
 pub mod table;
 pub mod target;
+pub mod thinkers;
 pub mod translate;
 
 pub use provider::Provider;

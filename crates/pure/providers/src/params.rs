@@ -1,9 +1,16 @@
 //! Parameters on their way to a provider: defaults of the deployment, what is to be dropped, what is not supported.
 
-use serde_json::Value;
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
 use tollgate_wire::{Failure, FailureKind, RawBody};
 
-use crate::{functions, provider::Supported, target::Target};
+use crate::{
+    dialects::{openai, vertex},
+    functions,
+    provider::Supported,
+    target::{Series, Target},
+};
 
 /// `OpenAI`'s chat parameters. Only these are checked against what a provider takes; any other member of a request is
 /// the provider's own and goes through.
@@ -53,6 +60,8 @@ pub struct CallParams {
     pub allowed_openai_params: Vec<String>,
     /// `extra_headers` of the request; credentials are refused before.
     pub extra_headers: Vec<(http::HeaderName, http::HeaderValue)>,
+    /// `metadata` of the request: labels, where a provider has such.
+    pub metadata: Map<String, Value>,
 }
 
 /// The client's body with the deployment's defaults in, and without what must not go out.
@@ -80,16 +89,34 @@ pub fn settle_vectors(body: RawBody, target: &Target, call: &CallParams) -> Resu
     for name in ["encoding_format", "user"].iter().filter(|name| !takes.contains(name)) {
         body.remove(name);
     }
-    let allowed = target.params.allowed_openai_params.iter().chain(&call.allowed_openai_params);
-    if !body.has("dimensions") || takes.contains(&"dimensions") || allowed.into_iter().any(|name| name == "dimensions")
-    {
-        return Ok(body);
+    settle_dimensions(&mut body, target, call, takes)?;
+    Ok(body)
+}
+
+/// As [`settle_vectors`], for providers with words of their own, which say by themselves what else they read.
+///
+/// # Errors
+/// As [`settle_vectors`].
+pub fn settle_errand(body: RawBody, target: &Target, call: &CallParams) -> Result<RawBody, Failure> {
+    let mut body = with_defaults(body, target, call);
+    if let Some(takes) = target.provider.quirks.vectors_take {
+        settle_dimensions(&mut body, target, call, takes)?;
+    }
+    Ok(body)
+}
+
+fn settle_dimensions(body: &mut RawBody, target: &Target, call: &CallParams, takes: &[&str]) -> Result<(), Failure> {
+    const NAME: &str = "dimensions";
+    let mut allowed = target.params.allowed_openai_params.iter().chain(&call.allowed_openai_params);
+    if !body.has(NAME) || takes.contains(&NAME) || allowed.any(|name| name == NAME) {
+        return Ok(());
     }
     if !call.drop_params.unwrap_or(target.params.drop_params) {
-        return Err(unsupported(target, &["dimensions".to_owned()]));
+        let wanted = body.typed::<u64>(NAME).unwrap_or_default();
+        return Err(refusal(target, &format!("{{'{NAME}': {wanted}}}"), ""));
     }
-    body.remove("dimensions");
-    Ok(body)
+    body.remove(NAME);
+    Ok(())
 }
 
 /// The client's body with the deployment's defaults in, and without what was named to be dropped.
@@ -108,10 +135,40 @@ pub fn with_defaults(mut body: RawBody, target: &Target, call: &CallParams) -> R
             body.set(name, value);
         }
     }
+    label(&mut body, target, call);
     for path in target.params.additional_drop_params.iter().chain(&call.additional_drop_params) {
         drop_path(&mut body, path);
     }
     body
+}
+
+/// Google Cloud's bills can be split by labels; who says `metadata` and no labels means those. What cannot be a label would be
+/// refused with the whole request.
+fn label(body: &mut RawBody, target: &Target, call: &CallParams) {
+    let bills = target.provider.name == "vertex_ai" && vertex::of_model(target).is_none();
+    if !bills || !body.has("messages") || body.has("labels") {
+        return;
+    }
+    let labels: Map<String, Value> = call
+        .metadata
+        .iter()
+        .filter(|(name, value)| {
+            let begins = name.starts_with(|letter: char| letter.is_ascii_lowercase());
+            begins && is_label(name) && value.as_str().is_some_and(is_label)
+        })
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    if !labels.is_empty() {
+        body.set("labels", &labels.into());
+    }
+}
+
+/// <https://cloud.google.com/resource-manager/docs/labels-overview#requirements>, without letters beyond ASCII.
+fn is_label(text: &str) -> bool {
+    /// Characters.
+    const LONGEST: usize = 63;
+    let fits = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || matches!(letter, b'_' | b'-');
+    text.len() <= LONGEST && text.bytes().all(fits)
 }
 
 /// A default for one of the two names of the longest answer must not join a request that uses the other.
@@ -162,9 +219,12 @@ fn refuse_unsupported(body: &mut RawBody, target: &Target, call: &CallParams) ->
     Ok(())
 }
 
-/// Parameters that nobody misses go without a word: who asked, and one answer or no penalty, which
-/// clients say by habit.
+/// Parameters that nobody misses go without a word: those that the row names, who asked, and one answer or no penalty,
+/// which clients say by habit.
 fn drop_unmissed(body: &mut RawBody, target: &Target) {
+    for name in target.provider.quirks.drop.iter().filter(|name| !takes(target, name)) {
+        body.remove(name);
+    }
     if body.has("user") && !takes(target, "user") {
         body.remove("user");
     }
@@ -201,14 +261,31 @@ pub fn takes(target: &Target, name: &str) -> bool {
 #[must_use]
 pub fn unsupported(target: &Target, names: &[String]) -> Failure {
     let list = names.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
+    let remedy = format!(
+        ". \n If you want to use these params dynamically send allowed_openai_params=[{list}] in your request."
+    );
+    refusal(target, &format!("[{list}]"), &remedy)
+}
+
+fn refusal(target: &Target, what: &str, remedy: &str) -> Failure {
     let message = format!(
-        "{} does not support parameters: [{list}], for model={}. To drop these, set `litellm.drop_params=True` or for \
-         proxy:\n\n`litellm_settings:\n drop_params: true`\n. \n If you want to use these params dynamically send \
-         allowed_openai_params=[{list}] in your request.",
-        target.provider.name,
-        target.fact("asked").unwrap_or(&target.model)
+        "{} does not support parameters: {what}, for model={}. To drop these, set `litellm.drop_params=True` or for \
+         proxy:\n\n`litellm_settings:\n drop_params: true`\n{remedy}",
+        target.provider.quirks.refuses_as.map_or(target.provider.name, |named| named(target)),
+        asked(target)
     );
     Failure::new(FailureKind::UnsupportedParams, message)
+}
+
+/// The model as the configuration names it, which is more than a cloud is told.
+fn asked(target: &Target) -> Cow<'_, str> {
+    match target.series {
+        // `LiteLLM` keeps this one of its prefixes in its messages.
+        Series::OSeries if target.provider.name == "azure" && !openai::names_o_series(&target.model) => {
+            format!("o_series/{}", target.model).into()
+        }
+        _ => target.fact("asked").unwrap_or(&target.model).into(),
+    }
 }
 
 /// Takes out a member (`user`) or something within one (`tools[*].function.description`).

@@ -157,6 +157,8 @@ pub type AnswerHook = fn(&mut RawBody, Asked);
 pub struct Quirks {
     /// Which parameters it takes.
     pub supported: Supported,
+    /// The name under which it refuses the others, where it is not the row's.
+    pub refuses_as: Option<fn(&Target) -> &'static str>,
     /// Parameters that it takes under another name.
     pub rename: &'static [(&'static str, &'static str)],
     /// Members that it rejects and that nobody misses.
@@ -210,6 +212,7 @@ impl Quirks {
     /// No difference.
     pub const NONE: Self = Self {
         supported: Supported::ByModel(openai::compatible_takes),
+        refuses_as: None,
         rename: &[],
         drop: &[],
         stream_usage: StreamUsage::IfAsked,

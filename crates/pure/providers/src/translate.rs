@@ -175,7 +175,7 @@ fn plain_lane(call: &Call<'_>, target: &Target, path: &'static str) -> Lane {
 /// An operation that the provider has words of its own for.
 fn errand_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
     let provider = target.provider;
-    let body = params::with_defaults(call.body.clone(), target, call.params);
+    let body = params::settle_errand(call.body.clone(), target, call.params)?;
     let errand: Arc<dyn Errand> = match call.operation {
         Operation::Embeddings if let Some(codec) = provider.embed => Arc::new(Said {
             ask: openai::front_embeddings::read(&body)?,
@@ -292,7 +292,8 @@ fn dialect_for(call: &Call<'_>, target: &Target) -> Option<&'static dyn Provider
         let texts: Option<Vec<serde_json::Value>> = call.body.typed("stop_sequences");
         texts.is_some_and(|texts| !texts.is_empty()) && params::takes(target, "stop")
     };
-    let own = target.provider.messages.filter(|_| call.client.words() == Words::AnthropicMessages && !ends());
+    let own = target.provider.messages.filter(|_| call.client.words() == Words::AnthropicMessages);
+    let own = own.filter(|own| own.words() != Words::OpenAiResponses || !ends());
     by_model.or(own).or_else(|| target.chat_dialect()).or(target.provider.completions)
 }
 

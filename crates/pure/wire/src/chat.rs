@@ -22,6 +22,8 @@ pub struct ChatRequest {
     pub parallel_tool_calls: Option<bool>,
     /// Longest answer, tokens.
     pub max_output_tokens: Option<u64>,
+    /// The client called it `max_completion_tokens`; servers that know both words are told the same.
+    pub says_completion_tokens: bool,
     /// Randomness.
     pub temperature: Option<Number>,
     /// Nucleus sampling.

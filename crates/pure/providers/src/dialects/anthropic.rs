@@ -43,6 +43,7 @@ use crate::{
     codec::{ChatDecoder, ProviderDialect, Splice, Wanted, Words},
     dialects::anthropic_complete,
     target::Target,
+    thinkers,
 };
 
 /// The features of Anthropic's that a body needs; clouds that serve Claude want them told in places of their own.
@@ -141,8 +142,7 @@ pub fn takes(name: &str, target: &Target) -> bool {
         return anthropic_complete::TAKES.contains(&name);
     }
     match name {
-        // Whoever serves a Claude under a name of his own must be able to make it think.
-        "thinking" | "reasoning_effort" => !target.facts.known || target.facts.reasoning,
+        "thinking" | "reasoning_effort" => thinkers::may_think(target),
         "temperature" | "top_p" => !target.facts.fixed_sampling,
         _ => TAKES.contains(&name),
     }

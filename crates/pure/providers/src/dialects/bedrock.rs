@@ -37,6 +37,7 @@ use crate::{
     codec::{ChatDecoder, ProviderDialect, Splice, Wanted, Words},
     dialects::aws,
     target::Target,
+    thinkers,
 };
 
 /// The dialect of `/converse`.
@@ -123,9 +124,15 @@ pub fn takes(name: &str, target: &Target) -> bool {
         "parallel_tool_calls" => !by_invoke || names::calls_tools(target),
         "user" => by_invoke && names::is_claude(target),
         "web_search_options" => names::is_claude(target) && by_invoke || names::is_nova(target),
-        "thinking" | "reasoning_effort" => !words_only && (!facts.known || facts.reasoning),
+        // DeepSeek's R1 thinks as it likes.
+        "reasoning_effort" => !words_only && thinkers::may_think(target) && !target.model.contains("deepseek.r1"),
+        "thinking" => !words_only && names::is_claude(target) && thinkers::may_think(target),
         "temperature" | "top_p" => !facts.fixed_sampling,
-        "response_format" | "service_tier" => !words_only,
+        // InvokeModel has a header for it, and Claude's own words none.
+        "service_tier" => !(words_only || by_invoke && names::is_claude(target)),
+        "response_format" => !words_only,
+        // Llama's own body has no word for it.
+        "stop" => !(words_only && names::vendor(target) == "meta"),
         _ => TAKES.contains(&name),
     }
 }

@@ -25,13 +25,14 @@ use crate::{
         rerank::{self, Ranker, Told, whole},
     },
     target::Target,
+    thinkers,
 };
 
 /// How documents are put into order.
 pub static RERANK: Ranker = Ranker { url: rerank_url, body: rerank::common, told: Told::AsIs, repeats_documents: None };
 
 /// `OpenAI`'s parameters that Cohere has words for.
-pub const TAKES: &[&str] = &[
+const TAKES: &[&str] = &[
     "temperature",
     "max_tokens",
     "max_completion_tokens",
@@ -46,10 +47,29 @@ pub const TAKES: &[&str] = &[
     "function_call",
     "seed",
     "response_format",
-    "reasoning_effort",
-    "thinking",
-    "logprobs",
 ];
+
+/// Whether Cohere takes this parameter of `OpenAI`'s.
+#[must_use]
+pub fn takes(name: &str, target: &Target) -> bool {
+    let newer = of_model(target).is_none();
+    match name {
+        "reasoning_effort" | "thinking" => newer && thinks(target),
+        "logprobs" => newer,
+        _ => TAKES.contains(&name),
+    }
+}
+
+/// The catalog does not say it of the models that do.
+fn thinks(target: &Target) -> bool {
+    target.model.contains("reasoning") || (!target.facts.known && thinkers::may_think(target))
+}
+
+/// The name that refusals of a parameter bear: `LiteLLM` has one for each version of chat.
+#[must_use]
+pub fn refuses_as(target: &Target) -> &'static str {
+    if of_model(target).is_none() { "cohere_chat" } else { "cohere" }
+}
 
 /// Paths that a configured address may end with, the versions alone last.
 const ENDINGS: &[&str] =

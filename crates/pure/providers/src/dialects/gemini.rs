@@ -33,6 +33,7 @@ use crate::{
     codec::{ChatDecoder, ProviderDialect, Splice, Wanted, Words},
     dialects::vertex,
     target::Target,
+    thinkers,
 };
 
 /// The dialect of `generateContent`.
@@ -129,8 +130,7 @@ const TAKES: &[&str] = &[
 #[must_use]
 pub fn takes(name: &str, target: &Target) -> bool {
     match name {
-        // Whoever serves a model under a name of his own must be able to make it think.
-        "thinking" | "reasoning_effort" => !target.facts.known || target.facts.reasoning,
+        "thinking" | "reasoning_effort" => thinkers::may_think(target),
         // The third generation has none, and does not miss them: `LiteLLM` leaves them out without a word.
         "presence_penalty" | "frequency_penalty" => {
             takes_penalties(&target.model) || generation(&target.model).is_some_and(|generation| generation >= 3)

@@ -83,7 +83,11 @@ fn shared(request: &ChatRequest, target: &Target) -> Map<String, Value> {
 
 /// Models think or do not; only one family knows how hard.
 fn think(effort: &str, model: &str) -> Value {
-    if model.starts_with("gpt-oss") { effort.into() } else { (!matches!(effort, "none" | "disable")).into() }
+    if model.starts_with("gpt-oss") {
+        effort.into()
+    } else {
+        (!matches!(effort, "none" | "disable" | "minimal")).into()
+    }
 }
 
 /// Pictures elsewhere: the server takes them in the message only.

@@ -34,7 +34,9 @@ pub use front::CHAT_CLIENT;
 pub use front_completions::COMPLETIONS_CLIENT;
 pub use outgoing::finish as finish_request;
 pub(crate) use own_id::OwnId;
-pub use reasoning::{compatible_takes, is_gpt5, is_o_series, reasoning_rules, takes as openai_takes, tools_by_model};
+pub use reasoning::{
+    compatible_takes, is_gpt5, is_o_series, reasoning_rules, takes as openai_takes, thinking_takes, tools_by_model,
+};
 pub(crate) use reasoning::{names_gpt5, names_o_series};
 pub use splice::{SplicedStream, answer as spliced_answer};
 pub use usage::{read as read_usage, write as write_usage};

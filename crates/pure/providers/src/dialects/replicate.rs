@@ -121,7 +121,13 @@ impl Replicate {
         set("system_prompt", operator.map(|message| prompt::said(&message.parts).into()));
         set("temperature", request.temperature.map(Value::Number));
         set("top_p", request.top_p.map(Value::Number));
-        set("stop_sequences", (!request.stop.is_empty()).then(|| request.stop.into()));
+        // The schema of Replicate's Llama has a text here.
+        let stop = match request.stop.as_slice() {
+            [] => None,
+            [one] => Some(one.as_str().into()),
+            several => Some(several.into()),
+        };
+        set("stop_sequences", stop);
         set("stream", Some(request.stream.into()));
         set(longest_answer(&target.model), request.max_output_tokens.map(Value::from));
         input.extend(request.extras);

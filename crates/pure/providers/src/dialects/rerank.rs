@@ -42,13 +42,15 @@ pub enum Told {
 /// Cohere's words below the base URL, as most have them.
 pub static COMMON: Ranker = Ranker { url: below_base, body: common, told: Told::Tokens, repeats_documents: None };
 /// Together AI, which does not say how its sum is made up.
-pub static TOGETHER: Ranker = Ranker { told: Told::Total, ..COMMON };
+pub static TOGETHER: Ranker = Ranker { told: Told::Total, body: uncounted, ..COMMON };
+/// Infinity.
+pub static INFINITY: Ranker = Ranker { body: uncounted, ..COMMON };
 /// vLLM, and gateways of `LiteLLM`'s kind.
 pub static VLLM: Ranker = Ranker { told: Told::Input, ..COMMON };
 /// Another gateway, which speaks Cohere's words on both sides.
 pub static GATEWAY: Ranker = Ranker { url: version_one, told: Told::AsIs, ..COMMON };
 /// Jina.
-pub static JINA: Ranker = Ranker { url: version_one, told: Told::Total, ..COMMON };
+pub static JINA: Ranker = Ranker { url: version_one, body: uncut, told: Told::Total, ..COMMON };
 /// Voyage, which wants the best `top_k`.
 pub static VOYAGE: Ranker = Ranker { url: version_one, body: by_top_k, ..COMMON };
 /// Fireworks, whose rerankers have names of their own.
@@ -208,8 +210,24 @@ fn add(body: &mut Map<String, Value>, extras: &Extras) {
     body.extend(given.map(|(name, value)| (name.clone(), value.clone())));
 }
 
-fn by_top_k(ask: &RerankRequest, target: &Target) -> Map<String, Value> {
+/// Cohere's words about parts of documents, which nobody else knows.
+const CUTTING: &[&str] = &["max_chunks_per_doc", "max_tokens_per_doc", "rank_fields"];
+
+fn uncut(ask: &RerankRequest, target: &Target) -> Map<String, Value> {
     let mut body = common(ask, target);
+    body.retain(|name, _| !CUTTING.contains(&name.as_str()));
+    body
+}
+
+/// Cohere's newest word of those.
+fn uncounted(ask: &RerankRequest, target: &Target) -> Map<String, Value> {
+    let mut body = common(ask, target);
+    body.shift_remove("max_tokens_per_doc");
+    body
+}
+
+fn by_top_k(ask: &RerankRequest, target: &Target) -> Map<String, Value> {
+    let mut body = uncut(ask, target);
     if let Some(top) = body.shift_remove("top_n") {
         body.insert("top_k".to_owned(), top);
     }

@@ -1,6 +1,6 @@
 //! AI/ML API.
 
-use crate::provider::{OPENAI_COMPATIBLE, Provider};
+use crate::provider::{MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -9,5 +9,6 @@ pub static PROVIDER: Provider = Provider {
     base_url: "https://api.aimlapi.com/v2",
     base_env: &["AIML_API_BASE"],
     key_env: &["AIML_API_KEY", "AIMLAPI_KEY"],
+    quirks: Quirks { rename: MAX_TOKENS_ONLY, keeps_cache_control: true, ..Quirks::NONE },
     ..OPENAI_COMPATIBLE
 };

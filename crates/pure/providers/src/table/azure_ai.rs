@@ -1,8 +1,12 @@
 //! Azure AI Foundry, and the endpoints of its single models.
 
+use tollgate_wire::{Failure, RawBody};
+
 use crate::{
-    dialects::{azure, azure_claude, rerank},
-    provider::{StreamUsage, Auth, OPENAI_COMPATIBLE, Provider, Quirks, Supported},
+    dialects::{azure, azure_claude, openai::messages, rerank},
+    params::CallParams,
+    provider::{Auth, OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
+    target::Target,
 };
 
 /// The row.
@@ -14,9 +18,24 @@ pub static PROVIDER: Provider = Provider {
     auth: Auth::AzureFoundry,
     chat_by_model: Some(azure_claude::of_model),
     address: azure::foundry_url,
-    quirks: Quirks { stream_usage: StreamUsage::Ask, says_stream_false: true, joins_texts: true,
+    quirks: Quirks {
+        stream_usage: StreamUsage::Ask,
+        says_stream_false: true,
+        joins_texts: true,
         supported: Supported::ByModel(azure_claude::takes),
-        notes: &["Claude is served at `/anthropic/v1/messages`"], ..Quirks::NONE },
+        request: Some(plain_history),
+        notes: &[
+            "what the assistant said before goes without its thoughts",
+            "Claude is served at `/anthropic/v1/messages`",
+        ],
+        ..Quirks::NONE
+    },
     rerank: Some(&rerank::FOUNDRY),
     ..OPENAI_COMPATIBLE
 };
+
+/// Members that the service does not know are refused.
+fn plain_history(body: &mut RawBody, _target: &Target, _call: &CallParams) -> Result<(), Failure> {
+    messages::without_thoughts(body);
+    Ok(())
+}

@@ -2,7 +2,7 @@
 
 use crate::{
     dialects::{azure, openai},
-    provider::{Auth, OPENAI_COMPATIBLE, Provider},
+    provider::{Auth, OPENAI_COMPATIBLE, Provider, Quirks, Supported},
 };
 
 /// The row.
@@ -16,5 +16,6 @@ pub static PROVIDER: Provider = Provider {
     completions: Some(&openai::COMPLETIONS),
     embeddings: None,
     address: azure::url,
+    quirks: Quirks { supported: Supported::ByModel(openai::openai_takes), ..Quirks::NONE },
     ..OPENAI_COMPATIBLE
 };

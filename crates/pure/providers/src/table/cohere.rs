@@ -20,7 +20,8 @@ pub static PROVIDER: Provider = Provider {
     rerank: Some(&cohere::RERANK),
     chat_path: "/v2/chat",
     quirks: Quirks {
-        supported: Supported::Only(cohere::TAKES),
+        supported: Supported::ByModel(cohere::takes),
+        refuses_as: Some(cohere::refuses_as),
         stream_usage: StreamUsage::Never,
         notes: &[
             "`cohere/v1/<model>`, or an `api_base` that ends with `/v1/chat`, speaks the first version of chat",

@@ -2,7 +2,7 @@
 
 use crate::{
     dialects::openai,
-    provider::{KeyNeed, OPENAI_COMPATIBLE, Provider},
+    provider::{KeyNeed, MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks},
 };
 
 /// The row.
@@ -13,5 +13,6 @@ pub static PROVIDER: Provider = Provider {
     key_env: &["OPENAI_LIKE_API_KEY"],
     key: KeyNeed::Optional,
     also: openai::FURTHER,
+    quirks: Quirks { rename: MAX_TOKENS_ONLY, ..Quirks::NONE },
     ..OPENAI_COMPATIBLE
 };

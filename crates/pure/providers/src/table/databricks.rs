@@ -20,7 +20,8 @@ pub static PROVIDER: Provider = Provider {
     base_env: &["DATABRICKS_API_BASE"],
     key_env: &["DATABRICKS_API_KEY"],
     locate: Some(locate),
-    quirks: Quirks { vectors_take: Some(&[]),
+    quirks: Quirks {
+        vectors_take: Some(&[]),
         supported: Supported::Only(TAKES),
         rename: MAX_TOKENS_ONLY,
         stream_usage: StreamUsage::Never,
@@ -30,7 +31,10 @@ pub static PROVIDER: Provider = Provider {
         request: Some(own_words),
         notes: &[
             "`DATABRICKS_CLIENT_ID` and `DATABRICKS_CLIENT_SECRET` of a service principal serve in a key's place",
-            "`name` only in user messages, no empty contents, one text is no list", "Claude: `reasoning_effort` becomes a budget, JSON schemas go out as a tool"],
+            "`name` only in user messages, no empty contents, no thoughts, one text is no list",
+            "instructions in a row become one, results of tools stand behind their calls",
+            "Claude: `reasoning_effort` becomes a budget, JSON schemas go out as a tool",
+        ],
         ..Quirks::NONE
     },
     ..OPENAI_COMPATIBLE
@@ -64,9 +68,11 @@ fn own_words(body: &mut RawBody, target: &Target, _call: &CallParams) -> Result<
             message.shift_remove("content");
         }
     });
+    messages::without_thoughts(body);
     if is_claude(target) {
         budget_thoughts(body);
     } else {
+        reorder(body);
         messages::edit_where(body, "\"text\"", |message| {
             let alone = message.get("content").and_then(Value::as_array).is_some_and(|parts| parts.len() == 1);
             if alone {
@@ -75,6 +81,64 @@ fn own_words(body: &mut RawBody, target: &Target, _call: &CallParams) -> Result<
         });
     }
     Ok(())
+}
+
+/// Instructions in a row go as one, and each result of a tool stands behind its own call: Databricks refuses a result
+/// behind another result.
+fn reorder(body: &mut RawBody) {
+    let Some(messages) = body.typed::<Vec<Value>>("messages") else { return };
+    let is = |message: &Value, role: &str| message.get("role").is_some_and(|named| named == role);
+    let calls = |message: &Value| message.get("tool_calls").and_then(Value::as_array).map_or(0, Vec::len);
+    let system_pair = |pair: &[Value]| pair.iter().all(|message| is(message, "system"));
+    let several = messages.iter().any(|message| calls(message) > 1);
+    if !several && !messages.windows(2).any(system_pair) {
+        return;
+    }
+    let mut out: Vec<Value> = Vec::with_capacity(messages.len());
+    let mut rest = messages.into_iter().peekable();
+    while let Some(message) = rest.next() {
+        if is(&message, "system")
+            && let Some(before) = out.last_mut().filter(|before| is(before, "system"))
+            && let Some(joined) = joined(before, &message)
+        {
+            *before = joined;
+            continue;
+        }
+        if calls(&message) < 2 {
+            out.push(message);
+            continue;
+        }
+        let mut results = Vec::new();
+        while let Some(result) = rest.next_if(|next| is(next, "tool")) {
+            results.push(result);
+        }
+        out.extend(paired(message, results));
+    }
+    body.set("messages", &out.into());
+}
+
+fn joined(one: &Value, other: &Value) -> Option<Value> {
+    let text = |message: &Value| message.get("content").and_then(Value::as_str).map(str::to_owned);
+    Some(json!({"role": "system", "content": format!("{}\n\n{}", text(one)?, text(other)?)}))
+}
+
+/// A turn with several calls as one turn for each, its result behind it; as it was where not every result has a call.
+fn paired(turn: Value, results: Vec<Value>) -> Vec<Value> {
+    let calls = turn.get("tool_calls").and_then(Value::as_array).cloned().unwrap_or_default();
+    let of = |result: &Value| calls.iter().find(|call| call.get("id") == result.get("tool_call_id")).cloned();
+    let found: Option<Vec<Value>> = results.iter().map(of).collect();
+    let Some(found) = found.filter(|found| found.len() == calls.len()) else {
+        return [turn].into_iter().chain(results).collect();
+    };
+    let mut out = Vec::new();
+    for (place, (call, result)) in found.into_iter().zip(results).enumerate() {
+        let mut said = if place == 0 { turn.clone() } else { json!({"role": "assistant"}) };
+        if let Some(members) = said.as_object_mut() {
+            members.insert("tool_calls".to_owned(), json!([call]));
+        }
+        out.extend([said, result]);
+    }
+    out
 }
 
 /// Claude thinks within a budget, and an answer must have room beside it.

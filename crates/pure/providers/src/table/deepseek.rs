@@ -4,6 +4,7 @@ use serde_json::json;
 use tollgate_wire::{Failure, RawBody};
 
 use crate::{
+    dialects::deepseek_claude,
     params::CallParams,
     provider::{OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
     target::Target,
@@ -17,13 +18,17 @@ pub static PROVIDER: Provider = Provider {
     base_env: &["DEEPSEEK_API_BASE"],
     key_env: &["DEEPSEEK_API_KEY"],
     embeddings: None,
+    messages: Some(&deepseek_claude::MESSAGES),
     quirks: Quirks {
-        supported: Supported::Except(&["user"]),
+        supported: Supported::Except(&["user", "verbosity"]),
         stream_usage: StreamUsage::Ask,
         says_stream_false: true,
         joins_texts: true,
         request: Some(switch_thinking),
-        notes: &["`reasoning_effort` becomes `thinking`, which is on or off"],
+        notes: &[
+            "Anthropic's clients are answered at `/anthropic/v1/messages`",
+            "`reasoning_effort` becomes `thinking`, which is on or off",
+        ],
         ..Quirks::NONE
     },
     ..OPENAI_COMPATIBLE

@@ -1,6 +1,6 @@
 //! Galadriel.
 
-use crate::provider::{OPENAI_COMPATIBLE, Provider};
+use crate::provider::{MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -10,5 +10,6 @@ pub static PROVIDER: Provider = Provider {
     base_env: &["GALADRIEL_API_BASE"],
     key_env: &["GALADRIEL_API_KEY"],
     embeddings: None,
+    quirks: Quirks { rename: MAX_TOKENS_ONLY, ..Quirks::NONE },
     ..OPENAI_COMPATIBLE
 };

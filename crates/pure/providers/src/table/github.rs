@@ -1,6 +1,6 @@
 //! GitHub Models.
 
-use crate::provider::{OPENAI_COMPATIBLE, Provider};
+use crate::provider::{MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -9,5 +9,6 @@ pub static PROVIDER: Provider = Provider {
     base_url: "https://models.inference.ai.azure.com",
     base_env: &["GITHUB_API_BASE"],
     key_env: &["GITHUB_API_KEY"],
+    quirks: Quirks { rename: MAX_TOKENS_ONLY, ..Quirks::NONE },
     ..OPENAI_COMPATIBLE
 };

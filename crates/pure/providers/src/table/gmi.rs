@@ -1,6 +1,6 @@
 //! GMI Cloud.
 
-use crate::provider::{OPENAI_COMPATIBLE, Provider};
+use crate::provider::{MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -8,5 +8,6 @@ pub static PROVIDER: Provider = Provider {
     title: "Gmi",
     base_url: "https://api.gmi-serving.com/v1",
     key_env: &["GMI_API_KEY"],
+    quirks: Quirks { rename: MAX_TOKENS_ONLY, keeps_cache_control: true, ..Quirks::NONE },
     ..OPENAI_COMPATIBLE
 };

@@ -3,9 +3,9 @@
 use tollgate_wire::{Failure, RawBody};
 
 use crate::{
-    dialects::openai::messages,
+    dialects::openai::{self, messages},
     params::CallParams,
-    provider::{MAX_TOKENS_ONLY, StreamUsage, Asked, JsonSchema, OPENAI_COMPATIBLE, Provider, Quirks},
+    provider::{Asked, JsonSchema, MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
     target::Target,
     translate::Operation,
 };
@@ -23,17 +23,33 @@ pub static PROVIDER: Provider = Provider {
         (Operation::Translations, "/audio/translations"),
         (Operation::Speech, "/audio/speech"),
     ],
-    quirks: Quirks { rename: MAX_TOKENS_ONLY, stream_usage: StreamUsage::Ask,
+    quirks: Quirks {
+        supported: Supported::ByModel(takes),
+        rename: MAX_TOKENS_ONLY,
+        stream_usage: StreamUsage::Ask,
         says_stream_false: true,
         json_schema: JsonSchema::ByTool(lacks_json_schema),
         request: Some(strip_nulls),
         answer: Some(know_the_tier),
         chunk: Some(take_usage_out),
-        notes: &["assistant messages lose members that are `null`", "tiers of its own are told as `auto`", "usage of streams is taken out of `x_groq`", "JSON schemas go out as a tool where the model has none"],
+        notes: &[
+            "assistant messages lose members that are `null`",
+            "tiers of its own are told as `auto`",
+            "usage of streams is taken out of `x_groq`",
+            "JSON schemas go out as a tool where the model has none",
+        ],
         ..Quirks::NONE
     },
     ..OPENAI_COMPATIBLE
 };
+
+/// Models with tools of Groq's own look things up when they are told to by words; only GPT-OSS reads the member.
+fn takes(name: &str, target: &Target) -> bool {
+    match name {
+        "web_search_options" => target.model.contains("gpt-oss") || target.model.contains("compound"),
+        _ => openai::compatible_takes(name, target),
+    }
+}
 
 fn lacks_json_schema(target: &Target) -> bool {
     !target.facts.response_schema

@@ -1,6 +1,6 @@
 //! Heroku Managed Inference.
 
-use crate::provider::{OPENAI_COMPATIBLE, Provider};
+use crate::provider::{OPENAI_COMPATIBLE, Provider, Quirks};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -11,5 +11,6 @@ pub static PROVIDER: Provider = Provider {
     key_env: &["HEROKU_API_KEY"],
     chat_path: "/v1/chat/completions",
     embeddings: Some("/v1/embeddings"),
+    quirks: Quirks { says_stream_false: true, joins_texts: true, ..Quirks::NONE },
     ..OPENAI_COMPATIBLE
 };

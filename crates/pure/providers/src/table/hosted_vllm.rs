@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use tollgate_wire::{Failure, RawBody};
 
 use crate::{
-    dialects::rerank,
     dialects::openai::{self, messages},
+    dialects::rerank,
     params::CallParams,
     provider::{KeyNeed, OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
     target::Target,
@@ -19,10 +19,7 @@ pub static PROVIDER: Provider = Provider {
     base_env: &["HOSTED_VLLM_API_BASE"],
     key_env: &["HOSTED_VLLM_API_KEY"],
     key: KeyNeed::Optional,
-    also: &[
-        (Operation::Transcriptions, "/audio/transcriptions"),
-        (Operation::Translations, "/audio/translations"),
-    ],
+    also: &[(Operation::Transcriptions, "/audio/transcriptions"), (Operation::Translations, "/audio/translations")],
     quirks: QUIRKS,
     completions: Some(&openai::COMPLETIONS),
     rerank: Some(&rerank::VLLM),
@@ -32,7 +29,7 @@ pub static PROVIDER: Provider = Provider {
 
 /// What all vLLM servers have in common.
 pub(super) const QUIRKS: Quirks = Quirks {
-    supported: Supported::Except(&["user"]),
+    supported: Supported::Except(&["user", "verbosity"]),
     stream_usage: StreamUsage::Ask,
     says_stream_false: true,
     request: Some(own_words),
@@ -69,9 +66,9 @@ fn effort_for_thinking(body: &mut RawBody) {
         return;
     }
     let effort = match thinking.get("budget_tokens").and_then(Value::as_u64).unwrap_or_default() {
-        10_000.. => "high",
-        5_000.. => "medium",
-        2_000.. => "low",
+        4096.. => "high",
+        2048.. => "medium",
+        1024.. => "low",
         _ => "minimal",
     };
     body.set_str("reasoning_effort", effort);

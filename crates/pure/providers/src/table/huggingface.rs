@@ -24,6 +24,7 @@ pub static PROVIDER: Provider = Provider {
         supported: Supported::ByModel(huggingface::takes),
         stream_usage: StreamUsage::Ask,
         says_stream_false: true,
+        keeps_cache_control: true,
         notes: &[
             "without `api_base`, `<provider>/<org>/<model>` goes to the router as `<org>/<model>:<provider>`",
             "a prompt template of the configuration, or the prefix `text-generation-inference/`, makes it a prompt for \

@@ -1,6 +1,9 @@
 //! Hyperbolic.
 
-use crate::{dialects::openai, provider::{OPENAI_COMPATIBLE, Provider}};
+use crate::{
+    dialects::openai,
+    provider::{MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks, Supported},
+};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -10,5 +13,23 @@ pub static PROVIDER: Provider = Provider {
     base_env: &["HYPERBOLIC_API_BASE"],
     key_env: &["HYPERBOLIC_API_KEY"],
     completions: Some(&openai::COMPLETIONS),
+    quirks: Quirks { rename: MAX_TOKENS_ONLY, supported: Supported::Only(TAKES), ..Quirks::NONE },
     ..OPENAI_COMPATIBLE
 };
+
+/// `LiteLLM`'s list, and the newer name of the longest answer.
+const TAKES: &[&str] = &[
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "max_completion_tokens",
+    "stop",
+    "n",
+    "seed",
+    "user",
+    "frequency_penalty",
+    "presence_penalty",
+    "response_format",
+    "tools",
+    "tool_choice",
+];

@@ -13,7 +13,11 @@ pub static PROVIDER: Provider = Provider {
     key_env: &["INFINITY_API_KEY"],
     key: KeyNeed::Optional,
     chat: None,
-    quirks: Quirks { supported: Supported::Only(&[]), vectors_take: Some(&["dimensions", "encoding_format"]), ..Quirks::NONE },
-    rerank: Some(&rerank::COMMON),
+    quirks: Quirks {
+        supported: Supported::Only(&[]),
+        vectors_take: Some(&["dimensions", "encoding_format"]),
+        ..Quirks::NONE
+    },
+    rerank: Some(&rerank::INFINITY),
     ..OPENAI_COMPATIBLE
 };

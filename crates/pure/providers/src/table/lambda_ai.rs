@@ -1,6 +1,9 @@
 //! Lambda.
 
-use crate::{dialects::openai, provider::{OPENAI_COMPATIBLE, Provider}};
+use crate::{
+    dialects::openai,
+    provider::{MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks},
+};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -10,5 +13,6 @@ pub static PROVIDER: Provider = Provider {
     base_env: &["LAMBDA_API_BASE"],
     key_env: &["LAMBDA_API_KEY"],
     completions: Some(&openai::COMPLETIONS),
+    quirks: Quirks { rename: MAX_TOKENS_ONLY, ..Quirks::NONE },
     ..OPENAI_COMPATIBLE
 };

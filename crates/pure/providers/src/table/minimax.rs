@@ -9,6 +9,6 @@ pub static PROVIDER: Provider = Provider {
     base_url: "https://api.minimax.io/v1",
     base_env: &["MINIMAX_API_BASE"],
     key_env: &["MINIMAX_API_KEY"],
-    quirks: Quirks { keeps_cache_control: true, ..Quirks::NONE },
+    quirks: Quirks { keeps_cache_control: true, says_stream_false: true, ..Quirks::NONE },
     ..OPENAI_COMPATIBLE
 };

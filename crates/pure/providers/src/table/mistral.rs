@@ -19,15 +19,14 @@ pub static PROVIDER: Provider = Provider {
     base_suffix: "/v1",
     base_env: &["MISTRAL_AZURE_API_BASE", "MISTRAL_API_BASE"],
     key_env: &["MISTRAL_AZURE_API_KEY", "MISTRAL_API_KEY"],
-    also: &[
-        (Operation::Transcriptions, "/audio/transcriptions"),
-    ],
+    also: &[(Operation::Transcriptions, "/audio/transcriptions")],
     quirks: QUIRKS,
     ..OPENAI_COMPATIBLE
 };
 
 /// Codestral's own endpoint speaks the same.
-pub(super) const QUIRKS: Quirks = Quirks { vectors_take: Some(&["encoding_format"]),
+pub(super) const QUIRKS: Quirks = Quirks {
+    vectors_take: Some(&["encoding_format"]),
     supported: Supported::ByModel(takes),
     rename: &[("max_completion_tokens", "max_tokens"), ("seed", "random_seed")],
     stream_usage: StreamUsage::Never,
@@ -57,7 +56,10 @@ const TAKES: &[&str] = &[
 ];
 
 fn takes(name: &str, target: &Target) -> bool {
-    TAKES.contains(&name) && openai::compatible_takes(name, target)
+    match name {
+        "thinking" => target.model.contains("magistral"),
+        _ => TAKES.contains(&name) && openai::compatible_takes(name, target),
+    }
 }
 
 fn own_words(body: &mut RawBody, target: &Target, _call: &CallParams) -> Result<(), Failure> {
@@ -79,6 +81,7 @@ fn own_words(body: &mut RawBody, target: &Target, _call: &CallParams) -> Result<
     }
     messages::names_only_of(body, &["tool"]);
     messages::without_nulls(body);
+    messages::without_thoughts(body);
     drop_silent_turns(body);
     Ok(())
 }

@@ -6,7 +6,7 @@ use tollgate_wire::{Failure, RawBody};
 use crate::{
     dialects::openai::{self, messages},
     params::CallParams,
-    provider::{StreamUsage, MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks, Supported},
+    provider::{MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
     target::Target,
 };
 
@@ -17,12 +17,16 @@ pub static PROVIDER: Provider = Provider {
     base_url: "https://api.moonshot.ai/v1",
     base_env: &["MOONSHOT_API_BASE"],
     key_env: &["MOONSHOT_API_KEY"],
-    quirks: Quirks { stream_usage: StreamUsage::Ask,
+    quirks: Quirks {
+        stream_usage: StreamUsage::Ask,
         supported: Supported::ByModel(takes),
         rename: MAX_TOKENS_ONLY,
         joins_texts: true,
         request: Some(within_bounds),
-        notes: &["`tool_choice: required` becomes a message", "`temperature` is kept between 0 and 1, and left out for models that think"],
+        notes: &[
+            "`tool_choice: required` becomes a message",
+            "`temperature` is kept between 0 and 1, and left out for models that think",
+        ],
         ..Quirks::NONE
     },
     completions: Some(&openai::COMPLETIONS),
@@ -33,6 +37,8 @@ fn takes(name: &str, target: &Target) -> bool {
     match name {
         "functions" => false,
         "tools" | "tool_choice" => !target.model.contains("kimi-thinking-preview"),
+        // From K2.5 on thinking can be turned off.
+        "thinking" => target.model.contains("kimi-k2.5"),
         _ => openai::compatible_takes(name, target),
     }
 }

@@ -4,9 +4,9 @@ use serde_json::Value;
 use tollgate_wire::{Failure, RawBody};
 
 use crate::{
-    dialects::openai::messages,
+    dialects::openai::{self, messages},
     params::CallParams,
-    provider::{OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage},
+    provider::{OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
     target::Target,
 };
 
@@ -18,6 +18,7 @@ pub static PROVIDER: Provider = Provider {
     base_env: &["OPENROUTER_API_BASE"],
     key_env: &["OPENROUTER_API_KEY", "OR_API_KEY"],
     quirks: Quirks {
+        supported: Supported::ByModel(openai::thinking_takes),
         stream_usage: StreamUsage::Ask,
         says_stream_false: true,
         keeps_cache_control: true,

@@ -18,6 +18,8 @@ pub static PROVIDER: Provider = Provider {
     embeddings: None,
     quirks: Quirks {
         supported: Supported::Only(replicate::TAKES),
+        // Who offers tools gets an answer without them, as LiteLLM gives it.
+        drop: &["tools", "tool_choice", "functions", "function_call"],
         notes: &[
             "a conversation becomes a prompt; `supports_system_prompt: true` keeps the operator's words apart",
             "`<model>:<version>` and `deployments/<owner>/<name>` are understood",

@@ -19,6 +19,7 @@ pub static PROVIDER: Provider = Provider {
     chat_path: "/endpoints",
     quirks: Quirks {
         supported: Supported::Only(&["temperature", "max_tokens", "max_completion_tokens", "top_p", "stop", "n"]),
+        vectors_take: Some(&[]),
         stream_usage: StreamUsage::Never,
         notes: &[
             "requests are signed with AWS keys; the model is the endpoint's name, `sagemaker_base_url` another address of it",

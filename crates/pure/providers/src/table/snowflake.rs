@@ -30,6 +30,7 @@ pub static PROVIDER: Provider = Provider {
         rename: &[("max_tokens", "max_completion_tokens")],
         stream_usage: StreamUsage::Never,
         says_stream_false: true,
+        keeps_cache_control: true,
         own_stream_id: true,
         notes: &["Claude is served at `/api/v2/cortex/v1/messages`"],
         ..Quirks::NONE

@@ -5,7 +5,7 @@ use tollgate_wire::RawBody;
 
 use crate::{
     dialects::openai,
-    provider::{Asked, MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage},
+    provider::{Asked, OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
 };
 
 /// The row.
@@ -20,7 +20,8 @@ pub static PROVIDER: Provider = Provider {
     completions_path: "/fim/completions",
     embeddings: None,
     quirks: Quirks {
-        rename: MAX_TOKENS_ONLY,
+        supported: Supported::Only(TAKES),
+        rename: &[("max_completion_tokens", "max_tokens"), ("seed", "random_seed")],
         stream_usage: StreamUsage::Never,
         answer: Some(as_text),
         chunk: Some(as_text),
@@ -41,3 +42,6 @@ fn as_text(body: &mut RawBody, _asked: Asked) {
     body.set("choices", &choices.into());
     body.set_str("object", "text_completion");
 }
+
+/// Mistral's reference of filling in the middle.
+const TAKES: &[&str] = &["temperature", "top_p", "max_tokens", "max_completion_tokens", "stop", "seed"];

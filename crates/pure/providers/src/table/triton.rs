@@ -18,7 +18,10 @@ pub static PROVIDER: Provider = Provider {
     embed: Some(&triton::embed::EMBED),
     quirks: Quirks {
         supported: Supported::Only(triton::TAKES),
-        notes: &["`api_base` is the whole address of the model's `generate` or `infer`; a stream is asked for at `generate_stream`"],
+        vectors_take: Some(&[]),
+        notes: &[
+            "`api_base` is the whole address of the model's `generate` or `infer`; a stream is asked for at `generate_stream`",
+        ],
         ..Quirks::NONE
     },
     ..OPENAI_COMPATIBLE

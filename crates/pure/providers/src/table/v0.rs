@@ -1,6 +1,9 @@
 //! Vercel's v0.
 
-use crate::{dialects::openai, provider::{OPENAI_COMPATIBLE, Provider}};
+use crate::{
+    dialects::openai,
+    provider::{OPENAI_COMPATIBLE, Provider, Quirks, Supported},
+};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -11,5 +14,6 @@ pub static PROVIDER: Provider = Provider {
     key_env: &["V0_API_KEY"],
     embeddings: None,
     completions: Some(&openai::COMPLETIONS),
+    quirks: Quirks { supported: Supported::Only(&["max_completion_tokens", "tools", "tool_choice"]), ..Quirks::NONE },
     ..OPENAI_COMPATIBLE
 };

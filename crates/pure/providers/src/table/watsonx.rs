@@ -21,6 +21,7 @@ pub static PROVIDER: Provider = Provider {
     quirks: Quirks {
         supported: Supported::Only(watsonx::CHAT_TAKES),
         stream_usage: StreamUsage::Never,
+        keeps_cache_control: true,
         request: Some(watsonx::own_words),
         notes: &[
             "needs `project_id` or `space_id`, but for `watsonx/deployment/<id>`",

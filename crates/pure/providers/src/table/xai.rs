@@ -7,8 +7,9 @@ use tollgate_wire::{Failure, RawBody};
 use crate::{
     dialects::openai::{self, messages},
     params::CallParams,
-    provider::{StreamUsage, Asked, MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks, Supported},
+    provider::{Asked, MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
     target::Target,
+    translate::Operation,
 };
 
 /// The row.
@@ -18,7 +19,9 @@ pub static PROVIDER: Provider = Provider {
     base_url: "https://api.x.ai/v1",
     base_env: &["XAI_API_BASE"],
     key_env: &["XAI_API_KEY"],
-    quirks: Quirks { stream_usage: StreamUsage::Ask,
+    also: &[(Operation::Images, "/images/generations")],
+    quirks: Quirks {
+        stream_usage: StreamUsage::Ask,
         supported: Supported::ByModel(takes),
         rename: MAX_TOKENS_ONLY,
         // Live search has left this endpoint; the member is an error now.
@@ -27,7 +30,11 @@ pub static PROVIDER: Provider = Provider {
         request: Some(tidy),
         answer: Some(mend),
         chunk: Some(mend),
-        notes: &["`strict` is taken out of tools, `name` out of messages but the user's", "an empty reason to stop becomes `tool_calls` or `stop`", "thoughts are counted as output"],
+        notes: &[
+            "`strict` is taken out of tools, `name` out of messages but the user's",
+            "an empty reason to stop becomes `tool_calls` or `stop`",
+            "thoughts are counted as output",
+        ],
         ..Quirks::NONE
     },
     responses: Some(crate::dialects::openai_responses::PATH),
@@ -68,6 +75,9 @@ fn takes(name: &str, target: &Target) -> bool {
 fn tidy(body: &mut RawBody, _target: &Target, _call: &CallParams) -> Result<(), Failure> {
     messages::names_only_of(body, &["user"]);
     messages::without_member(body, "tools", "strict");
+    if body.get("tools").is_some_and(|raw| raw.as_ref() == b"[]") {
+        body.remove("tools");
+    }
     Ok(())
 }
 

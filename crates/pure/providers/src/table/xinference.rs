@@ -1,6 +1,9 @@
 //! A Xinference server.
 
-use crate::provider::{KeyNeed, OPENAI_COMPATIBLE, Provider};
+use crate::{
+    provider::{KeyNeed, OPENAI_COMPATIBLE, Provider},
+    translate::Operation,
+};
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -10,5 +13,6 @@ pub static PROVIDER: Provider = Provider {
     base_env: &["XINFERENCE_API_BASE"],
     key_env: &["XINFERENCE_API_KEY"],
     key: KeyNeed::Optional,
+    also: &[(Operation::Images, "/images/generations")],
     ..OPENAI_COMPATIBLE
 };

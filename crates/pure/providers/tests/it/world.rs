@@ -82,6 +82,7 @@ impl Ask {
 
 fn params(given: &Value) -> CallParams {
     CallParams {
+        metadata: given["metadata"].as_object().cloned().unwrap_or_default(),
         drop_params: given["drop_params"].as_bool(),
         additional_drop_params: texts(&given["additional_drop_params"]),
         allowed_openai_params: texts(&given["allowed_openai_params"]),

@@ -66,6 +66,10 @@ pub(super) fn needed(body: &Map<String, Value>, target: &Target) -> Vec<&'static
     }
     for tool in body.get("tools").and_then(Value::as_array).into_iter().flatten() {
         let kind = tool.get("type").and_then(Value::as_str).unwrap_or_default();
+        // Where Anthropic itself has ended the trial, Google asks for the header still.
+        if kind.starts_with("web_search_") && target.provider.name == "vertex_ai" {
+            features.push("web-search-2025-03-05");
+        }
         features.extend(TOOLS.iter().filter(|(begin, _)| kind.starts_with(begin)).map(|(_, feature)| *feature));
         if ["defer_loading", "allowed_callers", "input_examples"].iter().any(|name| tool.get(name).is_some()) {
             features.push("advanced-tool-use-2025-11-20");

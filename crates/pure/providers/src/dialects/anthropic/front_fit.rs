@@ -69,14 +69,21 @@ fn think(request: &mut ChatRequest, target: &Target) {
     }
     // The bounds are `LiteLLM`'s, tokens.
     let by_budget = match budget.unwrap_or_default() {
-        10_000.. => "high",
-        5_000.. => "medium",
-        2_000.. => "low",
+        4096.. => "high",
+        2048.. => "medium",
+        1024.. => "low",
         _ => "minimal",
     };
     let word = match kind {
         "enabled" => Some(effort.unwrap_or_else(|| by_budget.to_owned())),
         "adaptive" => Some(effort.unwrap_or_else(|| "medium".to_owned())),
+        // Models that think unasked must be told not to, in the word that the provider knows.
+        "disabled" if params::takes(target, "thinking") => {
+            if !params::takes(target, "reasoning_effort") {
+                return;
+            }
+            Some("none".to_owned())
+        }
         _ => None,
     };
     request.extras.remove("thinking");

@@ -53,7 +53,7 @@ pub(super) fn body(request: &ChatRequest, target: &Target) -> Result<Map<String,
     out.insert("inferenceConfig".to_owned(), inference(request, &thinking, target).into());
     let mut own = model_fields(request, &thinking, &offered, target)?;
     add_tools(request, &form, &thinking, &offered, target, &mut out);
-    if names::is_claude(target) && thinking.is_on() {
+    if names::is_claude(target) && (thinking.is_on() || thinking.parameter.is_some()) {
         out.insert("additionalModelResponseFieldPaths".to_owned(), json!([THOUGHT_COUNT]));
     }
     if let Form::Parameter(schema) = &form {
@@ -118,6 +118,10 @@ fn model_fields(
         if !value.is_null() && !known {
             out.insert(name.clone(), value.clone());
         }
+    }
+    // These refuse a request with a member that they do not know.
+    if matches!(names::vendor(target), "meta" | "deepseek" | "openai") {
+        out.shift_remove("top_k");
     }
     if names::is_nova(target)
         && let Some(top_k) = out.shift_remove("top_k").or_else(|| out.shift_remove("topK"))

@@ -173,9 +173,14 @@ fn one(family: &Family, input: &EmbeddingInput, ask: &EmbeddingRequest) -> Resul
             if let Some(length) = ask.dimensions {
                 out.insert("dimensions".to_owned(), length.into());
             }
+            if ask.says_float {
+                out.insert("embeddingTypes".to_owned(), json!(["float"]));
+            }
         }
         Family::TitanText | Family::Cohere => {
             out.insert("inputText".to_owned(), text.into());
+            // It knows no other word, and refuses those that it does not know.
+            return Ok(out);
         }
     }
     out.extend(own(ask));
@@ -198,6 +203,9 @@ fn cohere(ask: &EmbeddingRequest) -> Result<Map<String, Value>, Failure> {
     out.insert(name.to_owned(), texts.into());
     if let Some(length) = ask.dimensions {
         out.insert("output_dimension".to_owned(), length.into());
+    }
+    if ask.says_float {
+        out.insert("embedding_types".to_owned(), json!(["float"]));
     }
     out.extend(own(ask));
     Ok(out)

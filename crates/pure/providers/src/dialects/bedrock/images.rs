@@ -18,7 +18,8 @@ pub static IMAGES: Images = Images;
 pub struct Images;
 
 /// Parameters of `OpenAI`'s that say nothing here.
-const UNSAID: &[&str] = &["response_format", "user", "style", "model_id", "quality"];
+const UNSAID: &[&str] =
+    &["response_format", "user", "style", "model_id", "quality", "background", "moderation", "output_compression"];
 /// Proportions that Stability's newer models draw in.
 const PROPORTIONS: &[(&str, &str)] =
     &[("1024x1024", "1:1"), ("1536x1024", "3:2"), ("1024x1536", "2:3"), ("1792x1024", "16:9"), ("1024x1792", "9:16")];

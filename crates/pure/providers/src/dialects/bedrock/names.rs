@@ -46,6 +46,13 @@ pub(super) fn is_recent_claude(target: &Target) -> bool {
     is_claude(target) && RECENT.iter().any(|version| target.model.contains(version))
 }
 
+/// Models whose tools may be strict and their schemas closed. Of Claude all but Sonnet 4 and, from Opus 4.7 on, the
+/// newest: Converse answers those two words with a refusal (`LiteLLM`'s catalog, issue 31582 there).
+pub(super) fn reads_strict_tools(target: &Target) -> bool {
+    const NOT: &[&str] = &["sonnet-4-2025", "-4-7", "-4-8", "opus-5", "sonnet-5", "haiku-5"];
+    is_claude(target) && !NOT.iter().any(|version| target.model.contains(version))
+}
+
 /// A tool's name as Converse takes it: letters, digits, `_` and `-`, a letter first.
 pub(super) fn tool(name: &str) -> Cow<'_, str> {
     let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-');

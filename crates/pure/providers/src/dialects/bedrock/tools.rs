@@ -41,7 +41,7 @@ impl Offered {
                 Tool::Function { name, description, parameters, strict, extras } => {
                     let mut tool = spec(name, description.as_deref(), parameters.as_ref(), target);
                     // The other families refuse the word.
-                    if names::is_claude(target)
+                    if names::reads_strict_tools(target)
                         && let (Some(true), Some(spec)) =
                             (strict, tool.get_mut("toolSpec").and_then(Value::as_object_mut))
                     {
@@ -84,7 +84,7 @@ fn spec(name: &str, description: Option<&str>, schema: Option<&Value>, target: &
         // Some models stumble over schemas that leave it out.
         members.entry("required").or_insert_with(|| json!([]));
     }
-    if !names::is_claude(target) {
+    if !names::reads_strict_tools(target) {
         without_closed_objects(&mut schema, 0);
     }
     let mut spec = Map::new();

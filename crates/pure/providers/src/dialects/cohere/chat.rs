@@ -11,7 +11,7 @@ use tollgate_wire::{
 use super::{chat_headers, failure, finish, model, stream::EventReader, text, url, usage};
 use crate::{
     codec::{ChatDecoder, ProviderDialect, Words},
-    dialects::openai,
+    dialects::openai::{self, messages},
     target::Target,
 };
 
@@ -41,6 +41,10 @@ impl ProviderDialect for Chat {
         }
         if let Some(Value::Array(messages)) = body.get_mut("messages") {
             messages.iter_mut().for_each(without_nothing);
+        }
+        // Cohere refuses members that it does not know.
+        for name in ["messages", "tools"] {
+            body.entry(name).and_modify(|said| messages::prune(said, "cache_control"));
         }
         choose_tool(&mut body);
         form(&mut body);

@@ -73,7 +73,7 @@ fn result(part: &Part, calls: &[&ToolCall]) -> Option<Value> {
     let said = words(parts);
     let output = match serde_json::from_str(&said) {
         Ok(object @ Value::Object(_)) => object,
-        _ => json!({ "output": said }),
+        _ => json!({ "result": said }),
     };
     Some(json!({"call": call, "outputs": [output]}))
 }
@@ -154,7 +154,7 @@ mod tests {
                 {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{\"x\":1}"}}]},
             {"role": "tool", "tool_call_id": "c1", "content": "21"}]));
         let call = json!({"name": "f", "parameters": {"x": 1}});
-        assert_eq!(found.results, [json!({"call": call, "outputs": [{"output": "21"}]})]);
+        assert_eq!(found.results, [json!({"call": call, "outputs": [{"result": "21"}]})]);
         assert_eq!(found.message, "");
         let earlier =
             [json!({"role": "USER", "message": "a"}), json!({"role": "CHATBOT", "message": "", "tool_calls": [call]})];

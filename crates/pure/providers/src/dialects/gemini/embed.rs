@@ -155,7 +155,7 @@ impl Codec<EmbeddingRequest, EmbeddingResponse> for Predict {
                 parameters.insert("autoTruncate".to_owned(), value.clone());
             }
         }
-        if let (Some(body), false) = (body.as_object_mut(), parameters.is_empty()) {
+        if let Some(body) = body.as_object_mut() {
             body.insert("parameters".to_owned(), parameters.into());
         }
         Ok(vec![outgoing(target, "predict", &body)?])

@@ -88,7 +88,10 @@ impl ProviderDialect for Chat {
 /// # Errors
 /// When a rule of the model forbids a parameter, or the credential cannot stand in a header.
 pub(crate) fn wrapped_request(request: &ChatRequest, target: &Target) -> Result<Outgoing, Failure> {
-    let body = RawBody::from_map(&write_request(request));
+    let mut body = RawBody::from_map(&write_request(request));
+    if request.says_completion_tokens {
+        body.rename("max_tokens", "max_completion_tokens");
+    }
     outgoing::finish(body, target.provider.chat_path, target, &CallParams::default()).map(|(outgoing, _)| outgoing)
 }
 

@@ -52,6 +52,7 @@ impl ClientDialect for ChatClient {
                 }
             }
         }
+        request.says_completion_tokens = max_completion_tokens.is_some();
         request.max_output_tokens = max_completion_tokens.or(request.max_output_tokens);
         Ok(request)
     }

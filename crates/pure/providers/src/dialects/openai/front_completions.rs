@@ -44,7 +44,7 @@ impl ClientDialect for CompletionsClient {
     }
 
     fn write(&self, response: &ChatResponse, context: &AnswerContext) -> Vec<u8> {
-        let mut out = writer::head(&response.id, "cmpl-", response.created, "text_completion", context);
+        let mut out = writer::head(&response.id, "chatcmpl-", response.created, "text_completion", context);
         let choices: Vec<Value> = response
             .choices
             .iter()
@@ -105,7 +105,7 @@ struct TextWriter {
 
 impl TextWriter {
     fn emit(&self, choices: &Value, used: Option<Map<String, Value>>, out: &mut Vec<u8>) {
-        let mut chunk = writer::head(&self.id, "cmpl-", Some(self.context.now), "text_completion", &self.context);
+        let mut chunk = writer::head(&self.id, "chatcmpl-", Some(self.context.now), "text_completion", &self.context);
         chunk.insert("choices".to_owned(), choices.clone());
         if let Some(used) = used {
             chunk.insert("usage".to_owned(), used.into());

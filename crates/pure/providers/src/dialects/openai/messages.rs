@@ -69,6 +69,15 @@ pub(crate) fn without_nulls(body: &mut RawBody) {
     });
 }
 
+/// What the assistant said before goes without its thoughts, for servers that refuse members they do not know.
+pub(crate) fn without_thoughts(body: &mut RawBody) {
+    for name in ["reasoning_content", "thinking_blocks"] {
+        edit_where(body, &format!("\"{name}\""), |message| {
+            message.shift_remove(name);
+        });
+    }
+}
+
 /// Names of speakers stay only in messages of `roles`.
 pub(crate) fn names_only_of(body: &mut RawBody, roles: &[&str]) {
     edit_where(body, "\"name\"", |message| {
@@ -144,7 +153,8 @@ pub(crate) fn without_member(body: &mut RawBody, field: &str, name: &str) {
     }
 }
 
-fn prune(value: &mut Value, name: &str) {
+/// As [`without_member`], of any value.
+pub(crate) fn prune(value: &mut Value, name: &str) {
     match value {
         Value::Object(members) => {
             members.shift_remove(name);

@@ -6,12 +6,12 @@ use tollgate_wire::{Failure, RawBody, http::Outgoing};
 
 use super::{
     json_tool, messages,
-    reasoning::{knows_developers, reasoning_rules},
+    reasoning::{knows_developers, reasoning_rules, reasons_by_name},
 };
 use crate::{
     params::CallParams,
     provider::{Asked, StreamUsage},
-    target::Target,
+    target::{Series, Target},
 };
 
 /// The request for `path` with this body, and what its answer must be read by.
@@ -64,7 +64,10 @@ fn apply_values(body: &mut RawBody, target: &Target, path: &str, stream_false: b
         body.remove(name);
     }
     for (from, to) in quirks.rename {
-        body.rename(from, to);
+        // OpenAI's models that reason know the newer name alone, whoever serves them.
+        if *from != "max_completion_tokens" || !reasons_by_name(&target.model) {
+            body.rename(from, to);
+        }
     }
     if quirks.developer_as_system && !knows_developers(target) {
         messages::developer_as_system(body);
@@ -105,7 +108,9 @@ fn stream_members(body: &mut RawBody, target: &Target, path: &str, stream_false:
             body.remove("stream_options");
         }
     }
-    if !streams && chats && stream_false {
+    // `LiteLLM` sends these by another client, which leaves the word out.
+    let silent = target.series == Series::OSeries && target.provider.name == "azure";
+    if !streams && chats && stream_false && !silent {
         body.set_raw("stream", "false");
     } else if !streams {
         body.remove("stream");

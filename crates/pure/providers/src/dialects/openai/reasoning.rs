@@ -8,6 +8,7 @@ use crate::{
     dialects::openai_responses,
     params::CallParams,
     target::{Series, Target},
+    thinkers,
 };
 
 /// A model of the o series (`o1`, `o3-mini`, …), by name or as the configuration says.
@@ -32,6 +33,11 @@ pub(crate) fn names_gpt5(name: &str) -> bool {
     name.starts_with("gpt-5") && !name.starts_with("gpt-5-chat")
 }
 
+/// Whether a model of this name is one of `OpenAI`'s that reason.
+pub(super) fn reasons_by_name(model: &str) -> bool {
+    names_o_series(bare(model)) || names_gpt5(bare(model))
+}
+
 /// Whether the configuration leaves it to the name what a model is.
 fn told_by_name(target: &Target) -> bool {
     matches!(target.series, Series::Unsaid | Series::Responses)
@@ -42,10 +48,21 @@ fn bare(model: &str) -> &str {
 }
 
 /// Parameters that the reasoning models of the o series do not take.
-const O_SERIES_REFUSES: &[&str] = &["logprobs", "top_p", "presence_penalty", "frequency_penalty", "top_logprobs"];
+const O_SERIES_REFUSES: &[&str] =
+    &["logprobs", "top_p", "presence_penalty", "frequency_penalty", "top_logprobs", "verbosity"];
 /// Parameters that the reasoning models of the GPT-5 series do not take.
-const GPT5_REFUSES: &[&str] =
-    &["logprobs", "top_p", "presence_penalty", "frequency_penalty", "top_logprobs", "logit_bias", "stop"];
+const GPT5_REFUSES: &[&str] = &[
+    "logprobs",
+    "top_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "top_logprobs",
+    "logit_bias",
+    "stop",
+    "modalities",
+    "audio",
+    "prediction",
+];
 
 /// Whether `OpenAI` or Azure take this parameter for this model.
 #[must_use]
@@ -54,12 +71,15 @@ pub fn takes(name: &str, target: &Target) -> bool {
         return false;
     }
     if is_o_series(target) {
-        return !O_SERIES_REFUSES.contains(&name);
+        // One call at a time is all that OpenAI's own make.
+        let calls_freely = name == "parallel_tool_calls" && target.provider.name == "openai";
+        return !calls_freely && !O_SERIES_REFUSES.contains(&name);
     }
     if is_gpt5(target) {
         // What a model that does not think can sample by, one that does not think unasked can, too.
         let samples = target.facts.rests_by_default && matches!(name, "top_p" | "logprobs" | "top_logprobs");
-        return samples || !GPT5_REFUSES.contains(&name);
+        let searches = name != "web_search_options" || bare(&target.model).contains("search");
+        return samples || (searches && !GPT5_REFUSES.contains(&name));
     }
     match name {
         // These two came with GPT-5; its chat model does not reason.
@@ -70,16 +90,29 @@ pub fn takes(name: &str, target: &Target) -> bool {
     }
 }
 
-/// Whether a compatible server takes this parameter: all but `user`, and `reasoning_effort` for models that do not reason. A model
-/// that the catalog does not know may well reason.
+/// Whether a compatible server takes this parameter: `OpenAI`'s words for all models, and `reasoning_effort` for those
+/// that reason.
 #[must_use]
 pub fn compatible_takes(name: &str, target: &Target) -> bool {
     match name {
-        "reasoning_effort" => !target.facts.known || target.facts.reasoning,
-        // Who asks is for OpenAI's eyes, and for gateways that pass it on.
-        "user" => target.provider.name == "litellm_proxy",
+        "reasoning_effort" => thinkers::may_think(target),
+        // Who asks is for OpenAI's eyes, whoever serves its models.
+        "user" => names_openai(&target.model),
+        // GPT-5's own word, and Anthropic's. Rows of servers that read them say so.
+        "verbosity" | "thinking" => false,
         _ => true,
     }
+}
+
+/// As [`compatible_takes`], and `thinking`, which servers of GLM, Kimi and their like took over from Anthropic.
+#[must_use]
+pub fn thinking_takes(name: &str, target: &Target) -> bool {
+    name == "thinking" || compatible_takes(name, target)
+}
+
+/// Whether this is the name of a model of `OpenAI`'s own.
+fn names_openai(name: &str) -> bool {
+    names_o_series(name) || ["gpt-3", "gpt-4", "gpt-5", "chatgpt-"].iter().any(|family| name.starts_with(family))
 }
 
 /// As [`compatible_takes`], but tools only for models that are not known to lack them.
@@ -128,6 +161,10 @@ pub fn reasoning_rules(body: &mut RawBody, target: &Target, call: &CallParams) -
     let (o_series, gpt5) = (is_o_series(target), is_gpt5(target));
     if !o_series && !gpt5 {
         return Ok(());
+    }
+    // Who says both means the newer.
+    if body.has("max_completion_tokens") {
+        body.remove("max_tokens");
     }
     body.rename("max_tokens", "max_completion_tokens");
     if o_series && !bare(&target.model).starts_with("o1") {

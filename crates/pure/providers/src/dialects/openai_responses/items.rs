@@ -36,7 +36,7 @@ fn operator_words(message: &Message) -> Option<String> {
     }
     let texts =
         message.parts.iter().map(|part| if let Part::Text { text, .. } = part { Some(text.as_str()) } else { None });
-    texts.collect::<Option<Vec<_>>>().map(|texts| texts.join("\n\n"))
+    texts.collect::<Option<Vec<_>>>().map(|texts| texts.join("\n"))
 }
 
 /// Messages as items. One message can be many items: thoughts, words, calls and results stand side by side here.
