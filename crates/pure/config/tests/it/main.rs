@@ -7,6 +7,8 @@ mod findings;
 #[cfg(test)]
 mod flow;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod ids;
 #[cfg(test)]
 mod seeds;

@@ -11,6 +11,8 @@ mod matrix;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]
+mod pairs;
+#[cfg(test)]
 mod reference;
 #[cfg(test)]
 mod responses;

@@ -23,17 +23,21 @@ is left out or refused. A dash: the client's dialect has no word for it.
 ";
 
 /// The clients: operation of a fixture, and its name for people.
-const CLIENTS: [(&str, &str); 4] = [
+pub(crate) const CLIENTS: [(&str, &str); 4] = [
     ("chat", "OpenAI chat completions"),
     ("messages", "Anthropic messages"),
     ("responses", "OpenAI responses"),
     ("gemini", "Gemini generateContent"),
 ];
 
+/// What the catalog says of every model here.
+pub(crate) fn facts() -> Value {
+    json!({"tools": true, "tool_choice": true, "response_schema": true, "vision": true, "reasoning": true,
+        "max_output_tokens": 32_000})
+}
+
 /// One target of each kind of words.
-fn targets() -> Vec<(&'static str, Arc<Target>)> {
-    let facts = json!({"tools": true, "tool_choice": true, "response_schema": true, "vision": true, "reasoning": true,
-        "max_output_tokens": 32_000});
+pub(crate) fn targets() -> Vec<(&'static str, Arc<Target>)> {
     let rows = [
         ("OpenAI chat", json!({"model": "openai/gpt-4o", "api_key": "k"})),
         ("OpenAI responses", json!({"model": "openai/responses/gpt-4o", "api_key": "k"})),
@@ -49,7 +53,7 @@ fn targets() -> Vec<(&'static str, Arc<Target>)> {
     ];
     rows.into_iter()
         .map(|(name, mut target)| {
-            target["facts"] = facts.clone();
+            target["facts"] = facts();
             target["drop_params"] = true.into();
             (name, world::target(&target).unwrap_or_else(|why| panic!("{name}: {why}")))
         })
@@ -76,11 +80,17 @@ const WORDS: &[Word] = &[
     Word { name: "tool that must be called", marks: &["marked_tool"], vital: true },
     Word { name: "call of a tool, returned", marks: &["marked_argument"], vital: true },
     Word { name: "result of a tool", marks: &["marked result"], vital: true },
+    Word { name: "result that is a failure", marks: &["\"is_error\":true", "\"status\":\"error\""], vital: false },
     Word { name: "picture in a result", marks: &[PICTURE], vital: false },
     Word { name: "thoughts, returned", marks: &["marked thoughts"], vital: false },
     Word { name: "seal on the thoughts, returned", marks: &["bWFya2VkIHNlYWw="], vital: false },
     Word { name: "sealed thoughts, returned", marks: &["bWFya2VkIHNlYWw="], vital: false },
     Word { name: "mark for the prompt cache", marks: &["cache_control", "cachePoint"], vital: false },
+    Word {
+        name: "one call at a time",
+        marks: &["\"parallel_tool_calls\":false", "\"disable_parallel_tool_use\":true"],
+        vital: false,
+    },
     Word { name: "JSON schema of the answer", marks: &["marked_property"], vital: false },
     Word { name: "text that ends the answer", marks: &["MARKED STOP"], vital: false },
     Word { name: "longest answer", marks: &["4321"], vital: true },
@@ -138,6 +148,7 @@ fn said_in_chat(word: &str) -> Option<Value> {
             json!({"tools": [tool], "tool_choice": {"type": "function", "function": {"name": "marked_tool"}}}),
         ),
         "call of a tool, returned" | "result of a tool" => after("marked result".into()),
+        "one call at a time" => with(hi(), json!({"tools": [tool], "parallel_tool_calls": false})),
         "picture in a result" => {
             after(json!([{"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{PICTURE}")}}]))
         }
@@ -189,6 +200,14 @@ fn said_in_messages(word: &str) -> Option<Value> {
             with(hi(), json!({"tools": [tool], "tool_choice": {"type": "tool", "name": "marked_tool"}}))
         }
         "call of a tool, returned" | "result of a tool" => after("marked result".into()),
+        "result that is a failure" => {
+            let mut body = after("marked result".into());
+            body["messages"][2]["content"][0]["is_error"] = true.into();
+            body
+        }
+        "one call at a time" => {
+            with(hi(), json!({"tools": [tool], "tool_choice": {"type": "auto", "disable_parallel_tool_use": true}}))
+        }
         "picture in a result" => after(json!([picture])),
         "thoughts, returned" | "seal on the thoughts, returned" => {
             thought(json!({"type": "thinking", "thinking": "marked thoughts", "signature": "bWFya2VkIHNlYWw="}))
@@ -235,6 +254,7 @@ fn said_in_responses(word: &str) -> Option<Value> {
             with(hi(), json!({"tools": [tool], "tool_choice": {"type": "function", "name": "marked_tool"}}))
         }
         "call of a tool, returned" | "result of a tool" => after("marked result".into()),
+        "one call at a time" => with(hi(), json!({"tools": [tool], "parallel_tool_calls": false})),
         "picture in a result" => after(json!([picture])),
         "thoughts, returned" | "seal on the thoughts, returned" => thought,
         "JSON schema of the answer" => with(
@@ -276,8 +296,7 @@ fn said_in_gemini(word: &str) -> Option<Value> {
             {"role": "model", "parts": [{"functionCall": {"name": "marked_tool", "args": {"marked_property": "marked_argument"}}}]},
             {"role": "user", "parts": [{"functionResponse": {"name": "marked_tool", "response": {"result": "marked result"}}}]}]})
         }
-        "thoughts, returned" => history(json!({"text": "marked thoughts", "thought": true})),
-        "seal on the thoughts, returned" => {
+        "thoughts, returned" | "seal on the thoughts, returned" => {
             history(json!({"text": "marked thoughts", "thought": true, "thoughtSignature": "bWFya2VkIHNlYWw="}))
         }
         "JSON schema of the answer" => generation(json!({"responseMimeType": "application/json",

@@ -53,6 +53,9 @@ impl Ask {
             Some("rerank") => (Operation::Rerank, &openai::CHAT_CLIENT),
             Some("images") => (Operation::Images, &openai::CHAT_CLIENT),
             Some("moderations") => (Operation::Moderations, &openai::CHAT_CLIENT),
+            Some("speech") => (Operation::Speech, &openai::CHAT_CLIENT),
+            Some("response_tokens") => (Operation::ResponseTokens, &openai_responses::RESPONSES_CLIENT),
+            Some("compact") => (Operation::Compact, &openai_responses::RESPONSES_CLIENT),
             other => panic!("no such operation: {other:?}"),
         };
         let body = ask["body"].as_object().expect("`body` is an object");

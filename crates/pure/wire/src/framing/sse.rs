@@ -107,8 +107,17 @@ fn only_data(event: &[u8]) -> Option<Frame<'_>> {
     Some(Frame::of(Cow::Borrowed(value.strip_prefix(b" ").unwrap_or(value))))
 }
 
+/// Whether [`read_event`] finds something: `database: x` is a field of another name.
 fn has_content(event: &[u8]) -> bool {
-    lines(event).any(|line| line.starts_with(b"data") || line.starts_with(b"event") || line.starts_with(b"{"))
+    lines(event).any(|line| matches!(field(line).0, b"data" | b"event") || line.starts_with(b"{"))
+}
+
+/// The name of a line's field, and its value.
+fn field(line: &[u8]) -> (&[u8], &[u8]) {
+    let colon = memchr::memchr(b':', line).unwrap_or(line.len());
+    let (name, value) = line.split_at_checked(colon).unwrap_or((line, b""));
+    let value = value.strip_prefix(b":").unwrap_or(value);
+    (name, value.strip_prefix(b" ").unwrap_or(value))
 }
 
 fn read_event(event: &[u8]) -> Option<Frame<'_>> {
@@ -119,11 +128,8 @@ fn read_event(event: &[u8]) -> Option<Frame<'_>> {
             join(&mut data, line);
             continue;
         }
-        let colon = memchr::memchr(b':', line).unwrap_or(line.len());
-        let (field, value) = line.split_at_checked(colon)?;
-        let value = value.strip_prefix(b":").unwrap_or(value);
-        let value = value.strip_prefix(b" ").unwrap_or(value);
-        match field {
+        let (name_of_field, value) = field(line);
+        match name_of_field {
             b"event" => name = Some(String::from_utf8_lossy(value)),
             b"data" => join(&mut data, value),
             _ => {}
@@ -188,6 +194,12 @@ mod tests {
         }
         let bytes: Vec<&[u8]> = STREAM.chunks(1).collect();
         assert_eq!(frames(&bytes), whole);
+    }
+
+    #[test]
+    fn a_field_whose_name_begins_like_ours_does_not_hide_what_follows() {
+        let whole = frames(&[b"database: x\n\ndata: 1\n\neventful: y\n\ndata: 2\n\n"]);
+        assert_eq!(whole, [(None, "1".to_owned()), (None, "2".to_owned())]);
     }
 
     #[test]

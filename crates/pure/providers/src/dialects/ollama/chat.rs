@@ -1,6 +1,8 @@
 //! `/api/chat`: turns, tools, thoughts.
 
 use http::Method;
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 use tollgate_wire::{
     Failure, FailureKind,
@@ -41,7 +43,9 @@ impl ProviderDialect for Chat {
     fn request(&self, request: &ChatRequest, target: &Target) -> Result<Outgoing, Failure> {
         let mut body = shared(request, target);
         body.insert("model".to_owned(), target.model.as_str().into());
-        let messages: Result<Vec<Value>, Failure> = request.messages.iter().map(write).collect();
+        let called = Called::of(&request.messages);
+        let messages: Result<Vec<Value>, Failure> =
+            request.messages.iter().map(|message| write(message, &called)).collect();
         body.insert("messages".to_owned(), messages?.into());
         if !request.tools.is_empty() && request.tool_choice != Some(ToolChoice::None) {
             body.insert("tools".to_owned(), request.tools.iter().map(tool).collect());
@@ -84,7 +88,29 @@ impl ProviderDialect for Chat {
     }
 }
 
-fn write(message: &Message) -> Result<Value, Failure> {
+/// The functions that were called, by the ids of the calls. Ollama joins a result to its call by the function's name, which
+/// clients do not repeat; where only one was ever called there is no doubt.
+struct Called<'m>(BTreeMap<&'m str, &'m str>);
+
+impl<'m> Called<'m> {
+    fn of(messages: &'m [Message]) -> Self {
+        let parts = messages.iter().flat_map(|message| &message.parts);
+        let calls = parts.filter_map(|part| if let Part::ToolCall(call) = part { Some(call) } else { None });
+        let names: BTreeMap<&str, &str> = calls.map(|call| (call.id.as_str(), call.name.as_str())).collect();
+        let mut different = names.values();
+        let first = different.next();
+        if different.all(|name| Some(name) == first) { Self(BTreeMap::new()) } else { Self(names) }
+    }
+
+    fn answered_by<'a>(&'a self, message: &'a Message) -> Option<&'a str> {
+        let mut results = message.parts.iter();
+        let named =
+            |part: &Part| if let Part::ToolResult { call_id, .. } = part { self.0.get(call_id.as_str()) } else { None };
+        message.name.as_deref().or_else(|| results.find_map(named).copied())
+    }
+}
+
+fn write(message: &Message, called: &Called<'_>) -> Result<Value, Failure> {
     let role = match message.role {
         Role::System => "system",
         Role::User => "user",
@@ -111,8 +137,8 @@ fn write(message: &Message) -> Result<Value, Failure> {
             _ => {}
         }
     }
-    if let (Role::Tool, Some(name)) = (message.role, &message.name) {
-        out.insert("tool_name".to_owned(), name.as_str().into());
+    if let (Role::Tool, Some(name)) = (message.role, called.answered_by(message)) {
+        out.insert("tool_name".to_owned(), name.into());
     }
     if !calls.is_empty() {
         out.insert("tool_calls".to_owned(), calls.into());
@@ -125,7 +151,8 @@ fn arguments(call: &ToolCall) -> Result<Value, Failure> {
     if call.arguments.trim().is_empty() {
         return Ok(json!({}));
     }
-    serde_json::from_str(&call.arguments).map_err(|error| {
+    let read: Result<Value, _> = serde_json::from_str(&call.arguments);
+    read.map(|told| if told.is_null() { json!({}) } else { told }).map_err(|error| {
         let words = format!("the arguments of the call of '{}' are no JSON: {error}", call.name);
         Failure::invalid(words).with_param("messages")
     })
