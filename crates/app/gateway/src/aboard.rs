@@ -21,6 +21,10 @@ pub(crate) struct Aboard {
     flight: Flight,
     snapshot: Arc<Snapshot>,
     deployment: usize,
+    /// The client chose the address or the key: what comes of them says nothing of the deployment.
+    is_clients: bool,
+    /// The client waits for less time than the deployment would be given.
+    is_hurried: bool,
 }
 
 impl Aboard {
@@ -45,11 +49,12 @@ impl Aboard {
 
     /// The attempt failed; the deployment may rest for it.
     pub(crate) fn fail(self, failure: &Failure, now: Duration) {
-        if failure.kind.blame() != Blame::Provider {
+        let late = failure.kind == FailureKind::Timeout;
+        if failure.kind.blame() != Blame::Provider || self.is_clients || (late && self.is_hurried) {
             self.flight.land(now, Landing::Aside { tokens: 0 });
             return;
         }
-        self.flight.land(now, Landing::Badly { late: failure.kind == FailureKind::Timeout });
+        self.flight.land(now, Landing::Badly { late });
         let fleet = &self.snapshot.fleet;
         let Some(one) = fleet.deployments().get(self.deployment) else { return };
         let Some(until) = fleet.rest_after(self.deployment, failure, now) else { return };
@@ -77,7 +82,20 @@ impl Ask {
     pub(crate) fn board(&self, deployment: usize, plan: &Plan<'_>) -> Option<Aboard> {
         let one = self.snapshot.fleet.deployments().get(deployment)?;
         let flight = one.vitals.begin(self.now(), &one.limits(), plan.tokens()).ok()?;
-        Some(Aboard { flight, snapshot: Arc::clone(&self.snapshot), deployment })
+        let options = &self.options;
+        let fair = self
+            .snapshot
+            .served
+            .get(deployment)
+            .map(|served| if self.context.stream { served.stream_timeout } else { served.timeout });
+        let own = if self.context.stream { options.stream_timeout.or(options.timeout) } else { options.timeout };
+        Some(Aboard {
+            flight,
+            snapshot: Arc::clone(&self.snapshot),
+            deployment,
+            is_clients: !options.client_side.names.is_empty(),
+            is_hurried: own.zip(fair).is_some_and(|(own, fair)| own < fair),
+        })
     }
 
     /// What the call asks of routing.

@@ -21,7 +21,7 @@ fn a_sound_configuration_is_praised() {
 
 #[test]
 fn every_finding_is_printed_with_its_place() {
-    let file = "model_list:\n  - model_name: a\n    litellm_params: {model: openai/a, api_key: os.environ/GONE}\nlitelm_settings: {}\nlitellm_settings: {fallbacks: []}\n";
+    let file = "model_list:\n  - model_name: a\n    litellm_params: {model: openai/a, api_key: os.environ/GONE}\nlitelm_settings: {}\nlitellm_settings: {cache_params: {}}\n";
     let ran = World::new().file("config.yaml", file).run("check --config config.yaml");
     assert_eq!(ran.code, 1);
     let lines: Vec<_> = ran.out.lines().collect();
@@ -31,7 +31,7 @@ fn every_finding_is_printed_with_its_place() {
         ran.out
     );
     assert!(lines[1].starts_with("config.yaml:4:1: warning: litelm_settings: unknown key"), "{}", ran.out);
-    assert!(lines[2].starts_with("config.yaml:5:20: note: litellm_settings.fallbacks: "), "{}", ran.out);
+    assert!(lines[2].starts_with("config.yaml:5:20: note: litellm_settings.cache_params: "), "{}", ran.out);
     assert_eq!(lines[3], "config.yaml: 1 unservable deployment, 1 warning, 1 note");
 }
 

@@ -238,3 +238,37 @@ router_settings: {enable_tag_filtering: true}
     body["tags"] = json!(["nobody"]);
     refused(&world.chat(&body).await, 401);
 }
+
+/// SEED-89: a read timeout is a failure like any other, of whole answers and of streams.
+#[tokio::test]
+async fn a_provider_that_is_silent_too_long_falls_back() {
+    let world = World::start(&PAIR.replace("num_retries: 0", "num_retries: 0\n  request_timeout: 0.2")).await;
+    let silent = || Answer::json(200, json!({})).stall(tollgate_kit::Place::BeforeHead);
+    world.provider.always("/down/chat/completions", silent());
+    for body in [hi("bedrock-claude-v3-sonnet"), hi_streamed("bedrock-claude-v3-sonnet")] {
+        let reply = world.chat(&body).await;
+        assert_eq!((reply.status, reply.header("x-litellm-attempted-fallbacks")), (200, Some("1")), "{}", reply.text());
+    }
+}
+
+/// What one client chooses must not make a deployment rest for the others.
+#[tokio::test]
+async fn a_hurried_client_lets_nobody_rest() {
+    let world = World::start(
+        "
+model_list:
+  - {model_name: gpt, litellm_params: {model: openai/one, api_base: '{provider}/v1', api_key: sk-fake-provider-key, order: 1}}
+  - {model_name: gpt, litellm_params: {model: openai/two, api_base: '{provider}/v1', api_key: sk-fake-provider-key, order: 2}}
+router_settings: {num_retries: 0, allowed_fails: 0}
+",
+    )
+    .await;
+    let mut hurried = hi("gpt");
+    hurried["timeout"] = json!(0.05);
+    world.provider.script((0..3).map(|_| Answer::json(200, json!({})).stall(tollgate_kit::Place::BeforeHead)));
+    for _ in 0..3 {
+        refused(&world.chat(&hurried).await, 408);
+    }
+    assert_eq!(world.chat(&hi("gpt")).await.status, 200);
+    assert_eq!(models_asked(&world), ["one"; 4]);
+}
