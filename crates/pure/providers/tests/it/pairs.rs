@@ -72,7 +72,12 @@ struct Kind {
 
 /// Providers whose dialect has a column, but which are spoken to by code of their own; and what they lose beside.
 const BESIDE: &[(&str, &str, &str, &[&str])] = &[
-    ("Mistral", "OpenAI chat", "mistral/mistral-large-latest", &["end user"]),
+    (
+        "Mistral",
+        "OpenAI chat",
+        "mistral/mistral-large-latest",
+        &["end user", "thoughts, returned", "seal on the thoughts, returned"],
+    ),
     ("Gemini by ids", "Gemini", "gemini/gemini-3-pro-preview", &[]),
     ("Gemini at Vertex", "Gemini", "vertex_ai/gemini-2.5-pro", &[]),
     ("Claude at Vertex", "Anthropic", "vertex_ai/claude-sonnet-4-5@20250929", &[]),
