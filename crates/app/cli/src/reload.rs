@@ -68,9 +68,11 @@ pub(crate) fn start(
 ) -> anyhow::Result<()> {
     let has_files = !read.is_empty();
     let files = Arc::new(Files { options: options.clone(), debug, read: Mutex::new(read) });
-    if has_files {
-        gateway.reloads_from(Arc::<Files>::clone(&files));
+    if !has_files {
+        // A terminal that is closed ends a gateway that has nothing to read.
+        return Ok(());
     }
+    gateway.reloads_from(Arc::<Files>::clone(&files));
     let mut hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be heard")?;
     let reloading = Arc::clone(gateway);
     gateway.workers().spawn_loop(async move {
@@ -80,7 +82,7 @@ pub(crate) fn start(
         }
     });
     let interval = interval.unwrap_or(INTERVAL);
-    if has_files && !interval.is_zero() {
+    if !interval.is_zero() {
         let watching = Arc::clone(gateway);
         gateway.workers().spawn_loop(async move { watch(&watching, &files, interval).await });
     }
@@ -97,7 +99,9 @@ async fn watch(gateway: &Gateway, files: &Files, interval: Duration) {
         if now != known && now == before {
             // A file that cannot be used is told of once, in the log, until it changes again.
             let _ = gateway.reload().await;
-            known = files.stamps();
+            // What was written while it was read is seen at the next look; other includes are other stamps.
+            let after = files.stamps();
+            known = if after.len() == now.len() { now } else { after };
             before.clone_from(&known);
         } else {
             before = now;

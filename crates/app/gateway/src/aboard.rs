@@ -30,19 +30,21 @@ pub(crate) struct Aboard {
 impl Aboard {
     /// The deployment answers.
     pub(crate) fn is_answered(&mut self) {
-        self.flight.is_answered();
+        if !self.is_clients {
+            self.flight.is_answered();
+        }
     }
 
     /// The attempt is over, and did not fail. Of one that was answered: when it began, and when a stream had content.
     pub(crate) fn land(self, now: Duration, answered: Option<(Duration, Option<Duration>)>, usage: &Usage) {
-        let tokens = usage.input + usage.output;
+        let tokens = usage.input.saturating_add(usage.output);
         self.flight.land(
             now,
             match answered {
                 Some((began, content)) => {
                     Landing::Well { tokens, latency: Some(latency(began, content, now, usage.output)) }
                 }
-                None => Landing::Aside { tokens },
+                _ => Landing::Aside { tokens },
             },
         );
     }
@@ -63,6 +65,9 @@ impl Aboard {
         tracing::warn!(target: "tollgate::router", deployment = %one.id, kind = ?failure.kind, seconds, "a deployment rests");
     }
 }
+
+/// The longest that a call waits for a deployment to be free, or back.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// As `latency-based-routing` measures: seconds to the first content of a stream, else for each token of the answer, else
 /// for all of it.
@@ -104,8 +109,8 @@ impl Ask {
         let by_affinity = rules.affinity || rules.strategy == Strategy::CacheAffinity;
         let affinity = by_affinity.then(|| self.affinity()).flatten();
         let pinned = self.pinned(group).or_else(|| self.keeper(group).ok().flatten());
-        let served = || group.members.iter().find_map(|index| self.snapshot.served.get(*index));
-        let patience = self.options.timeout.or_else(|| Some(served()?.timeout)).unwrap_or_default();
+        let served = group.members.iter().find_map(|index| self.snapshot.served.get(*index));
+        let patience = served.map_or(Duration::ZERO, |served| self.timeout(served)).min(LONGEST_WAIT);
         Asked {
             wants: routing::wants(&self.body, self.options.tags.clone(), affinity, pinned),
             retries: self.options.num_retries,
@@ -131,7 +136,8 @@ impl Ask {
     /// The call with messages and parameters that a fallback brings itself; they are checked like a client's.
     pub(crate) fn saying(&self, words: &Map<String, Value>) -> Result<Self, Failure> {
         let mut body = self.body.clone();
-        for (name, value) in words {
+        // Whether the client reads a stream was settled before.
+        for (name, value) in words.iter().filter(|(name, _)| !matches!(name.as_str(), "stream" | "stream_options")) {
             body.set(name, value);
         }
         let taken = options::take(&mut body, &HeaderMap::new(), self.route)?;

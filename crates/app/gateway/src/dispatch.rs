@@ -188,15 +188,18 @@ impl Ask {
         })
     }
 
-    async fn attempt(&self, attempt: &Attempt<'_>, meter: Meter) -> Result<Answer, Missed> {
+    async fn attempt(&self, attempt: &Attempt<'_>, mut meter: Meter) -> Result<Answer, Missed> {
         if self.options.mock_timeout {
-            let after = self.timeout(attempt.served);
+            // Nobody is asked, and nobody's place is taken meanwhile.
+            meter.leaves();
+            let after = self.timeout(attempt.served).min(attempt.served.timeout);
             tokio::time::sleep(after).await;
             let words = format!("This is a mock timeout error; {} s have passed", after.as_secs_f64());
             return Err(Box::new((Failure::new(FailureKind::Timeout, words), meter)));
         }
         if let Some(words) = self.options.mock_response.as_ref().or(attempt.served.mock.as_ref()) {
-            tokio::time::sleep(self.options.mock_delay).await;
+            meter.leaves();
+            tokio::time::sleep(self.options.mock_delay.min(attempt.served.timeout)).await;
             return self.mocked(words, attempt, meter);
         }
         if self.route.counts() && counts(&attempt.place.target, self.route.client()).is_none() {
@@ -372,6 +375,8 @@ impl Ask {
 
     /// A count of our own, where the provider has none.
     async fn counted(&self, attempt: &Attempt<'_>, mut meter: Meter) -> Result<Answer, Missed> {
+        // What we count ourselves says nothing of the deployment.
+        meter.leaves();
         let client = self.route.client();
         let request = match client.read(&self.body) {
             Ok(request) => request,

@@ -51,6 +51,12 @@ impl Gateway {
                 return Err(Failure::invalid(format!("the configuration was not changed: {why}")));
             }
         };
+        if self.snapshot().has_master_key() && !snapshot.has_master_key() {
+            let words = "the configuration was not changed: it has no master key any more, which would open the gateway to \
+                         everybody; if that is meant, start it anew";
+            tracing::error!(target: "tollgate::config", "{words}");
+            return Err(Failure::invalid(words));
+        }
         let deployments = snapshot.deployments();
         self.swap(snapshot);
         for finding in &findings {

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::{Map, Value};
-use tollgate_catalog::cost;
+use tollgate_catalog::{
+    cost,
+    tokens::{guess, skim},
+};
 use tollgate_config::{Config, ModelEntry, Strategy as Configured};
 use tollgate_router::{
     Deployment, Fallback, FallbackList, Fallbacks, Fleet, FleetBuilder, Policy, RestRules, Rules, Strategy, Wants,
@@ -178,8 +182,16 @@ pub(crate) struct OwnFallbacks {
     pub(crate) none: bool,
 }
 
-/// The most fallbacks that one request may name.
+/// The most models that a list of one request may name.
 const MOST_NAMED: usize = 64;
+/// The deepest that one request may have fallbacks of fallbacks.
+const MOST_DEEP: u64 = 16;
+
+/// How many models an entry of a list names.
+fn named(item: &Value) -> usize {
+    let lists = item.as_object().into_iter().flat_map(Map::values).filter_map(Value::as_array);
+    lists.map(Vec::len).sum::<usize>().max(1)
+}
 
 impl OwnFallbacks {
     /// Reads `fallbacks`, `context_window_fallbacks`, `content_policy_fallbacks`, `max_fallbacks`, `disable_fallbacks`.
@@ -191,8 +203,8 @@ impl OwnFallbacks {
             let Some(value) = body.typed::<Value>(name).filter(|value| !value.is_null()) else { return Ok(None) };
             let wrong = |what: &str| Failure::invalid(format!("`{name}` {what}")).with_param(name);
             let Some(items) = value.as_array() else { return Err(wrong("must be a list")) };
-            if items.len() > MOST_NAMED {
-                return Err(wrong("names more than 64 fallbacks"));
+            if items.iter().map(named).sum::<usize>() > MOST_NAMED {
+                return Err(wrong("names more than 64 models"));
             }
             if items.iter().any(|item| !is_entry(item)) {
                 return Err(wrong("must hold names of models, `{\"model\": …}` or `{\"<group>\": [\"<model>\", …]}`"));
@@ -203,7 +215,7 @@ impl OwnFallbacks {
             general: given("fallbacks")?,
             context_window: given("context_window_fallbacks")?,
             content_policy: given("content_policy_fallbacks")?,
-            most: body.typed("max_fallbacks"),
+            most: body.typed::<u64>("max_fallbacks").map(|most| most.min(MOST_DEEP)),
             none: body.typed("disable_fallbacks").unwrap_or_default(),
         })
     }
@@ -260,13 +272,21 @@ pub(crate) fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xCBF2_9CE4_8422_2325, step)
 }
 
+/// A prompt of so many bytes is guessed at by them.
+const SHORT: usize = 16 << 10;
+
 /// What routing looks at in a request.
 pub(crate) fn wants(body: &RawBody, tags: Vec<String>, affinity: Option<u64>, pinned: Option<usize>) -> Wants {
     let prompt = ["messages", "input", "prompt", "contents"].into_iter().find_map(|name| body.get(name));
     let format = body.typed::<Value>("response_format");
     let is_schema = |format: &Value| format.get("type").is_some_and(|kind| kind != "text");
+    // Pictures are no words: a long prompt is looked through for them.
+    let length = |prompt: &Bytes| match prompt.len() {
+        short @ ..=SHORT => short,
+        _ => usize::try_from(skim(prompt, 0).bytes).unwrap_or(usize::MAX),
+    };
     Wants {
-        tokens: prompt.map_or(0, |prompt| tollgate_catalog::tokens::guess(prompt.len())),
+        tokens: prompt.map_or(0, |prompt| guess(length(prompt))),
         tags,
         has_schema: format.as_ref().is_some_and(is_schema),
         region: None,
