@@ -19,10 +19,12 @@ pub mod golden;
 pub mod gzip;
 pub mod http;
 pub mod provider;
+pub mod redis;
 pub mod temp;
 
 pub use answer::{Answer, Body, Place, SseItem};
 pub use call::{Call, Ending};
 pub use gateway::Gateway;
 pub use provider::FakeProvider;
+pub use redis::Redis;
 pub use temp::TempFolder;

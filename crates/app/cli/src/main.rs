@@ -11,6 +11,7 @@ mod probe;
 mod reference;
 mod reload;
 mod serve;
+mod sharing;
 mod version;
 
 use std::{path::Path, process::ExitCode};

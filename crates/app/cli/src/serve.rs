@@ -22,7 +22,7 @@ use crate::{
     args::Options,
     config::Loaded,
     environment::{Environment, get},
-    out, reload,
+    out, reload, sharing,
 };
 
 /// How often idle connections to providers are looked through.
@@ -67,11 +67,14 @@ async fn serve(options: &Options, loaded: Loaded) -> anyhow::Result<()> {
             sweeping.sweep();
         }
     });
-    let gateway = Gateway::new(Parts { client, clock, random, snapshot, workers });
+    let sharing = sharing::of(&config, &environment, &clock)?;
+    let gateway = Gateway::new(Parts { client, clock, random, snapshot, workers, sharing });
+    gateway.start_sharing().await;
     let stop = stop_signals(&gateway)?;
     reload::start(&gateway, options, settings.debug, files, config.general.config_poll_interval)?;
     greet(options, &config, &environment, &server, address);
-    server.serve(gateway, stop).await;
+    server.serve(Arc::clone(&gateway), stop).await;
+    gateway.stop_sharing().await;
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use tollgate_wire::clock::{Clock, Random};
 
 use crate::{
     batches::Followed, credentials::Credentials, documents::Documents, health::Health, kept::KeptAnswers,
-    ledger::Ledger, reload::Source, sealed::SealKey, snapshot::Snapshot, workers::Workers,
+    ledger::Ledger, reload::Source, sealed::SealKey, sharing::Sharing, snapshot::Snapshot, workers::Workers,
 };
 
 /// What a gateway is built from; everything that waits, ticks or rolls dice comes in here.
@@ -29,6 +29,8 @@ pub struct Parts {
     pub snapshot: Snapshot,
     /// Where background work runs.
     pub workers: Workers,
+    /// What is shared with other instances, and how.
+    pub sharing: Option<Sharing>,
 }
 
 /// The gateway.
@@ -43,6 +45,7 @@ pub struct Gateway {
     pub(crate) documents: Documents,
     pub(crate) kept: KeptAnswers,
     pub(crate) followed: Followed,
+    pub(crate) sharing: Option<Sharing>,
     /// Of this process: tells our own requests when they come back to us.
     pub(crate) instance: String,
     /// Where configurations come from.
@@ -105,6 +108,7 @@ impl Gateway {
             documents: Documents::default(),
             kept: KeptAnswers::default(),
             followed: Followed::default(),
+            sharing: parts.sharing,
             instance,
             seal: SealKey::of(&secret),
             source: std::sync::OnceLock::new(),

@@ -14,7 +14,7 @@ pub use litellm::LitellmSettings;
 pub use model::{ModelEntry, ModelInfo};
 pub use params::{ClientsideParam, LitellmParams};
 pub use pass_through::PassThroughEndpoint;
-pub use router::{GroupAlias, RouterSettings, Strategy};
+pub use router::{GroupAlias, RedisSettings, RouterSettings, Strategy};
 
 use serde_json::{Map, Value as Json};
 

@@ -11,6 +11,7 @@ mod nearest;
 mod pick;
 mod plan;
 mod rules;
+mod share;
 mod vitals;
 mod window;
 
@@ -21,5 +22,6 @@ pub use look::{Wants, Why};
 pub use nearest::nearest;
 pub use plan::{Asked, Event, Plan, Step};
 pub use rules::{Policy, RestRules, Rules, Strategy};
+pub use share::{Claim, Others, Share, Told};
 pub use vitals::{Busy, Flight, Landing, Limits, Vitals};
 pub use window::Counts;

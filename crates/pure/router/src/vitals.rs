@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use crate::window::{Counts, Window};
+use crate::{
+    share::Held,
+    window::{Counts, Window},
+};
 
 /// What a deployment may be given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +48,8 @@ pub enum Busy {
 const SAMPLES: usize = 10;
 /// A latency of so long ago says nothing of now.
 const STALE: Duration = Duration::from_secs(3600);
+/// When what other instances hold may have come here.
+const LENT: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Default)]
 struct Samples {
@@ -67,6 +72,7 @@ pub struct Vitals {
     /// When the last sample was taken, milliseconds.
     sampled_at: AtomicU64,
     elsewhere: Elsewhere,
+    pub(crate) held: Held,
 }
 
 /// What other instances of the gateway have in flight, and did in the last minute.
@@ -99,6 +105,17 @@ impl Vitals {
     #[must_use]
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Relaxed).saturating_add(self.elsewhere.in_flight.load(Relaxed))
+    }
+
+    /// Calls that it has of this instance.
+    #[must_use]
+    pub fn own_in_flight(&self) -> u32 {
+        self.in_flight.load(Relaxed)
+    }
+
+    /// What it did in the last minute for this instance.
+    pub fn own_minute(&self, now: Duration) -> Counts {
+        self.window().at(now.as_secs())
     }
 
     /// What it did in the last minute, of all instances.
@@ -135,6 +152,11 @@ impl Vitals {
         self.resting_until.store(millis(until).max(1), Relaxed);
     }
 
+    /// Lets it rest until then, or for as long as it rests already.
+    pub fn rest_at_least(&self, until: Duration) {
+        self.resting_until.fetch_max(millis(until), Relaxed);
+    }
+
     /// It is back.
     pub fn wake(&self) {
         self.resting_until.store(0, Relaxed);
@@ -159,23 +181,48 @@ impl Vitals {
                 return Some(Busy::Probing);
             }
         }
-        if limits.parallel.is_some_and(|most| u64::from(self.in_flight()) >= most) {
+        if self.most_parallel(limits).is_some_and(|most| u64::from(self.in_flight()) >= most) {
             return Some(Busy::Full);
         }
         if limits.rpm.is_some() || limits.tpm.is_some() {
-            return Self::spent(&mut self.window(), self.elsewhere.minute(), now, limits, tokens);
+            return self.spent(&mut self.window(), now, limits, tokens);
         }
         None
     }
 
-    fn spent(window: &mut Window, other: Counts, now: Duration, limits: &Limits, tokens: u64) -> Option<Busy> {
-        let counts = window.at(now.as_secs());
-        let requests = counts.requests + other.requests;
-        let used = counts.tokens + other.tokens;
-        // A call larger than the limit itself goes when nothing else does, or never would.
-        let too_many = limits.tpm.is_some_and(|tpm| used > 0 && used.saturating_add(tokens) > tpm);
-        (limits.rpm.is_some_and(|rpm| requests >= rpm) || too_many)
-            .then(|| Busy::Spent { until: Duration::from_secs(now.as_secs() + window.until_room(now.as_secs())) })
+    fn most_parallel(&self, limits: &Limits) -> Option<u64> {
+        [limits.parallel, self.held.get().parallel].into_iter().flatten().min()
+    }
+
+    fn spent(&self, window: &mut Window, now: Duration, limits: &Limits, tokens: u64) -> Option<Busy> {
+        let (own, other, share) = (window.at(now.as_secs()), self.elsewhere.minute(), self.held.get());
+        // What the others use is out of a share already.
+        let no_request = limits.rpm.is_some_and(|rpm| match share.requests {
+            Some(share) => own.requests >= share.min(rpm),
+            None => own.requests + other.requests >= rpm,
+        });
+        let no_token = limits.tpm.is_some_and(|tpm| {
+            let is_first = own.tokens + other.tokens == 0;
+            // A call larger than the limit itself goes when nothing else does, or never would.
+            let goes_alone = is_first && (tokens > tpm || share.tokens.is_none() || !share.grows);
+            let wanted = |used: u64| used.saturating_add(tokens);
+            !goes_alone
+                && match share.tokens {
+                    Some(share) => wanted(own.tokens) > share.min(tpm),
+                    None => wanted(own.tokens + other.tokens) > tpm,
+                }
+        });
+        if !no_request && !no_token {
+            return None;
+        }
+        let mut until = Duration::from_secs(now.as_secs() + window.until_room(now.as_secs()));
+        if share.requests.is_some() || share.tokens.is_some() {
+            self.held.want(tokens);
+        }
+        if share.grows {
+            until = until.min(now + LENT);
+        }
+        Some(Busy::Spent { until })
     }
 
     /// Takes a call of so many tokens, if it can: what was only looked at before is claimed here, once.
@@ -191,14 +238,14 @@ impl Vitals {
         };
         let mut flight = Flight { vitals: Arc::clone(self), began: now, tokens, probes, claimed: false };
         let others = self.elsewhere.in_flight.load(Relaxed);
-        let most = limits.parallel.map_or(u32::MAX, |most| u32::try_from(most).unwrap_or(u32::MAX));
+        let most = self.most_parallel(limits).map_or(u32::MAX, |most| u32::try_from(most).unwrap_or(u32::MAX));
         let room = |flying: u32| (flying.saturating_add(others) < most).then_some(flying.saturating_add(1));
         if self.in_flight.fetch_update(Relaxed, Relaxed, room).is_err() {
             return Err(Busy::Full);
         }
         flight.claimed = true;
         let mut window = self.window();
-        if let Some(busy) = Self::spent(&mut window, self.elsewhere.minute(), now, limits, tokens) {
+        if let Some(busy) = self.spent(&mut window, now, limits, tokens) {
             return Err(busy);
         }
         window.add(now.as_secs(), &Counts { requests: 1, tokens, ..Counts::default() });
@@ -206,7 +253,7 @@ impl Vitals {
         Ok(flight)
     }
 
-    fn window(&self) -> std::sync::MutexGuard<'_, Window> {
+    pub(crate) fn window(&self) -> std::sync::MutexGuard<'_, Window> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

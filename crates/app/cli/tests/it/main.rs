@@ -7,6 +7,7 @@ mod dotenv;
 mod flags;
 mod one_model;
 mod running;
+mod sharing;
 mod sig_lines;
 mod sig_reload;
 mod sig_shutdown;

@@ -6,8 +6,8 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
-use serde_json::json;
-use tollgate_gateway::identify;
+use serde_json::{Value, json};
+use tollgate_gateway::{SharingState, identify};
 
 use super::{App, info::queried};
 use crate::reply;
@@ -32,6 +32,7 @@ pub(crate) async fn ready(State(app): State<App>) -> Response {
         "status": status,
         "db": "Not connected",
         "cache": null,
+        "redis": app.gateway.sharing().map(redis),
         "litellm_version": env!("CARGO_PKG_VERSION"),
         "success_callbacks": [],
     });
@@ -54,6 +55,15 @@ pub(crate) async fn reload(State(app): State<App>, headers: HeaderMap) -> Respon
     }
 }
 
+/// What is shared, and with how many. Without Redis the gateway is as ready as with it.
+fn redis(sharing: SharingState) -> Value {
+    let instances = sharing.instances;
+    match sharing.redis_away_since() {
+        None => json!({"state": "connected", "instances": instances}),
+        Some(since) => json!({"state": "away", "since": since.as_secs(), "instances_last_seen": instances}),
+    }
+}
+
 pub(crate) async fn health(
     State(app): State<App>,
     query: Result<Query<HealthQuery>, QueryRejection>,
@@ -65,7 +75,7 @@ pub(crate) async fn health(
     };
     let wanted = query.model_id.or(query.model);
     let report = app.gateway.health(wanted.as_deref()).await;
-    let none_healthy = wanted.is_some() && report.get("healthy_count").and_then(serde_json::Value::as_u64) == Some(0);
+    let none_healthy = wanted.is_some() && report.get("healthy_count").and_then(Value::as_u64) == Some(0);
     let mut response = reply::json(&report);
     if none_healthy {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;

@@ -204,7 +204,7 @@ pub(crate) fn snapshot(text: &str, mut environment: Environment) -> Snapshot {
 fn gateway(snapshot: Snapshot, random: Arc<dyn Random>) -> Arc<Gateway> {
     let clock = Arc::new(SystemClock::new());
     let client = Client::new(ClientSettings::default(), Arc::<SystemClock>::clone(&clock)).expect("a client");
-    Gateway::new(Parts { client, clock, random, snapshot, workers: Workers::new(Handle::current()) })
+    Gateway::new(Parts { client, clock, random, snapshot, workers: Workers::new(Handle::current()), sharing: None })
 }
 
 /// A chat of one word.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 
+use tollgate_wire::Secret;
+
 use super::Failover;
 use crate::{
     fields::{Fields, flag},
@@ -90,6 +92,32 @@ pub struct RouterSettings {
     pub tag_filtering_match_any: bool,
     pub default_max_parallel_requests: Option<u64>,
     pub failover: Failover,
+    pub redis: RedisSettings,
+    pub share_interval: Option<Duration>,
+    pub share_namespace: Option<String>,
+}
+
+/// The Redis that instances share their state through; the environment fills in what is not said here.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "LiteLLM's own names; docs/reference/config.md says what each means")]
+pub struct RedisSettings {
+    pub url: Option<Secret>,
+    pub host: Option<String>,
+    pub port: Option<u64>,
+    pub password: Option<Secret>,
+    pub db: Option<u64>,
+}
+
+impl RedisSettings {
+    fn read(fields: &Fields<'_>) -> Self {
+        Self {
+            url: fields.secret("redis_url"),
+            host: fields.text("redis_host").filter(|host| !host.is_empty()),
+            port: fields.whole("redis_port"),
+            password: fields.secret("redis_password"),
+            db: fields.whole("redis_db"),
+        }
+    }
 }
 
 impl RouterSettings {
@@ -120,6 +148,9 @@ impl RouterSettings {
             tag_filtering_match_any: fields.flag("tag_filtering_match_any").unwrap_or(true),
             default_max_parallel_requests: fields.whole("default_max_parallel_requests"),
             failover: Failover::read(fields),
+            redis: RedisSettings::read(fields),
+            share_interval: fields.duration("share_interval"),
+            share_namespace: fields.text("share_namespace").filter(|name| !name.is_empty()),
         }
     }
 }
