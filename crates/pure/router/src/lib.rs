@@ -21,5 +21,5 @@ pub use look::{Wants, Why};
 pub use nearest::nearest;
 pub use plan::{Asked, Event, Plan, Step};
 pub use rules::{Policy, RestRules, Rules, Strategy};
-pub use vitals::{Busy, Flight, Landing, Limits, Vitals};
+pub use vitals::{Busy, Flight, Landed, Landing, Limits, Vitals};
 pub use window::Counts;

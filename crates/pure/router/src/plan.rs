@@ -287,13 +287,19 @@ impl<'f> Plan<'f> {
 
     fn has_fallback(&self, kind: FailureKind) -> bool {
         let Some(frame) = self.frames.last() else { return false };
-        !self.asked.no_fallbacks
+        let is_left = |to: &[Fallback]| to.iter().any(|to| self.may_fall_to(to));
+        // Those of the group that this one is a fallback of come after its own.
+        let overs = || self.frames.iter().filter_map(|frame| frame.over.as_ref());
+        let of_others =
+            overs().any(|over| is_left(over.to.as_deref().and_then(|to| to.get(over.next..)).unwrap_or(&[])));
+        let of_own = !self.asked.no_fallbacks
             && self.frames.len() <= self.rules().depth()
-            && self.rules().after(kind, frame.group.name).is_some_and(|to| to.iter().any(|to| !self.is_tried(to)))
+            && self.rules().after(kind, frame.group.name).is_some_and(is_left);
+        of_own || of_others
     }
 
-    fn is_tried(&self, fallback: &Fallback) -> bool {
-        self.fleet.find(&fallback.model).is_some_and(|group| self.tried.contains(&group.name))
+    fn may_fall_to(&self, fallback: &Fallback) -> bool {
+        self.fleet.find(&fallback.model).is_some_and(|group| !self.tried.contains(&group.name))
     }
 
     /// A group's turn is over: its fallbacks, then those of the group that it is a fallback of.

@@ -61,6 +61,8 @@ pub struct Vitals {
     resting_until: AtomicU64,
     probing: AtomicBool,
     window: Mutex<Window>,
+    /// Failures since the last answer.
+    in_a_row: AtomicU32,
     samples: Mutex<Samples>,
     /// The mean of the samples, seconds as bits; 0: none.
     latency: AtomicU64,
@@ -130,9 +132,15 @@ impl Vitals {
         }
     }
 
-    /// Lets it rest.
+    /// How many attempts have failed since the last one that was answered.
+    #[must_use]
+    pub fn failures_in_a_row(&self) -> u32 {
+        self.in_a_row.load(Relaxed)
+    }
+
+    /// Lets it rest, at least until then: a call that fails later does not shorten what a provider asked for.
     pub fn rest(&self, until: Duration) {
-        self.resting_until.store(millis(until).max(1), Relaxed);
+        self.resting_until.fetch_max(millis(until).max(1), Relaxed);
     }
 
     /// It is back.
@@ -173,7 +181,7 @@ impl Vitals {
         let requests = counts.requests + other.requests;
         let used = counts.tokens + other.tokens;
         // A call larger than the limit itself goes when nothing else does, or never would.
-        let too_many = limits.tpm.is_some_and(|tpm| used > 0 && used.saturating_add(tokens) > tpm);
+        let too_many = limits.tpm.is_some_and(|tpm| used > 0 && used.saturating_add(tokens.max(1)) > tpm);
         (limits.rpm.is_some_and(|rpm| requests >= rpm) || too_many)
             .then(|| Busy::Spent { until: Duration::from_secs(now.as_secs() + window.until_room(now.as_secs())) })
     }
@@ -189,7 +197,7 @@ impl Vitals {
             Some(_) => true,
             None => false,
         };
-        let mut flight = Flight { vitals: Arc::clone(self), began: now, tokens, probes, claimed: false };
+        let mut flight = Flight { vitals: Arc::clone(self), counted: now.as_secs(), tokens, probes, claimed: false };
         let others = self.elsewhere.in_flight.load(Relaxed);
         let most = limits.parallel.map_or(u32::MAX, |most| u32::try_from(most).unwrap_or(u32::MAX));
         let room = |flying: u32| (flying.saturating_add(others) < most).then_some(flying.saturating_add(1));
@@ -201,7 +209,7 @@ impl Vitals {
         if let Some(busy) = Self::spent(&mut window, self.elsewhere.minute(), now, limits, tokens) {
             return Err(busy);
         }
-        window.add(now.as_secs(), &Counts { requests: 1, tokens, ..Counts::default() });
+        flight.counted = window.add(now.as_secs(), &Counts { requests: 1, tokens, ..Counts::default() });
         drop(window);
         Ok(flight)
     }
@@ -255,7 +263,8 @@ const LATE: f64 = 1_000.0;
 #[derive(Debug)]
 pub struct Flight {
     vitals: Arc<Vitals>,
-    began: Duration,
+    /// The second in which its tokens are counted.
+    counted: u64,
     tokens: u64,
     probes: bool,
     claimed: bool,
@@ -264,14 +273,16 @@ pub struct Flight {
 impl Flight {
     /// The deployment answers: it is back, whatever comes after.
     pub fn is_answered(&mut self) {
+        self.vitals.in_a_row.store(0, Relaxed);
         if std::mem::take(&mut self.probes) {
             self.vitals.wake();
             self.vitals.probing.store(false, Relaxed);
         }
     }
 
-    /// The call is over.
-    pub fn land(mut self, now: Duration, landing: Landing) {
+    /// The call is over. Its place is held until what is given back is dropped: a deployment that is to rest must do so before
+    /// the next call can take the place.
+    pub fn land(mut self, now: Duration, landing: Landing) -> Landed {
         let counts = match landing {
             Landing::Well { tokens, latency } => {
                 self.is_answered();
@@ -281,6 +292,7 @@ impl Flight {
                 Counts { successes: 1, tokens, ..Counts::default() }
             }
             Landing::Badly { late } => {
+                self.vitals.in_a_row.fetch_add(1, Relaxed);
                 if late {
                     self.vitals.sample(now, LATE);
                 }
@@ -291,9 +303,17 @@ impl Flight {
         let mut window = self.vitals.window();
         // What was expected at the beginning makes place for what it came to.
         window.at(now.as_secs());
-        window.give_back(self.began.as_secs(), self.tokens);
+        window.give_back(self.counted, self.tokens);
         window.add(now.as_secs(), &counts);
+        drop(window);
+        Landed { _flight: self }
     }
+}
+
+/// A flight that is over, and still has its place.
+#[derive(Debug)]
+pub struct Landed {
+    _flight: Flight,
 }
 
 impl Drop for Flight {
@@ -353,6 +373,43 @@ mod tests {
         let mut probe = vitals.begin(at(11), &NONE, 0).expect("a probe that came to nothing leaves its place");
         probe.is_answered();
         assert_eq!(vitals.busy(at(11), &NONE, 0), None);
+    }
+
+    #[test]
+    fn a_rest_is_not_made_shorter() {
+        let vitals = Arc::<Vitals>::default();
+        vitals.rest(at(60));
+        vitals.rest(at(15));
+        assert_eq!(vitals.resting_until(), Some(at(60)));
+    }
+
+    #[test]
+    fn a_call_that_failed_has_its_place_until_the_deployment_can_be_sent_to_rest() {
+        let vitals = Arc::<Vitals>::default();
+        vitals.rest(at(10));
+        let place = vitals.begin(at(10), &NONE, 0).unwrap().land(at(11), Landing::Badly { late: false });
+        assert_eq!(vitals.begin(at(11), &NONE, 0).unwrap_err(), Busy::Probing);
+        vitals.rest(at(16));
+        drop(place);
+        assert_eq!(vitals.begin(at(11), &NONE, 0).unwrap_err(), Busy::Resting { until: at(16) });
+    }
+
+    #[test]
+    fn with_all_tokens_used_a_call_of_unknown_size_waits_too() {
+        let vitals = Arc::<Vitals>::default();
+        let limits = Limits { tpm: Some(100), ..NONE };
+        vitals.begin(at(10), &limits, 0).unwrap().land(at(11), Landing::Well { tokens: 100, latency: None });
+        assert!(matches!(vitals.busy(at(12), &limits, 0), Some(Busy::Spent { .. })));
+    }
+
+    #[test]
+    fn a_clock_that_is_behind_gives_back_what_it_took() {
+        let vitals = Arc::<Vitals>::default();
+        let first = vitals.begin(at(11), &NONE, 50).unwrap();
+        let behind = vitals.begin(at(10), &NONE, 70).unwrap();
+        behind.land(at(12), Landing::Aside { tokens: 0 });
+        first.land(at(12), Landing::Aside { tokens: 0 });
+        assert_eq!(vitals.last_minute(at(12)).tokens, 0);
     }
 
     #[test]

@@ -44,6 +44,17 @@ fn shares_follow_weights_in_groups_of_any_size() {
 }
 
 #[test]
+fn of_a_large_group_the_few_that_are_left_share_alike() {
+    let fleet = with(Strategy::Shuffle, 200, |_, _| {});
+    for one in &fleet.deployments()[20..] {
+        one.vitals.rest(at(1_000));
+    }
+    for (index, share) in shares(&fleet, 200_000).iter().take(20).enumerate() {
+        assert!((share - 0.05).abs() < 0.0025, "{index}: {share}");
+    }
+}
+
+#[test]
 fn rpm_counts_where_no_weight_is_given_and_tpm_after_it() {
     let by_rpm = with(Strategy::Shuffle, 2, |index, one| {
         one.rpm = Some(if index == 0 { 3_000 } else { 1_000 });
@@ -128,6 +139,15 @@ fn of_two_the_one_with_less_work_is_taken() {
     let _flights: Vec<_> = (0..8).map(|_| fleet.deployments()[0].vitals.begin(at(100), &NONE, 0).unwrap()).collect();
     let shares = shares(&fleet, 4_000);
     assert!(shares[1] > 0.7, "only when both choices fall on the busy one is it taken: {shares:?}");
+}
+
+#[test]
+fn one_whose_latency_nobody_knows_does_not_draw_every_call() {
+    let fleet = with(Strategy::TwoChoices, 2, |_, _| {});
+    let known = fleet.deployments()[0].vitals.begin(at(90), &NONE, 0).unwrap();
+    known.land(at(90), Landing::Well { tokens: 0, latency: Some(1.0) });
+    let _flights: Vec<_> = (0..8).map(|_| fleet.deployments()[1].vitals.begin(at(100), &NONE, 0).unwrap()).collect();
+    assert!(shares(&fleet, 4_000)[0] > 0.7);
 }
 
 #[test]
