@@ -61,6 +61,7 @@ pub struct Vitals {
     resting_until: AtomicU64,
     probing: AtomicBool,
     window: Mutex<Window>,
+    sums: Sums,
     /// Failures since the last answer.
     in_a_row: AtomicU32,
     samples: Mutex<Samples>,
@@ -69,6 +70,36 @@ pub struct Vitals {
     /// When the last sample was taken, milliseconds.
     sampled_at: AtomicU64,
     elsewhere: Elsewhere,
+}
+
+/// The window's sums as they were last counted, so that a look at a deployment takes no lock in the same second. A look may see
+/// some of them older than others; what is claimed is claimed under the lock.
+#[derive(Debug, Default)]
+struct Sums {
+    second: AtomicU64,
+    requests: AtomicU64,
+    successes: AtomicU64,
+    failures: AtomicU64,
+    tokens: AtomicU64,
+}
+
+impl Sums {
+    fn set(&self, second: u64, counts: &Counts) {
+        self.requests.store(counts.requests, Relaxed);
+        self.successes.store(counts.successes, Relaxed);
+        self.failures.store(counts.failures, Relaxed);
+        self.tokens.store(counts.tokens, Relaxed);
+        self.second.store(second, Relaxed);
+    }
+
+    fn at(&self, second: u64) -> Option<Counts> {
+        (self.second.load(Relaxed) == second).then(|| Counts {
+            requests: self.requests.load(Relaxed),
+            successes: self.successes.load(Relaxed),
+            failures: self.failures.load(Relaxed),
+            tokens: self.tokens.load(Relaxed),
+        })
+    }
 }
 
 /// What other instances of the gateway have in flight, and did in the last minute.
@@ -105,7 +136,7 @@ impl Vitals {
 
     /// What it did in the last minute, of all instances.
     pub fn last_minute(&self, now: Duration) -> Counts {
-        let own = self.window().at(now.as_secs());
+        let own = self.own_minute(now.as_secs());
         let other = self.elsewhere.minute();
         Counts {
             requests: own.requests + other.requests,
@@ -113,6 +144,14 @@ impl Vitals {
             failures: own.failures + other.failures,
             tokens: own.tokens + other.tokens,
         }
+    }
+
+    fn own_minute(&self, second: u64) -> Counts {
+        self.sums.at(second).unwrap_or_else(|| {
+            let counts = self.window().at(second);
+            self.sums.set(second, &counts);
+            counts
+        })
     }
 
     /// The mean of its last latencies: seconds a token, or to the first one of streams. `None`: unknown.
@@ -171,19 +210,18 @@ impl Vitals {
             return Some(Busy::Full);
         }
         if limits.rpm.is_some() || limits.tpm.is_some() {
-            return Self::spent(&mut self.window(), self.elsewhere.minute(), now, limits, tokens);
+            let second = now.as_secs();
+            return self.is_spent(&self.own_minute(second), limits, tokens).then(|| until_room(&self.window(), second));
         }
         None
     }
 
-    fn spent(window: &mut Window, other: Counts, now: Duration, limits: &Limits, tokens: u64) -> Option<Busy> {
-        let counts = window.at(now.as_secs());
-        let requests = counts.requests + other.requests;
-        let used = counts.tokens + other.tokens;
+    fn is_spent(&self, own: &Counts, limits: &Limits, tokens: u64) -> bool {
+        let requests = own.requests + self.elsewhere.requests.load(Relaxed);
+        let used = own.tokens + self.elsewhere.tokens.load(Relaxed);
         // A call larger than the limit itself goes when nothing else does, or never would.
         let too_many = limits.tpm.is_some_and(|tpm| used > 0 && used.saturating_add(tokens.max(1)) > tpm);
-        (limits.rpm.is_some_and(|rpm| requests >= rpm) || too_many)
-            .then(|| Busy::Spent { until: Duration::from_secs(now.as_secs() + window.until_room(now.as_secs())) })
+        limits.rpm.is_some_and(|rpm| requests >= rpm) || too_many
     }
 
     /// Takes a call of so many tokens, if it can: what was only looked at before is claimed here, once.
@@ -205,11 +243,12 @@ impl Vitals {
             return Err(Busy::Full);
         }
         flight.claimed = true;
-        let mut window = self.window();
-        if let Some(busy) = Self::spent(&mut window, self.elsewhere.minute(), now, limits, tokens) {
-            return Err(busy);
+        let (mut window, second) = (self.window(), now.as_secs());
+        if self.is_spent(&window.at(second), limits, tokens) {
+            return Err(until_room(&window, second));
         }
-        flight.counted = window.add(now.as_secs(), &Counts { requests: 1, tokens, ..Counts::default() });
+        flight.counted = window.add(second, &Counts { requests: 1, tokens, ..Counts::default() });
+        self.sums.set(flight.counted, &window.at(second));
         drop(window);
         Ok(flight)
     }
@@ -232,6 +271,10 @@ impl Vitals {
         self.latency.store(mean.to_bits(), Relaxed);
         self.sampled_at.store(millis(now), Relaxed);
     }
+}
+
+fn until_room(window: &Window, second: u64) -> Busy {
+    Busy::Spent { until: Duration::from_secs(second + window.until_room(second)) }
 }
 
 /// How a call went.
@@ -304,7 +347,8 @@ impl Flight {
         // What was expected at the beginning makes place for what it came to.
         window.at(now.as_secs());
         window.give_back(self.counted, self.tokens);
-        window.add(now.as_secs(), &counts);
+        let second = window.add(now.as_secs(), &counts);
+        self.vitals.sums.set(second, &window.at(second));
         drop(window);
         Landed { _flight: self }
     }

@@ -156,6 +156,8 @@ fn a_key_stays_with_its_deployment_and_only_its_keys_move_when_that_rests() {
     let asked = |key: u64| Asked { wants: Wants { affinity: Some(seed(key)), ..Wants::default() }, ..Asked::default() };
     let home: Vec<usize> = (0..500).map(|key| picked(&fleet, asked(key), key)).collect();
     assert_eq!(home.iter().collect::<HashSet<_>>().len(), 10, "every deployment has keys");
+    let least = (0..10).map(|index| home.iter().filter(|home| **home == index).count()).min();
+    assert!(least >= Some(30), "about a tenth each: {least:?}");
     fleet.deployments()[3].vitals.rest(at(1_000));
     for (key, home) in (0..).zip(&home) {
         let now = picked(&fleet, asked(key), key + 77);
