@@ -146,6 +146,7 @@ impl Ask {
             gateway: Arc::clone(&self.gateway),
             snapshot: Arc::clone(&self.snapshot),
             route: self.route,
+            caller: self.caller,
             body,
             form: self.form.clone(),
             options: own,

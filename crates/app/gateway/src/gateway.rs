@@ -13,7 +13,7 @@ use tollgate_net::Client;
 use tollgate_wire::clock::{Clock, Random};
 
 use crate::{
-    batches::Followed, credentials::Credentials, documents::Documents, health::Health, kept::KeptAnswers,
+    batches::Followed, credentials::Credentials, decisions::Decisions, documents::Documents, health::Health, kept::KeptAnswers,
     ledger::Ledger, reload::Source, sealed::SealKey, snapshot::Snapshot, workers::Workers,
 };
 
@@ -43,6 +43,7 @@ pub struct Gateway {
     pub(crate) documents: Documents,
     pub(crate) kept: KeptAnswers,
     pub(crate) followed: Followed,
+    pub(crate) decisions: Decisions,
     /// Of this process: tells our own requests when they come back to us.
     pub(crate) instance: String,
     /// Where configurations come from.
@@ -105,6 +106,7 @@ impl Gateway {
             documents: Documents::default(),
             kept: KeptAnswers::default(),
             followed: Followed::default(),
+            decisions: Decisions::default(),
             instance,
             seal: SealKey::of(&secret),
             source: std::sync::OnceLock::new(),

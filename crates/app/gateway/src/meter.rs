@@ -120,6 +120,13 @@ impl Meter {
         Self::start_at(gateway, route.path(), route.speaks(), route.client())
     }
 
+    /// For what only asks what a call would be: it leaves no record.
+    pub(crate) fn silent(gateway: &Arc<Gateway>, route: Route) -> Self {
+        let mut meter = Self::start(gateway, route);
+        meter.finished = true;
+        meter
+    }
+
     /// For what is no [`Route`]: its path, whether its answers are words of a model, and in which words it is refused.
     pub(crate) fn start_at(
         gateway: &Arc<Gateway>,

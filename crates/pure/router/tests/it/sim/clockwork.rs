@@ -170,7 +170,7 @@ impl<'f, D: FnMut(&Try) -> Deed> Clockwork<'f, D> {
                 }
             }
             Step::Wait { until } => {
-                let free = call.plan.look(self.now).into_iter().find(|(_, why)| why.is_none());
+                let free = call.plan.look(self.now).find(|(_, why)| why.is_none());
                 assert_eq!(free, None, "it waits, and somebody is free");
                 assert!(until > self.now, "a wait that is no wait");
                 self.later(until, Due::Tell(number, News::Woken));
@@ -186,7 +186,7 @@ impl<'f, D: FnMut(&Try) -> Deed> Clockwork<'f, D> {
     /// Whoever failed the call is asked again only when nobody else can be; nobody is asked who cannot take the call.
     fn check_choice(&self, number: usize, deployment: usize) {
         let call = &self.calls[&number];
-        let look = call.plan.look(self.now);
+        let look: Vec<_> = call.plan.look(self.now).collect();
         let why = &look.iter().find(|(index, _)| *index == deployment).unwrap().1;
         match why {
             None => {}
