@@ -419,7 +419,7 @@ fn examples(name: &str) -> String {
         ("--test", "in another shell: ask it for an answer"),
         ("--health", "which deployments are well"),
         ("check --config config.yaml --strict", "every finding, with its line"),
-        ("explain --config config.yaml --model gpt-4o", "where a call would go, and why"),
+        ("explain -c config.yaml -m gpt-4o", "where a call would go, and why"),
         ("schema > config.schema.json", "for completion in editors"),
     ];
     let mut text = "Examples:".to_owned();
