@@ -13,8 +13,8 @@ use tollgate_net::Client;
 use tollgate_wire::clock::{Clock, Random};
 
 use crate::{
-    batches::Followed, credentials::Credentials, decisions::Decisions, documents::Documents, health::Health, kept::KeptAnswers,
-    ledger::Ledger, reload::Source, sealed::SealKey, snapshot::Snapshot, workers::Workers,
+    batches::Followed, credentials::Credentials, decisions::Decisions, documents::Documents, health::Health,
+    kept::KeptAnswers, ledger::Ledger, reload::Source, sealed::SealKey, snapshot::Snapshot, workers::Workers,
 };
 
 /// What a gateway is built from; everything that waits, ticks or rolls dice comes in here.
