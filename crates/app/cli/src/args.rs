@@ -73,7 +73,7 @@ pub(crate) enum Command {
 }
 
 /// `explain`.
-#[derive(Args)]
+#[derive(Clone, Args)]
 pub(crate) struct Explain {
     /// The configuration file [env: CONFIG_FILE_PATH].
     #[arg(long, short, value_name = "FILE")]

@@ -9,13 +9,13 @@ const CONFIG: &str = "
 model_list:
   - model_name: gpt
     model_info: {id: large}
-    litellm_params: {model: openai/gpt-4o, api_base: '{provider}/v1?secret=query-secret', api_key: sk-a-provider-key, weight: 3}
+    litellm_params: {model: openai/gpt-4o, api_base: '{provider}/v1?secret=query-secret', api_key: sk-fake-provider-key, weight: 3}
   - model_name: gpt
     model_info: {id: small, max_input_tokens: 20}
-    litellm_params: {model: openai/gpt-4o-mini, api_base: '{provider}/v1', api_key: sk-a-provider-key, weight: 1}
+    litellm_params: {model: openai/gpt-4o-mini, api_base: '{provider}/v1', api_key: sk-fake-provider-key, weight: 1}
   - model_name: other
     model_info: {id: spare}
-    litellm_params: {model: openai/gpt-4.1, api_base: '{provider}/v1', api_key: sk-a-provider-key}
+    litellm_params: {model: openai/gpt-4.1, api_base: '{provider}/v1', api_key: sk-fake-provider-key}
 router_settings:
   num_retries: 1
   enable_pre_call_checks: true
@@ -35,7 +35,7 @@ fn callable() -> String {
 async fn explained(world: &World, body: &Value) -> Value {
     let reply = http::post(&world.at("/router/explain"), &[WITH_MASTER], body).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
-    for secret in ["sk-a-provider-key", "query-secret", MASTER] {
+    for secret in ["sk-fake-provider-key", "query-secret", MASTER] {
         assert!(!reply.text().contains(secret), "{}", reply.text());
     }
     reply.json()
