@@ -263,3 +263,43 @@ impl Drop for Deliberation<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decision(call_id: &str, caller: Caller) -> Decision {
+        Decision {
+            words: format!("{call_id}\ngpt"),
+            caller,
+            at: Duration::ZERO,
+            strategy: "simple-shuffle",
+            attempts: Few::new(),
+            passed_over: Few::new(),
+            end: End::Answered,
+        }
+    }
+
+    #[test]
+    fn a_decision_is_seen_by_who_made_the_call_and_by_the_admin() {
+        let decisions = Decisions::default();
+        decisions.put(decision("mine", Caller::Admin), 10);
+        decisions.put(decision("anyones", Caller::Anyone), 10);
+        let seen = |id, caller| decisions.find(id, caller).is_some();
+        assert!(seen("mine", Caller::Admin) && seen("anyones", Caller::Admin) && seen("anyones", Caller::Anyone));
+        assert!(!seen("mine", Caller::Anyone) && !seen("other", Caller::Admin));
+    }
+
+    #[test]
+    fn attempts_beyond_the_most_are_counted_only() {
+        let mut one = decision("a", Caller::Admin);
+        for number in 0..FEW + MOST + 5 {
+            let deployment = format!("d{number}").into();
+            one.attempts.push(Chosen { deployment, group: 0, after: Duration::ZERO, end: End::Open });
+        }
+        let told = one.document();
+        assert_eq!(told["attempts"].as_array().map(Vec::len), Some(FEW + MOST));
+        assert_eq!((&told["attempts_left_out"], &told["attempts"][4]["deployment"]), (&json!(5), &json!("d4")));
+        assert_eq!(told["attempts"][0]["group"], "gpt");
+    }
+}

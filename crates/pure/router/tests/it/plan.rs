@@ -28,6 +28,20 @@ fn a_retry_goes_elsewhere_first_and_then_waits() {
 }
 
 #[test]
+fn a_rehearsal_takes_nothing_from_the_budget_of_retries() {
+    let fleet = fleet(Rules::default(), &["g"], |_, _| {});
+    for _ in 0..50 {
+        let mut plan = Plan::rehearsal(&fleet, fleet.find("g").unwrap(), Asked::default());
+        let mut step = plan.on(&Event::Begin, at(1), 1);
+        while let Step::Start { .. } = step {
+            step = plan.on(&Event::Failed(&failure(FailureKind::ServiceUnavailable)), at(1), 1);
+        }
+        assert_eq!(plan.retries(), 2);
+    }
+    assert_eq!(run(&fleet, "g", Asked::default(), at(1), down).asked.len(), 3);
+}
+
+#[test]
 fn retry_after_is_waited_for_up_to_a_minute() {
     let fleet = fleet(Rules::default(), &["g"], |_, _| {});
     for (asked, least, most) in [(7, 7_000, 7_750), (61, 500, 1_250), (0, 500, 1_250)] {
