@@ -68,6 +68,22 @@ pub(crate) enum Command {
     Check(Check),
     /// Print the JSON schema of the configuration, for editors.
     Schema,
+    /// Print where a chat request would go, why, and what it may cost, as JSON; nobody is asked.
+    Explain(Explain),
+}
+
+/// `explain`.
+#[derive(Clone, Args)]
+pub(crate) struct Explain {
+    /// The configuration file [env: CONFIG_FILE_PATH].
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The model that the request names; goes before the body's.
+    #[arg(long, short, value_name = "MODEL")]
+    pub(crate) model: Option<String>,
+    /// A file that holds the request, JSON [default: one with a short question].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) body: Option<PathBuf>,
 }
 
 /// `check`.
@@ -294,6 +310,7 @@ impl Options {
     pub(crate) fn config_path(&self) -> Option<&PathBuf> {
         let of_check = match &self.command {
             Some(Command::Check(check)) => check.file.as_ref().or(check.config.as_ref()),
+            Some(Command::Explain(explain)) => explain.config.as_ref(),
             Some(Command::Schema) | None => None,
         };
         of_check.or(self.file.as_ref()).or(self.models.config.as_ref())
@@ -402,6 +419,7 @@ fn examples(name: &str) -> String {
         ("--test", "in another shell: ask it for an answer"),
         ("--health", "which deployments are well"),
         ("check --config config.yaml --strict", "every finding, with its line"),
+        ("explain -c config.yaml -m gpt-4o", "where a call would go, and why"),
         ("schema > config.schema.json", "for completion in editors"),
     ];
     let mut text = "Examples:".to_owned();

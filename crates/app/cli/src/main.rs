@@ -5,6 +5,7 @@ mod check;
 mod config;
 mod dotenv;
 mod environment;
+mod explain;
 mod out;
 mod probe;
 #[cfg(test)]
@@ -61,6 +62,9 @@ fn run(options: &Options, environment: Environment, complaints: &[String]) -> an
     args::refuse_unknown_word(options)?;
     if matches!(options.command, Some(Command::Check(_))) || options.start.validate_config {
         return check::run(options, environment);
+    }
+    if let Some(Command::Explain(explain)) = &options.command {
+        return explain::run(options, explain, environment);
     }
     if options.ask.health {
         return probe::health(options, environment);

@@ -56,7 +56,7 @@ impl Aboard {
             self.flight.land(now, Landing::Aside { tokens: 0 });
             return;
         }
-        self.flight.land(now, Landing::Badly { late });
+        let _place = self.flight.land(now, Landing::Badly { late });
         let fleet = &self.snapshot.fleet;
         let Some(one) = fleet.deployments().get(self.deployment) else { return };
         let Some(until) = fleet.rest_after(self.deployment, failure, now) else { return };
@@ -152,6 +152,7 @@ impl Ask {
             gateway: Arc::clone(&self.gateway),
             snapshot: Arc::clone(&self.snapshot),
             route: self.route,
+            caller: self.caller,
             body,
             form: self.form.clone(),
             options: own,

@@ -11,6 +11,7 @@ use http::{HeaderMap, StatusCode};
 use tollgate_config::ClientDisconnect;
 use tollgate_net::{Bounds, Response};
 use tollgate_observe::Outcome;
+use tollgate_policy::Caller;
 use tollgate_providers::{
     codec::AnswerContext,
     gauge::Reading,
@@ -22,6 +23,7 @@ use tollgate_wire::{Blame, Failure, FailureKind, RawBody, Usage, form::Form, htt
 use crate::{
     aboard::Aboard,
     answer::{Answer, AnswerBody},
+    decisions::Deliberation,
     deployment::{Place, Served},
     event_stream::{EventStream, Source},
     exchange::{Polled, host},
@@ -44,6 +46,7 @@ pub(crate) struct Ask {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) route: Route,
+    pub(crate) caller: Caller,
     pub(crate) body: RawBody,
     /// The form that was sent instead of a document; `body` holds its fields.
     pub(crate) form: Option<Form>,
@@ -82,6 +85,7 @@ impl Ask {
         let mut plan = Plan::new(fleet, group.clone(), self.asked(&group));
         let mut instead: Option<(u32, Box<Self>)> = None;
         let mut news = News::Begin;
+        let mut minutes = Deliberation::begin(self, &plan, meter.call_id());
         loop {
             let (deployment, after) = match plan.on(&news.event(), self.now(), self.gateway.random.u64()) {
                 Step::Start { deployment, after } => (deployment, after),
@@ -90,9 +94,14 @@ impl Ask {
                     news = News::Woken;
                     continue;
                 }
-                Step::GiveUp(failure) => return Err(Box::new((*failure, meter))),
+                Step::GiveUp(failure) => {
+                    minutes.ends(Err(failure.kind));
+                    return Err(Box::new((*failure, meter)));
+                }
             };
+            minutes.chooses(self, &plan, deployment, after);
             if let Some(failure) = self.options.mock_failure(&plan) {
+                minutes.fails(failure.kind);
                 news = News::Refused(failure);
                 continue;
             }
@@ -100,6 +109,7 @@ impl Ask {
                 tokio::time::sleep(after).await;
             }
             let Some(flight) = self.board(deployment, &plan) else {
+                minutes.is_taken();
                 news = News::Taken;
                 continue;
             };
@@ -113,8 +123,14 @@ impl Ask {
             }
             let ask = instead.as_ref().filter(|_| plan.instead().is_some()).map_or(self, |(_, ask)| ask);
             match ask.one(deployment, flight, &plan, meter).await {
-                Ok(answer) => return Ok(answer),
-                Err(missed) => (news, meter) = (News::Failed(missed.0), missed.1),
+                Ok(answer) => {
+                    minutes.ends(Ok(()));
+                    return Ok(answer);
+                }
+                Err(missed) => {
+                    minutes.fails(missed.0.kind);
+                    (news, meter) = (News::Failed(missed.0), missed.1);
+                }
             }
         }
     }
@@ -161,7 +177,7 @@ impl Ask {
         of_model.or(self.snapshot.disconnect).unwrap_or(default)
     }
 
-    fn place(&self, served: &Served, group: &Group<'_>) -> Result<Arc<Place>, Failure> {
+    pub(crate) fn place(&self, served: &Served, group: &Group<'_>) -> Result<Arc<Place>, Failure> {
         let client = &self.options.client_side;
         let value =
             |name: &str| if matches!(name, "api_base" | "base_url") { client.api_base.as_deref() } else { None };

@@ -13,8 +13,9 @@ use tollgate_net::Client;
 use tollgate_wire::clock::{Clock, Random};
 
 use crate::{
-    batches::Followed, credentials::Credentials, documents::Documents, health::Health, kept::KeptAnswers,
-    ledger::Ledger, reload::Source, sealed::SealKey, sharing::Sharing, snapshot::Snapshot, workers::Workers,
+    batches::Followed, credentials::Credentials, decisions::Decisions, documents::Documents, health::Health,
+    kept::KeptAnswers, ledger::Ledger, reload::Source, sealed::SealKey, sharing::Sharing, snapshot::Snapshot,
+    workers::Workers,
 };
 
 /// What a gateway is built from; everything that waits, ticks or rolls dice comes in here.
@@ -46,6 +47,7 @@ pub struct Gateway {
     pub(crate) kept: KeptAnswers,
     pub(crate) followed: Followed,
     pub(crate) sharing: Option<Sharing>,
+    pub(crate) decisions: Decisions,
     /// Of this process: tells our own requests when they come back to us.
     pub(crate) instance: String,
     /// Where configurations come from.
@@ -109,6 +111,7 @@ impl Gateway {
             kept: KeptAnswers::default(),
             followed: Followed::default(),
             sharing: parts.sharing,
+            decisions: Decisions::default(),
             instance,
             seal: SealKey::of(&secret),
             source: std::sync::OnceLock::new(),

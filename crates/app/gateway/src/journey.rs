@@ -65,7 +65,7 @@ impl Gateway {
     }
 
     /// The call as the gateway needs it, or why it is refused.
-    fn read(
+    pub(crate) fn read(
         self: &Arc<Self>,
         snapshot: &Arc<Snapshot>,
         inbound: Inbound,
@@ -114,6 +114,7 @@ impl Gateway {
             gateway: Arc::clone(self),
             snapshot: Arc::clone(snapshot),
             route,
+            caller,
             body,
             form,
             options,
@@ -253,7 +254,7 @@ fn asked_model(snapshot: &Snapshot, route: Route, path: Option<String>, body: &R
     body.typed::<String>("model").ok_or_else(|| Failure::invalid("`model` must be text").with_param("model"))
 }
 
-fn group_for<'s>(snapshot: &'s Snapshot, route: Route, asked: &str) -> Result<Group<'s>, Failure> {
+pub(crate) fn group_for<'s>(snapshot: &'s Snapshot, route: Route, asked: &str) -> Result<Group<'s>, Failure> {
     group_for_path(snapshot, route.path(), asked)
 }
 

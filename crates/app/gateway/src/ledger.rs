@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tollgate_catalog::Money;
 use tollgate_observe::Certainty;
-use tollgate_wire::Usage;
+use tollgate_wire::{FailureKind, Usage};
 
 /// An attempt that may cost money and is not settled yet. Settled by whoever holds it; its drop counts it as abandoned.
 #[derive(Debug)]
@@ -88,6 +88,14 @@ impl Ledger {
             nanos: read(&self.nanos),
         }
     }
+}
+
+/// Whether a provider may charge for an attempt that ended so before a word of the answer.
+pub(crate) fn may_have_cost(kind: FailureKind) -> bool {
+    matches!(
+        kind,
+        FailureKind::Timeout | FailureKind::Connection | FailureKind::InvalidResponse | FailureKind::Overloaded
+    )
 }
 
 #[cfg(test)]

@@ -10,14 +10,14 @@ use tollgate_catalog::{
 };
 use tollgate_observe::{AttemptRecord, CallRecord, Certainty, Outcome, log_call};
 use tollgate_providers::{codec::ClientDialect, gauge::Reading, translate::Progress};
-use tollgate_wire::{Failure, FailureKind, Usage};
+use tollgate_wire::{Failure, Usage};
 
 use crate::{
     aboard::Aboard,
     deployment::{Place, Served},
     gateway::Gateway,
     inbound::Route,
-    ledger::{Reservation, Settlement},
+    ledger::{Reservation, Settlement, may_have_cost},
     passing,
     words::{Prompt, Said, Words},
 };
@@ -118,6 +118,13 @@ impl Standing {
 impl Meter {
     pub(crate) fn start(gateway: &Arc<Gateway>, route: Route) -> Self {
         Self::start_at(gateway, route.path(), route.speaks(), route.client())
+    }
+
+    /// For what only asks what a call would be: it leaves no record.
+    pub(crate) fn silent(gateway: &Arc<Gateway>, route: Route) -> Self {
+        let mut meter = Self::start(gateway, route);
+        meter.finished = true;
+        meter
     }
 
     /// For what is no [`Route`]: its path, whether its answers are words of a model, and in which words it is refused.
@@ -488,12 +495,4 @@ impl Drop for Meter {
         // 499 is nginx's word for it; no client sees it.
         self.finish(499, Outcome::ClientLeft);
     }
-}
-
-/// Whether a provider may charge for an attempt that ended so before a word of the answer.
-fn may_have_cost(kind: FailureKind) -> bool {
-    matches!(
-        kind,
-        FailureKind::Timeout | FailureKind::Connection | FailureKind::InvalidResponse | FailureKind::Overloaded
-    )
 }

@@ -221,7 +221,7 @@ impl Gateway {
         let until = now + Duration::from_millis(positive(rest));
         let own = one.vitals.resting_until().unwrap_or_default();
         if rest > 0 && until > own + SAME {
-            one.vitals.rest_at_least(until);
+            one.vitals.rest(until);
             memory.rests.insert(one.id.clone(), until);
             let seconds = until.saturating_sub(now).as_secs_f64();
             tracing::info!(target: "tollgate::sharing", deployment = %one.id, seconds, "another instance lets a deployment rest");

@@ -61,6 +61,8 @@ pub(crate) mod defaults {
     pub(crate) const FOLLOWED_BATCHES: usize = 1000;
     /// Looks in a row that may fail: with the pauses between them, some four hours.
     pub(crate) const BATCH_FAILURES: u32 = 12;
+    /// Calls whose way through the deployments can be asked for.
+    pub(crate) const KEPT_DECISIONS: usize = 10_000;
     /// A socket on which nobody speaks.
     pub(crate) const SOCKET_IDLE: Duration = Duration::from_secs(900);
     pub(crate) const RESPONSES_SOCKET: Duration = Duration::from_secs(3600);
@@ -105,6 +107,7 @@ pub(crate) struct SnapshotBounds {
     pub(crate) socket_idle: Duration,
     pub(crate) responses_socket: Duration,
     pub(crate) batches: BatchBounds,
+    pub(crate) kept_decisions: usize,
 }
 
 impl Snapshot {
@@ -204,6 +207,7 @@ fn bounds(config: &Config) -> SnapshotBounds {
                 .max_batch_poll_failures
                 .map_or(defaults::BATCH_FAILURES, |most| u32::try_from(most).unwrap_or(u32::MAX)),
         },
+        kept_decisions: config.router.kept_decisions.map_or(defaults::KEPT_DECISIONS, bytes),
         socket_idle: general.socket_idle_timeout.unwrap_or(defaults::SOCKET_IDLE).max(Duration::from_millis(1)),
     }
 }

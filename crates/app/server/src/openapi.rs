@@ -28,7 +28,7 @@ fn describe(root: &str) -> Value {
             let content = json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{schema}")}}});
             operation.insert("requestBody".to_owned(), json!({"required": true, "content": content}));
         }
-        let parameters: Vec<Value> = ["model", "id"]
+        let parameters: Vec<Value> = ["model", "id", "call_id"]
             .iter()
             .filter(|name| path.contains(&format!("{{{name}}}")))
             .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
@@ -138,6 +138,8 @@ const OPERATIONS: &[(&str, &str, &str, &str, Option<&str>)] = &[
     ("/utils/token_counter", "post", "inquiries", "How many tokens a request has", Some("TokenCount")),
     ("/utils/supported_openai_params", "get", "inquiries", "Which parameters a model takes (`?model=`)", None),
     ("/utils/transform_request", "post", "inquiries", "What a provider would be sent", Some("Transform")),
+    ("/router/explain", "post", "router", "Where a chat request would go, why, and what it may cost", Some("Chat")),
+    ("/router/explain/{call_id}", "get", "router", "Where one of the last calls went, and why", None),
     ("/health", "get", "health", "Every deployment, healthy or not", None),
     ("/health/liveliness", "get", "health", "Whether we are alive", None),
     ("/health/liveness", "get", "health", "Whether we are alive", None),

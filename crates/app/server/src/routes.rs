@@ -1,6 +1,7 @@
 //! Every path on one screen.
 
 mod calls;
+mod explain;
 mod health;
 mod info;
 mod inquiries;
@@ -69,6 +70,8 @@ fn routes(app: App) -> Router {
         .route("/utils/supported_openai_params", get(inquiries::supported_params))
         .route("/utils/transform_request", post(inquiries::transform_request))
         .route("/config/reload", post(health::reload))
+        .route("/router/explain", post(explain::ahead))
+        .route("/router/explain/{call_id}", get(explain::afterwards))
         .route("/health", get(health::health))
         .route("/health/liveliness", get(health::alive).options(health::alive))
         .route("/health/liveness", get(health::alive).options(health::alive))

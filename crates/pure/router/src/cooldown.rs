@@ -4,12 +4,9 @@ use std::time::Duration;
 
 use tollgate_wire::{Failure, FailureKind};
 
-use crate::{
-    fleet::{Deployment, Fleet},
-    vitals::Busy,
-};
+use crate::fleet::{Deployment, Fleet};
 
-/// Attempts in a minute before a share of them says anything.
+/// Attempts in a minute before a share of them says anything, and failures in a row after which it is not asked.
 const ENOUGH: u64 = 5;
 /// The longest rest that a provider can ask for.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -56,14 +53,15 @@ impl Fleet {
             return true;
         }
         let minute = one.vitals.last_minute(now);
+        // What went well before it broke down says nothing: a busy deployment that is gone would take calls for half a minute.
+        let is_down = u64::from(one.vitals.failures_in_a_row()) >= ENOUGH;
         let ended = minute.failures + minute.successes;
-        if ended < ENOUGH || minute.failures * 2 <= ended {
+        if ended < ENOUGH || (minute.failures * 2 <= ended && !is_down) {
             return false;
         }
-        let rests = |index: &&usize| {
-            let busy = self.deployments().get(**index).and_then(|one| one.vitals.busy(now, &one.limits(), 0));
-            matches!(busy, Some(Busy::Resting { .. }))
-        };
+        // One whose rest is over has yet to show that it is back.
+        let rests =
+            |index: &&usize| self.deployments().get(**index).is_some_and(|one| one.vitals.resting_until().is_some());
         let resting = mates.iter().filter(|mate| **mate != index).filter(rests).count();
         #[expect(clippy::cast_precision_loss, reason = "no group has 2^52 members")]
         let share = (resting + 1) as f64 / size as f64;

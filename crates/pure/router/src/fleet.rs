@@ -71,6 +71,18 @@ pub struct Group<'f> {
     pub(crate) levels: &'f [Level],
 }
 
+impl Group<'_> {
+    /// Its servable deployments in the order in which they are used: index, place in that order from 0 on, and share of the
+    /// calls among those of the same place.
+    pub fn shares(&self) -> impl Iterator<Item = (usize, usize, f64)> {
+        self.levels.iter().enumerate().flat_map(|(place, level)| {
+            let total = level.sums.last().copied().unwrap_or_default();
+            let share = move |at| if total > 0.0 { level.weight(at) / total } else { 0.0 };
+            level.members.iter().enumerate().map(move |(at, index)| (*index, place, share(at)))
+        })
+    }
+}
+
 /// All deployments, by the names that clients may use.
 #[derive(Debug, Default)]
 pub struct Fleet {

@@ -53,7 +53,7 @@ fn level(deployments: &[Deployment], members: &[usize]) -> Level {
         *sum += weight;
         Some(*sum)
     });
-    let marks = found.iter().map(|one| mark(&one.id)).collect();
+    let marks = found.iter().map(|one| spread(mark(&one.id))).collect();
     Level { members: members.to_vec(), sums: sums.collect(), marks }
 }
 

@@ -23,5 +23,5 @@ pub use nearest::nearest;
 pub use plan::{Asked, Event, Plan, Step};
 pub use rules::{Policy, RestRules, Rules, Strategy};
 pub use share::{Claim, Others, Share, Told};
-pub use vitals::{Busy, Flight, Landing, Limits, Vitals};
+pub use vitals::{Busy, Flight, Landed, Landing, Limits, Vitals};
 pub use window::Counts;

@@ -47,8 +47,27 @@ pub enum Why {
 }
 
 impl Why {
+    /// The filter that it was taken out by, as explanations name it.
+    #[must_use]
+    pub const fn filter(&self) -> &'static str {
+        match self {
+            Self::Unservable(_) => "unservable",
+            Self::NotPinned => "pinned",
+            Self::Failed => "failed",
+            Self::Busy(Busy::Resting { .. }) => "resting",
+            Self::Busy(Busy::Probing) => "probing",
+            Self::Busy(Busy::Full) => "parallel",
+            Self::Busy(Busy::Spent { .. }) => "minute",
+            Self::Tags => "tags",
+            Self::Window(_) => "context_window",
+            Self::Region => "region",
+            Self::Schema => "response_format",
+        }
+    }
+
     /// When it may have passed; `None`: this call is not for it.
-    pub(crate) fn until(&self, now: Duration) -> Option<Duration> {
+    #[must_use]
+    pub fn until(&self, now: Duration) -> Option<Duration> {
         match self {
             Self::Busy(Busy::Resting { until } | Busy::Spent { until }) => Some(*until),
             Self::Busy(Busy::Probing | Busy::Full) => Some(now + SOON),

@@ -34,6 +34,8 @@ pub(crate) fn pick(
         let at = choose(level, &look, seed)?;
         level.members.get(at)
     });
+    // Between two looks others come and go: whoever is free now is better than to say that nobody is.
+    let found = found.or_else(|| group.levels.iter().flat_map(|level| &level.members).find(|index| look.may(**index)));
     match found {
         Some(index) => Picked::One(*index),
         None => nobody(group, &look),
@@ -102,13 +104,15 @@ fn shuffle(level: &Level, look: &Look<'_>, seed: u64) -> Option<usize> {
             return Some(at);
         }
     }
+    // Chance that no guess has used: the guesses that failed say where the open ones are not.
+    let chance = fraction(spread(seed.wrapping_add(GUESSES)));
     let open = || (0..level.members.len()).filter(|at| may(level, look, *at));
     let (count, total) = open().fold((0_u32, 0.0), |(count, total), at| (count + 1, total + level.weight(at)));
     if total <= 0.0 {
-        let chosen = fraction(spread(seed)) * f64::from(count);
+        let chosen = chance * f64::from(count);
         return open().zip(1_u32..).find(|(_, nth)| f64::from(*nth) > chosen).map(|(at, _)| at);
     }
-    let mut left = fraction(spread(seed)) * total;
+    let mut left = chance * total;
     let mut last = None;
     for at in open().filter(|at| level.weight(*at) > 0.0) {
         left -= level.weight(at);
@@ -126,33 +130,59 @@ fn least(level: &Level, look: &Look<'_>, seed: u64, share: f64, measure: impl Fn
         let all = 0..level.members.len();
         all.filter(|at| may(level, look, *at)).filter_map(|at| Some((at, measure(deployment(level, look, at)?))))
     };
-    let best = measures().map(|(_, measure)| measure).min_by(f64::total_cmp)?;
-    let bound = best + best.abs() * share;
-    // The nth of equals replaces the one chosen before with a chance of 1 in n.
-    let mut chosen = None;
-    let mut equals = 0_u32;
-    for (at, _) in measures().filter(|(_, measure)| *measure <= bound) {
-        equals += 1;
-        if fraction(spread(seed.wrapping_add(u64::from(equals)))) * f64::from(equals) < 1.0 {
-            chosen = Some(at);
+    // One look at each: what is measured changes meanwhile.
+    let mut least = Equals::default();
+    let mut best = f64::INFINITY;
+    for (at, measure) in measures() {
+        if measure < best {
+            (best, least) = (measure, Equals::default());
+        }
+        if measure <= best {
+            least.add(at, seed);
         }
     }
-    chosen
+    let bound = best + best.abs() * share;
+    if bound > best {
+        let mut near = Equals::default();
+        measures().filter(|(_, measure)| *measure <= bound).for_each(|(at, _)| near.add(at, seed));
+        return near.chosen.or(least.chosen);
+    }
+    least.chosen
+}
+
+/// One of equals by chance, of which nobody knows how many there are: the nth replaces the one before with a chance of 1 in n.
+#[derive(Default)]
+struct Equals {
+    count: u32,
+    chosen: Option<usize>,
+}
+
+impl Equals {
+    fn add(&mut self, at: usize, seed: u64) {
+        self.count += 1;
+        let is_only = self.count == 1;
+        if is_only || fraction(spread(seed.wrapping_add(u64::from(self.count)))) * f64::from(self.count) < 1.0 {
+            self.chosen = Some(at);
+        }
+    }
 }
 
 /// Of two by chance, the one with less work before a new call is done.
 fn two_choices(level: &Level, look: &Look<'_>, seed: u64) -> Option<usize> {
     let one = shuffle(level, look, seed)?;
     let other = shuffle(level, look, spread(seed ^ 0x5851_F42D_4C95_7F2D))?;
-    let work = |at: usize| {
+    let state = |at: usize| {
         let vitals = deployment(level, look, at).map(|one| &one.vitals);
         let flying = vitals.map_or(0.0, |vitals| f64::from(vitals.in_flight()));
-        let latency = vitals.and_then(|vitals| vitals.latency(look.now));
-        ((flying + 1.0) * latency.unwrap_or(0.0), flying)
+        (flying + 1.0, vitals.and_then(|vitals| vitals.latency(look.now)))
     };
-    let (first, second) = (work(one), work(other));
-    let less = second.0.total_cmp(&first.0).then(second.1.total_cmp(&first.1)).is_lt();
-    Some(if less { other } else { one })
+    let (first, second) = (state(one), state(other));
+    // One whose latency nobody knows would draw every call until its first answer; then calls alone are compared.
+    let (of_one, of_other) = match (first.1, second.1) {
+        (Some(mine), Some(its)) => (first.0 * mine, second.0 * its),
+        _ => (first.0, second.0),
+    };
+    Some(if of_other < of_one { other } else { one })
 }
 
 /// A deployment may have so many times its share of the work before the next one is taken.
@@ -162,6 +192,20 @@ const SAMPLE: usize = 64;
 /// So many are considered, from the best on.
 const BEST: usize = 8;
 
+/// The highest number with the key, and whose it is, below this one. Marks and key are spread already: one multiplication
+/// mixes them, and a thousand of them are a microsecond.
+fn best_below(level: &Level, key: u64, before: (u64, usize)) -> Option<(u64, usize)> {
+    let mut best = None;
+    let mut highest = 0;
+    for (at, mark) in level.marks.iter().enumerate() {
+        let score = (mark ^ key).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        if score >= highest && (score, at) < before {
+            (best, highest) = (Some((score, at)), score);
+        }
+    }
+    best
+}
+
 /// The one whose number with the key is the highest (rendezvous hashing), if it has work to spare: a deployment that
 /// leaves takes its own keys with it, and no others.
 fn affine(level: &Level, look: &Look<'_>, key: u64) -> Option<usize> {
@@ -170,11 +214,11 @@ fn affine(level: &Level, look: &Look<'_>, key: u64) -> Option<usize> {
     let work: f64 = flying.map(|one| f64::from(one.vitals.in_flight())).sum();
     #[expect(clippy::cast_precision_loss, reason = "at most a sample")]
     let most = (LOAD_BOUND * (work + 1.0) / sample.max(1) as f64).ceil();
+    let key = spread(key);
     let mut before = (u64::MAX, usize::MAX);
     let mut spare = None;
     for _ in 0..level.members.len().min(BEST) {
-        let scores = level.marks.iter().enumerate().map(|(at, mark)| (spread(mark ^ key), at));
-        let Some(best) = scores.filter(|score| *score < before).max() else { break };
+        let Some(best) = best_below(level, key, before) else { break };
         before = best;
         if !may(level, look, best.1) {
             continue;

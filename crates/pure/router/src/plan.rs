@@ -76,6 +76,8 @@ pub struct Plan<'f> {
     tried: Vec<&'f str>,
     retries: u32,
     fallbacks: u32,
+    /// Nobody is asked: it takes nothing from the budget of retries.
+    rehearses: bool,
 }
 
 /// One group's turn.
@@ -108,9 +110,22 @@ impl<'f> Plan<'f> {
     #[must_use]
     pub fn new(fleet: &'f Fleet, group: Group<'f>, asked: Asked) -> Self {
         let tried = vec![group.name];
-        let mut plan = Self { fleet, asked, frames: Vec::new(), tried, retries: 0, fallbacks: 0 };
+        let mut plan =
+            Self { fleet, asked, frames: Vec::with_capacity(1), tried, retries: 0, fallbacks: 0, rehearses: false };
         plan.frames.push(Frame::new(group, None));
         plan
+    }
+
+    /// The same for somebody who asks what would happen.
+    #[must_use]
+    pub fn rehearsal(fleet: &'f Fleet, group: Group<'f>, asked: Asked) -> Self {
+        Self { rehearses: true, ..Self::new(fleet, group, asked) }
+    }
+
+    /// The names of the groups that had their turn.
+    #[must_use]
+    pub fn groups(&self) -> &[&'f str] {
+        &self.tried
     }
 
     /// How many retries were made, in all groups.
@@ -162,17 +177,32 @@ impl<'f> Plan<'f> {
     }
 
     /// Why each member of the group asked now can, or cannot, take the call.
-    pub fn look(&self, now: Duration) -> Vec<(usize, Option<Why>)> {
-        let Some(frame) = self.frames.last() else { return Vec::new() };
-        let look = Look::new(self.fleet, &frame.group, &self.asked.wants, &frame.failed, now);
-        frame.group.members.iter().map(|index| (*index, look.why(*index))).collect()
+    pub fn look(&self, now: Duration) -> impl Iterator<Item = (usize, Option<Why>)> {
+        self.frames.last().into_iter().flat_map(move |frame| self.looks(&frame.group, &frame.failed, now))
+    }
+
+    /// The same of any group, for a call that nobody has failed.
+    pub fn look_at(&self, group: &Group<'f>, now: Duration) -> impl Iterator<Item = (usize, Option<Why>)> {
+        self.looks(group, &[], now)
+    }
+
+    fn looks<'l>(
+        &'l self,
+        group: &Group<'f>,
+        failed: &'l [usize],
+        now: Duration,
+    ) -> impl Iterator<Item = (usize, Option<Why>)> + use<'l, 'f> {
+        let look = Look::new(self.fleet, group, &self.asked.wants, failed, now);
+        group.members.iter().map(move |index| (*index, look.why(*index)))
     }
 
     /// What to do now. `seed` is chance.
     pub fn on(&mut self, event: &Event<'_>, now: Duration, seed: u64) -> Step {
         let step = match event {
             Event::Begin => {
-                self.fleet.retry_budget().request(now);
+                if !self.rehearses {
+                    self.fleet.retry_budget().request(now);
+                }
                 self.start(now, seed)
             }
             Event::Taken | Event::Woken => self.start(now, seed),
@@ -215,7 +245,7 @@ impl<'f> Plan<'f> {
         let Picked::One(deployment) = self.pick(now, seed) else { return Err(failure.clone()) };
         let Some(frame) = self.frames.last() else { return Err(failure.clone()) };
         let after = if frame.failed.contains(&deployment) { self.pause(frame, failure, seed) } else { Duration::ZERO };
-        if !self.fleet.retry_budget().retry(now) {
+        if !self.rehearses && !self.fleet.retry_budget().retry(now) {
             return Err(failure.clone());
         }
         self.retries += 1;
@@ -287,13 +317,19 @@ impl<'f> Plan<'f> {
 
     fn has_fallback(&self, kind: FailureKind) -> bool {
         let Some(frame) = self.frames.last() else { return false };
-        !self.asked.no_fallbacks
+        let is_left = |to: &[Fallback]| to.iter().any(|to| self.may_fall_to(to));
+        // Those of the group that this one is a fallback of come after its own.
+        let overs = || self.frames.iter().filter_map(|frame| frame.over.as_ref());
+        let of_others =
+            overs().any(|over| is_left(over.to.as_deref().and_then(|to| to.get(over.next..)).unwrap_or(&[])));
+        let of_own = !self.asked.no_fallbacks
             && self.frames.len() <= self.rules().depth()
-            && self.rules().after(kind, frame.group.name).is_some_and(|to| to.iter().any(|to| !self.is_tried(to)))
+            && self.rules().after(kind, frame.group.name).is_some_and(is_left);
+        of_own || of_others
     }
 
-    fn is_tried(&self, fallback: &Fallback) -> bool {
-        self.fleet.find(&fallback.model).is_some_and(|group| self.tried.contains(&group.name))
+    fn may_fall_to(&self, fallback: &Fallback) -> bool {
+        self.fleet.find(&fallback.model).is_some_and(|group| !self.tried.contains(&group.name))
     }
 
     /// A group's turn is over: its fallbacks, then those of the group that it is a fallback of.

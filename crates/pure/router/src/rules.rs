@@ -27,6 +27,22 @@ pub enum Strategy {
     CacheAffinity,
 }
 
+impl Strategy {
+    /// Its name in a configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Shuffle => "simple-shuffle",
+            Self::LeastBusy => "least-busy",
+            Self::LeastUsed => "usage-based-routing",
+            Self::Fastest => "latency-based-routing",
+            Self::Cheapest => "cost-based-routing",
+            Self::TwoChoices => "power-of-two-choices",
+            Self::CacheAffinity => "cache-affinity",
+        }
+    }
+}
+
 /// A number by class of error, as `retry_policy` and `allowed_fails_policy` have it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {

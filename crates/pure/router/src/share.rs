@@ -327,8 +327,8 @@ mod tests {
     #[test]
     fn a_rest_heard_of_prolongs_and_never_shortens() {
         let vitals = Vitals::default();
-        vitals.rest_at_least(Duration::from_secs(20));
-        vitals.rest_at_least(Duration::from_secs(10));
+        vitals.rest(Duration::from_secs(20));
+        vitals.rest(Duration::from_secs(10));
         assert_eq!(vitals.resting_until(), Some(Duration::from_secs(20)));
     }
 }

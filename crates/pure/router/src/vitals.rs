@@ -66,6 +66,9 @@ pub struct Vitals {
     resting_until: AtomicU64,
     probing: AtomicBool,
     window: Mutex<Window>,
+    sums: Sums,
+    /// Failures since the last answer.
+    in_a_row: AtomicU32,
     samples: Mutex<Samples>,
     /// The mean of the samples, seconds as bits; 0: none.
     latency: AtomicU64,
@@ -73,6 +76,36 @@ pub struct Vitals {
     sampled_at: AtomicU64,
     elsewhere: Elsewhere,
     pub(crate) held: Held,
+}
+
+/// The window's sums as they were last counted, so that a look at a deployment takes no lock in the same second. A look may see
+/// some of them older than others; what is claimed is claimed under the lock.
+#[derive(Debug, Default)]
+struct Sums {
+    second: AtomicU64,
+    requests: AtomicU64,
+    successes: AtomicU64,
+    failures: AtomicU64,
+    tokens: AtomicU64,
+}
+
+impl Sums {
+    fn set(&self, second: u64, counts: &Counts) {
+        self.requests.store(counts.requests, Relaxed);
+        self.successes.store(counts.successes, Relaxed);
+        self.failures.store(counts.failures, Relaxed);
+        self.tokens.store(counts.tokens, Relaxed);
+        self.second.store(second, Relaxed);
+    }
+
+    fn at(&self, second: u64) -> Option<Counts> {
+        (self.second.load(Relaxed) == second).then(|| Counts {
+            requests: self.requests.load(Relaxed),
+            successes: self.successes.load(Relaxed),
+            failures: self.failures.load(Relaxed),
+            tokens: self.tokens.load(Relaxed),
+        })
+    }
 }
 
 /// What other instances of the gateway have in flight, and did in the last minute.
@@ -120,7 +153,7 @@ impl Vitals {
 
     /// What it did in the last minute, of all instances.
     pub fn last_minute(&self, now: Duration) -> Counts {
-        let own = self.window().at(now.as_secs());
+        let own = self.counted(now.as_secs());
         let other = self.elsewhere.minute();
         Counts {
             requests: own.requests + other.requests,
@@ -128,6 +161,14 @@ impl Vitals {
             failures: own.failures + other.failures,
             tokens: own.tokens + other.tokens,
         }
+    }
+
+    fn counted(&self, second: u64) -> Counts {
+        self.sums.at(second).unwrap_or_else(|| {
+            let counts = self.window().at(second);
+            self.sums.set(second, &counts);
+            counts
+        })
     }
 
     /// The mean of its last latencies: seconds a token, or to the first one of streams. `None`: unknown.
@@ -147,14 +188,15 @@ impl Vitals {
         }
     }
 
-    /// Lets it rest.
-    pub fn rest(&self, until: Duration) {
-        self.resting_until.store(millis(until).max(1), Relaxed);
+    /// How many attempts have failed since the last one that was answered.
+    #[must_use]
+    pub fn failures_in_a_row(&self) -> u32 {
+        self.in_a_row.load(Relaxed)
     }
 
-    /// Lets it rest until then, or for as long as it rests already.
-    pub fn rest_at_least(&self, until: Duration) {
-        self.resting_until.fetch_max(millis(until), Relaxed);
+    /// Lets it rest, at least until then: a call that fails later does not shorten what a provider asked for.
+    pub fn rest(&self, until: Duration) {
+        self.resting_until.fetch_max(millis(until).max(1), Relaxed);
     }
 
     /// It is back.
@@ -185,7 +227,8 @@ impl Vitals {
             return Some(Busy::Full);
         }
         if limits.rpm.is_some() || limits.tpm.is_some() {
-            return self.spent(&mut self.window(), now, limits, tokens);
+            let spent = self.is_spent(&self.counted(now.as_secs()), limits, tokens);
+            return spent.then(|| self.no_room(&self.window(), now, tokens));
         }
         None
     }
@@ -194,8 +237,8 @@ impl Vitals {
         [limits.parallel, self.held.get().parallel].into_iter().flatten().min()
     }
 
-    fn spent(&self, window: &mut Window, now: Duration, limits: &Limits, tokens: u64) -> Option<Busy> {
-        let (own, other, share) = (window.at(now.as_secs()), self.elsewhere.minute(), self.held.get());
+    fn is_spent(&self, own: &Counts, limits: &Limits, tokens: u64) -> bool {
+        let (other, share) = (self.elsewhere.minute(), self.held.get());
         // What the others use is out of a share already.
         let no_request = limits.rpm.is_some_and(|rpm| match share.requests {
             Some(share) => own.requests >= share.min(rpm),
@@ -205,16 +248,19 @@ impl Vitals {
             let is_first = own.tokens + other.tokens == 0;
             // A call larger than the limit itself goes when nothing else does, or never would.
             let goes_alone = is_first && (tokens > tpm || share.tokens.is_none() || !share.grows);
-            let wanted = |used: u64| used.saturating_add(tokens);
+            let wanted = |used: u64| used.saturating_add(tokens.max(1));
             !goes_alone
                 && match share.tokens {
                     Some(share) => wanted(own.tokens) > share.min(tpm),
                     None => wanted(own.tokens + other.tokens) > tpm,
                 }
         });
-        if !no_request && !no_token {
-            return None;
-        }
+        no_request || no_token
+    }
+
+    /// When there may be room for a call that found none.
+    fn no_room(&self, window: &Window, now: Duration, tokens: u64) -> Busy {
+        let share = self.held.get();
         let mut until = Duration::from_secs(now.as_secs() + window.until_room(now.as_secs()));
         if share.requests.is_some() || share.tokens.is_some() {
             self.held.want(tokens);
@@ -222,7 +268,7 @@ impl Vitals {
         if share.grows {
             until = until.min(now + LENT);
         }
-        Some(Busy::Spent { until })
+        Busy::Spent { until }
     }
 
     /// Takes a call of so many tokens, if it can: what was only looked at before is claimed here, once.
@@ -236,7 +282,7 @@ impl Vitals {
             Some(_) => true,
             None => false,
         };
-        let mut flight = Flight { vitals: Arc::clone(self), began: now, tokens, probes, claimed: false };
+        let mut flight = Flight { vitals: Arc::clone(self), counted: now.as_secs(), tokens, probes, claimed: false };
         let others = self.elsewhere.in_flight.load(Relaxed);
         let most = self.most_parallel(limits).map_or(u32::MAX, |most| u32::try_from(most).unwrap_or(u32::MAX));
         let room = |flying: u32| (flying.saturating_add(others) < most).then_some(flying.saturating_add(1));
@@ -244,11 +290,12 @@ impl Vitals {
             return Err(Busy::Full);
         }
         flight.claimed = true;
-        let mut window = self.window();
-        if let Some(busy) = self.spent(&mut window, now, limits, tokens) {
-            return Err(busy);
+        let (mut window, second) = (self.window(), now.as_secs());
+        if self.is_spent(&window.at(second), limits, tokens) {
+            return Err(self.no_room(&window, now, tokens));
         }
-        window.add(now.as_secs(), &Counts { requests: 1, tokens, ..Counts::default() });
+        flight.counted = window.add(second, &Counts { requests: 1, tokens, ..Counts::default() });
+        self.sums.set(flight.counted, &window.at(second));
         drop(window);
         Ok(flight)
     }
@@ -302,7 +349,8 @@ const LATE: f64 = 1_000.0;
 #[derive(Debug)]
 pub struct Flight {
     vitals: Arc<Vitals>,
-    began: Duration,
+    /// The second in which its tokens are counted.
+    counted: u64,
     tokens: u64,
     probes: bool,
     claimed: bool,
@@ -311,14 +359,16 @@ pub struct Flight {
 impl Flight {
     /// The deployment answers: it is back, whatever comes after.
     pub fn is_answered(&mut self) {
+        self.vitals.in_a_row.store(0, Relaxed);
         if std::mem::take(&mut self.probes) {
             self.vitals.wake();
             self.vitals.probing.store(false, Relaxed);
         }
     }
 
-    /// The call is over.
-    pub fn land(mut self, now: Duration, landing: Landing) {
+    /// The call is over. Its place is held until what is given back is dropped: a deployment that is to rest must do so before
+    /// the next call can take the place.
+    pub fn land(mut self, now: Duration, landing: Landing) -> Landed {
         let counts = match landing {
             Landing::Well { tokens, latency } => {
                 self.is_answered();
@@ -328,6 +378,7 @@ impl Flight {
                 Counts { successes: 1, tokens, ..Counts::default() }
             }
             Landing::Badly { late } => {
+                self.vitals.in_a_row.fetch_add(1, Relaxed);
                 if late {
                     self.vitals.sample(now, LATE);
                 }
@@ -338,9 +389,18 @@ impl Flight {
         let mut window = self.vitals.window();
         // What was expected at the beginning makes place for what it came to.
         window.at(now.as_secs());
-        window.give_back(self.began.as_secs(), self.tokens);
-        window.add(now.as_secs(), &counts);
+        window.give_back(self.counted, self.tokens);
+        let second = window.add(now.as_secs(), &counts);
+        self.vitals.sums.set(second, &window.at(second));
+        drop(window);
+        Landed { _flight: self }
     }
+}
+
+/// A flight that is over, and still has its place.
+#[derive(Debug)]
+pub struct Landed {
+    _flight: Flight,
 }
 
 impl Drop for Flight {
@@ -400,6 +460,43 @@ mod tests {
         let mut probe = vitals.begin(at(11), &NONE, 0).expect("a probe that came to nothing leaves its place");
         probe.is_answered();
         assert_eq!(vitals.busy(at(11), &NONE, 0), None);
+    }
+
+    #[test]
+    fn a_rest_is_not_made_shorter() {
+        let vitals = Arc::<Vitals>::default();
+        vitals.rest(at(60));
+        vitals.rest(at(15));
+        assert_eq!(vitals.resting_until(), Some(at(60)));
+    }
+
+    #[test]
+    fn a_call_that_failed_has_its_place_until_the_deployment_can_be_sent_to_rest() {
+        let vitals = Arc::<Vitals>::default();
+        vitals.rest(at(10));
+        let place = vitals.begin(at(10), &NONE, 0).unwrap().land(at(11), Landing::Badly { late: false });
+        assert_eq!(vitals.begin(at(11), &NONE, 0).unwrap_err(), Busy::Probing);
+        vitals.rest(at(16));
+        drop(place);
+        assert_eq!(vitals.begin(at(11), &NONE, 0).unwrap_err(), Busy::Resting { until: at(16) });
+    }
+
+    #[test]
+    fn with_all_tokens_used_a_call_of_unknown_size_waits_too() {
+        let vitals = Arc::<Vitals>::default();
+        let limits = Limits { tpm: Some(100), ..NONE };
+        vitals.begin(at(10), &limits, 0).unwrap().land(at(11), Landing::Well { tokens: 100, latency: None });
+        assert!(matches!(vitals.busy(at(12), &limits, 0), Some(Busy::Spent { .. })));
+    }
+
+    #[test]
+    fn a_clock_that_is_behind_gives_back_what_it_took() {
+        let vitals = Arc::<Vitals>::default();
+        let first = vitals.begin(at(11), &NONE, 50).unwrap();
+        let behind = vitals.begin(at(10), &NONE, 70).unwrap();
+        behind.land(at(12), Landing::Aside { tokens: 0 });
+        first.land(at(12), Landing::Aside { tokens: 0 });
+        assert_eq!(vitals.last_minute(at(12)).tokens, 0);
     }
 
     #[test]

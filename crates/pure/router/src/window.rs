@@ -46,8 +46,8 @@ impl Window {
         self.total
     }
 
-    /// Adds to this second.
-    pub(crate) fn add(&mut self, second: u64, counts: &Counts) {
+    /// Adds to this second; gives the one that it is counted in, which is a later one for a clock that is behind.
+    pub(crate) fn add(&mut self, second: u64, counts: &Counts) -> u64 {
         self.advance(second);
         let newest = self.newest;
         if let Some(slot) = self.slot(newest) {
@@ -60,6 +60,7 @@ impl Window {
         self.total.successes += counts.successes;
         self.total.failures += counts.failures;
         self.total.tokens += counts.tokens;
+        newest
     }
 
     /// Takes back tokens that were expected at `second` and did not come.

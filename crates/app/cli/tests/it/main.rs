@@ -4,6 +4,7 @@ mod asking;
 mod checking;
 mod debug;
 mod dotenv;
+mod explaining;
 mod flags;
 mod one_model;
 mod running;

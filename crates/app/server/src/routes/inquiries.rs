@@ -50,7 +50,7 @@ pub(crate) async fn supported_params(
     told(params())
 }
 
-fn told(answer: Result<Value, Failure>) -> Response {
+pub(super) fn told(answer: Result<Value, Failure>) -> Response {
     match answer {
         Ok(value) => reply::json(&value),
         Err(failure) => reply::failure(&failure),

@@ -14,6 +14,7 @@ mod bodies;
 mod client_side;
 mod counting;
 mod entra;
+mod explain;
 mod fallbacks;
 mod google;
 mod headers;

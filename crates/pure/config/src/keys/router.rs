@@ -48,6 +48,12 @@ pub(crate) static ROUTER: Section = Section {
         used("allowed_fails_policy", Counts, "", "The same by kind of failure: `{RateLimitErrorAllowedFails: 3, …}`."),
         used("cooldown_time", Seconds, "5", "Rest after failures."),
         ours("max_resting_share", Number, "0.5", "Largest share of a group that rests for its share of failures."),
+        ours(
+            "kept_decisions",
+            Whole,
+            "10000",
+            "Calls whose way through the deployments `/router/explain/{call_id}` knows; 0: none. About 0.5 KB each.",
+        ),
         used("disable_cooldowns", Flag, "false", "No rests."),
         used("fallbacks", Fallbacks, "", "`[{group: [groups]}]`."),
         used("default_fallbacks", Texts, "", "For groups without their own."),

@@ -6,3 +6,5 @@ mod kit;
 mod picking;
 #[cfg(test)]
 mod plan;
+#[cfg(test)]
+mod sim;

@@ -44,6 +44,17 @@ fn shares_follow_weights_in_groups_of_any_size() {
 }
 
 #[test]
+fn of_a_large_group_the_few_that_are_left_share_alike() {
+    let fleet = with(Strategy::Shuffle, 200, |_, _| {});
+    for one in &fleet.deployments()[20..] {
+        one.vitals.rest(at(1_000));
+    }
+    for (index, share) in shares(&fleet, 200_000).iter().take(20).enumerate() {
+        assert!((share - 0.05).abs() < 0.0025, "{index}: {share}");
+    }
+}
+
+#[test]
 fn rpm_counts_where_no_weight_is_given_and_tpm_after_it() {
     let by_rpm = with(Strategy::Shuffle, 2, |index, one| {
         one.rpm = Some(if index == 0 { 3_000 } else { 1_000 });
@@ -131,11 +142,22 @@ fn of_two_the_one_with_less_work_is_taken() {
 }
 
 #[test]
+fn one_whose_latency_nobody_knows_does_not_draw_every_call() {
+    let fleet = with(Strategy::TwoChoices, 2, |_, _| {});
+    let known = fleet.deployments()[0].vitals.begin(at(90), &NONE, 0).unwrap();
+    known.land(at(90), Landing::Well { tokens: 0, latency: Some(1.0) });
+    let _flights: Vec<_> = (0..8).map(|_| fleet.deployments()[1].vitals.begin(at(100), &NONE, 0).unwrap()).collect();
+    assert!(shares(&fleet, 4_000)[0] > 0.7);
+}
+
+#[test]
 fn a_key_stays_with_its_deployment_and_only_its_keys_move_when_that_rests() {
     let fleet = with(Strategy::CacheAffinity, 10, |_, _| {});
     let asked = |key: u64| Asked { wants: Wants { affinity: Some(seed(key)), ..Wants::default() }, ..Asked::default() };
     let home: Vec<usize> = (0..500).map(|key| picked(&fleet, asked(key), key)).collect();
     assert_eq!(home.iter().collect::<HashSet<_>>().len(), 10, "every deployment has keys");
+    let least = (0..10).map(|index| home.iter().filter(|home| **home == index).count()).min();
+    assert!(least >= Some(30), "about a tenth each: {least:?}");
     fleet.deployments()[3].vitals.rest(at(1_000));
     for (key, home) in (0..).zip(&home) {
         let now = picked(&fleet, asked(key), key + 77);

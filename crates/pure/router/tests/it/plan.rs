@@ -28,6 +28,20 @@ fn a_retry_goes_elsewhere_first_and_then_waits() {
 }
 
 #[test]
+fn a_rehearsal_takes_nothing_from_the_budget_of_retries() {
+    let fleet = fleet(Rules::default(), &["g"], |_, _| {});
+    for _ in 0..50 {
+        let mut plan = Plan::rehearsal(&fleet, fleet.find("g").unwrap(), Asked::default());
+        let mut step = plan.on(&Event::Begin, at(1), 1);
+        while let Step::Start { .. } = step {
+            step = plan.on(&Event::Failed(&failure(FailureKind::ServiceUnavailable)), at(1), 1);
+        }
+        assert_eq!(plan.retries(), 2);
+    }
+    assert_eq!(run(&fleet, "g", Asked::default(), at(1), down).asked.len(), 3);
+}
+
+#[test]
 fn retry_after_is_waited_for_up_to_a_minute() {
     let fleet = fleet(Rules::default(), &["g"], |_, _| {});
     for (asked, least, most) in [(7, 7_000, 7_750), (61, 500, 1_250), (0, 500, 1_250)] {
@@ -180,6 +194,15 @@ fn a_fallback_that_is_there_is_better_than_waiting() {
     assert_eq!(run(&fleet, "g", Asked::default(), at(10), |_| Ok(())).asked, [1]);
 }
 
+#[test]
+fn the_next_fallback_is_better_than_waiting_for_this_one() {
+    let fleet = fleet(rules(list(&[("g", &["h", "i"])])), &["g", "h", "i"], |_, _| {});
+    fleet.deployments()[0].vitals.rest(at(12));
+    fleet.deployments()[1].vitals.rest(at(12));
+    let run = run(&fleet, "g", Asked::default(), at(10), |_| Ok(()));
+    assert_eq!((run.asked, run.waits), (vec![2], vec![Duration::ZERO]));
+}
+
 fn fail(fleet: &tollgate_router::Fleet, index: usize, kind: FailureKind, now: Duration) -> Option<Duration> {
     let one = &fleet.deployments()[index];
     one.vitals.begin(now, &one.limits(), 0).unwrap().land(now, Landing::Badly { late: false });
@@ -217,6 +240,29 @@ fn more_failures_than_answers_are_a_reason_to_rest_for_half_of_a_group() {
         }
     }
     assert_eq!(rested, 2);
+}
+
+#[test]
+fn one_whose_rest_is_over_counts_as_resting_until_it_is_back() {
+    let fleet = fleet(Rules::default(), &["g", "g"], |_, _| {});
+    let ruin = |index| (0..5).filter_map(|_| fail(&fleet, index, FailureKind::Internal, at(100))).next_back();
+    fleet.deployments()[0].vitals.rest(ruin(0).unwrap());
+    for _ in 0..6 {
+        assert_eq!(fail(&fleet, 1, FailureKind::Internal, at(106)), None);
+    }
+}
+
+#[test]
+fn five_failures_in_a_row_are_enough_whatever_went_well_before() {
+    let fleet = fleet(Rules::default(), &["g", "g"], |_, _| {});
+    let one = &fleet.deployments()[0];
+    for _ in 0..500 {
+        one.vitals.begin(at(100), &one.limits(), 0).unwrap().land(at(100), Landing::Well { tokens: 0, latency: None });
+    }
+    for _ in 0..4 {
+        assert_eq!(fail(&fleet, 0, FailureKind::Connection, at(101)), None);
+    }
+    assert_eq!(fail(&fleet, 0, FailureKind::Connection, at(101)), Some(at(106)));
 }
 
 #[test]
