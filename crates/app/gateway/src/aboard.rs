@@ -114,7 +114,7 @@ impl Ask {
         Asked {
             wants: routing::wants(&self.body, self.options.tags.clone(), affinity, pinned),
             retries: self.options.num_retries,
-            fallbacks: self.options.fallbacks.over(&rules.fallbacks, group.name),
+            fallbacks: self.options.fallbacks.over(&rules.fallbacks, group.label()),
             // What the call goes on with is kept by one deployment.
             no_fallbacks: self.options.fallbacks.none || pinned.is_some(),
             deadline: Some(self.now() + patience),

@@ -68,9 +68,9 @@ impl<'a> Explanation<'a> {
         let most_retries = plan.max_retries();
         let mut groups = vec![group.clone()];
         let (steps, end) = self.rehearse(&mut plan, &mut groups);
-        for name in plan.groups() {
-            if groups.iter().all(|group| group.name != *name) {
-                groups.extend(fleet.find(name));
+        for tried in plan.groups() {
+            if groups.iter().all(|group| group.label() != tried.label()) {
+                groups.push(tried.clone());
             }
         }
         let candidates: Vec<Value> = groups.iter().flat_map(|group| self.candidates(&plan, group)).collect();

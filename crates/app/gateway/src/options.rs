@@ -123,7 +123,7 @@ impl CallOptions {
     /// others in the first.
     pub(crate) fn mock_failure(&self, plan: &Plan<'_>) -> Option<Failure> {
         let name = self.mock_testing.filter(|_| plan.is_fresh())?;
-        let group = plan.group()?.name;
+        let group = plan.group()?.label();
         if name == "mock_testing_rate_limit_error" {
             let words = format!("This is a mock exception for model={group}, to trigger a rate limit error.");
             return Some(Failure::new(FailureKind::RateLimited, words));

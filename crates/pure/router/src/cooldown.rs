@@ -27,6 +27,10 @@ impl Fleet {
         if rules.disabled || time.is_zero() || !counts(failure) {
             return None;
         }
+        // A client can name a model that does not exist to a pattern: that is its own mistake.
+        if one.group.contains('*') && failure.http_status() == 404 {
+            return None;
+        }
         if one.vitals.resting_until().is_some() {
             // It was tried whether it is back, and it is not.
             return Some(now + time);

@@ -67,8 +67,23 @@ pub struct Group<'f> {
     pub members: &'f [usize],
     /// What the `*` of the group's name stood for.
     pub captured: Option<String>,
+    /// What was asked for, where that is another name: an alias, an id, or what fits a pattern.
+    pub asked: Option<String>,
     /// Its servable deployments in the order in which they are used.
     pub(crate) levels: &'f [Level],
+}
+
+impl Group<'_> {
+    /// The name that was asked for.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        self.asked.as_deref().unwrap_or(self.name)
+    }
+
+    /// Both are the same deployments, for the same model.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        std::ptr::eq(self.members, other.members) && self.captured == other.captured
+    }
 }
 
 impl Group<'_> {
@@ -108,7 +123,7 @@ struct Members {
 
 impl Members {
     fn group<'f>(&'f self, name: &'f str, captured: Option<String>) -> Group<'f> {
-        Group { name, members: &self.all, captured, levels: &self.levels }
+        Group { name, members: &self.all, captured, asked: None, levels: &self.levels }
     }
 }
 
@@ -216,6 +231,14 @@ impl Fleet {
         if self.answers_everything {
             return self.default_group();
         }
+        let mut group = self.meant(asked)?;
+        if group.name != asked {
+            group.asked = Some(asked.to_owned());
+        }
+        Some(group)
+    }
+
+    fn meant(&self, asked: &str) -> Option<Group<'_>> {
         self.named(asked)
             .or_else(|| {
                 let (group, _) = self.aliases.get(asked)?;

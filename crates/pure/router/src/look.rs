@@ -36,6 +36,8 @@ pub enum Why {
     Failed,
     /// It cannot take a call now.
     Busy(Busy),
+    /// A limit of it is 0.
+    Closed,
     /// Its tags are not those of the call.
     Tags,
     /// Its model takes so many tokens at most.
@@ -58,6 +60,7 @@ impl Why {
             Self::Busy(Busy::Probing) => "probing",
             Self::Busy(Busy::Full) => "parallel",
             Self::Busy(Busy::Spent { .. }) => "minute",
+            Self::Closed => "limit",
             Self::Tags => "tags",
             Self::Window(_) => "context_window",
             Self::Region => "region",
@@ -89,6 +92,7 @@ impl std::fmt::Display for Why {
             Self::Busy(Busy::Probing) => f.write_str("one call tries whether it is back"),
             Self::Busy(Busy::Full) => f.write_str("has all the calls it takes at one time"),
             Self::Busy(Busy::Spent { .. }) => f.write_str("has used its requests or tokens of this minute"),
+            Self::Closed => f.write_str("has a limit of 0"),
             Self::Tags => f.write_str("its tags are not those of the call"),
             Self::Window(most) => write!(f, "takes at most {most} tokens of input"),
             Self::Region => f.write_str("is in another region"),
@@ -179,6 +183,10 @@ impl<'l> Look<'l> {
         self.unfit(one).or_else(|| {
             if self.failed.contains(&index) {
                 return Some(Why::Failed);
+            }
+            let limits = [one.rpm, one.tpm, one.parallel];
+            if limits.contains(&Some(0)) {
+                return Some(Why::Closed);
             }
             one.vitals.busy(self.now, &one.limits(), self.wants.tokens).map(Why::Busy)
         })

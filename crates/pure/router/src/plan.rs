@@ -73,7 +73,7 @@ pub struct Plan<'f> {
     /// The group asked now, above the groups that it is a fallback of.
     frames: Vec<Frame<'f>>,
     /// Groups that were asked: none is asked twice.
-    tried: Vec<&'f str>,
+    tried: Vec<Group<'f>>,
     retries: u32,
     fallbacks: u32,
     /// Nobody is asked: it takes nothing from the budget of retries.
@@ -109,7 +109,7 @@ impl<'f> Plan<'f> {
     /// A plan that begins with this group.
     #[must_use]
     pub fn new(fleet: &'f Fleet, group: Group<'f>, asked: Asked) -> Self {
-        let tried = vec![group.name];
+        let tried = vec![group.clone()];
         let mut plan =
             Self { fleet, asked, frames: Vec::with_capacity(1), tried, retries: 0, fallbacks: 0, rehearses: false };
         plan.frames.push(Frame::new(group, None));
@@ -122,9 +122,9 @@ impl<'f> Plan<'f> {
         Self { rehearses: true, ..Self::new(fleet, group, asked) }
     }
 
-    /// The names of the groups that had their turn.
+    /// The groups that had their turn.
     #[must_use]
-    pub fn groups(&self) -> &[&'f str] {
+    pub fn groups(&self) -> &[Group<'f>] {
         &self.tried
     }
 
@@ -244,6 +244,9 @@ impl<'f> Plan<'f> {
         // With nobody left there is no one to ask; a fallback may be.
         let Picked::One(deployment) = self.pick(now, seed) else { return Err(failure.clone()) };
         let Some(frame) = self.frames.last() else { return Err(failure.clone()) };
+        if frame.failed.contains(&deployment) && is_of_key(failure.kind) {
+            return Err(failure.clone());
+        }
         let after = if frame.failed.contains(&deployment) { self.pause(frame, failure, seed) } else { Duration::ZERO };
         if !self.rehearses && !self.fleet.retry_budget().retry(now) {
             return Err(failure.clone());
@@ -279,7 +282,7 @@ impl<'f> Plan<'f> {
             return 0;
         }
         let rules = self.fleet.rules();
-        let by_policy = || rules.policy(frame.group.name)?.of(failure?.kind);
+        let by_policy = || rules.policy(&frame.group)?.of(failure?.kind);
         let own = || {
             let [only] = frame.group.members else { return None };
             self.fleet.deployments().get(*only)?.retries
@@ -294,16 +297,12 @@ impl<'f> Plan<'f> {
             return false;
         }
         if self.asked.retries.is_none_or(|retries| retries > 0)
-            && self.fleet.rules().policy(frame.group.name).is_some_and(|policy| policy.of(failure.kind).is_some())
+            && self.fleet.rules().policy(&frame.group).is_some_and(|policy| policy.of(failure.kind).is_some())
         {
             return true;
         }
-        match failure.kind {
-            FailureKind::Authentication | FailureKind::PermissionDenied | FailureKind::PaymentRequired => {
-                frame.group.members.iter().any(|index| !frame.failed.contains(index))
-            }
-            kind => kind.retryable(),
-        }
+        // A refused key goes on to `failed`, which sees whether anybody else is there.
+        is_of_key(failure.kind) || failure.kind.retryable()
     }
 
     /// What the provider asked for, else 0.5 s doubling up to 8 s, at least what the configuration says, and up to 0.75 s of
@@ -324,12 +323,12 @@ impl<'f> Plan<'f> {
             overs().any(|over| is_left(over.to.as_deref().and_then(|to| to.get(over.next..)).unwrap_or(&[])));
         let of_own = !self.asked.no_fallbacks
             && self.frames.len() <= self.rules().depth()
-            && self.rules().after(kind, frame.group.name).is_some_and(is_left);
+            && self.after(kind, &frame.group).is_some_and(is_left);
         of_own || of_others
     }
 
     fn may_fall_to(&self, fallback: &Fallback) -> bool {
-        self.fleet.find(&fallback.model).is_some_and(|group| !self.tried.contains(&group.name))
+        self.fleet.find(&fallback.model).is_some_and(|group| !self.tried.iter().any(|tried| tried.is(&group)))
     }
 
     /// A group's turn is over: its fallbacks, then those of the group that it is a fallback of.
@@ -342,7 +341,7 @@ impl<'f> Plan<'f> {
             match self.next_fallback() {
                 Some((group, instead)) => {
                     self.fallbacks += 1;
-                    self.tried.push(group.name);
+                    self.tried.push(group.clone());
                     self.frames.push(Frame::new(group, instead));
                     match self.start(now, seed) {
                         Ok(step) => return step,
@@ -368,14 +367,21 @@ impl<'f> Plan<'f> {
         }
     }
 
+    /// By the name that was asked for, else by the group's.
+    fn after(&self, kind: FailureKind, group: &Group<'_>) -> Option<&[Fallback]> {
+        self.rules().after(kind, group.label()).or_else(|| self.rules().after(kind, group.name))
+    }
+
     fn fallbacks_after(&self, failure: &Failure) -> Option<Vec<Fallback>> {
         let frame = self.frames.last()?;
         // What the client must change is as wrong elsewhere; who may not ask here may not ask there.
         let is_over = self.asked.no_fallbacks || self.frames.len() > self.rules().depth() || !falls(failure.kind);
+        // What is being made is paid for: another answer would be paid beside it.
+        let is_over = is_over || failure.is_paid;
         if is_over {
             return None;
         }
-        self.rules().after(failure.kind, frame.group.name).map(<[Fallback]>::to_vec)
+        self.after(failure.kind, &frame.group).map(<[Fallback]>::to_vec)
     }
 
     fn next_fallback(&mut self) -> Option<(Group<'f>, Option<Instead>)> {
@@ -385,7 +391,7 @@ impl<'f> Plan<'f> {
         while let Some(fallback) = to.get(over.next) {
             over.next += 1;
             match fleet.find(&fallback.model) {
-                Some(group) if tried.contains(&group.name) => {}
+                Some(group) if tried.iter().any(|tried| tried.is(&group)) => {}
                 Some(group) => return Some((group, fallback.instead.clone())),
                 None => over.told = Some(format!("the fallback '{}' is no model of this gateway", fallback.model)),
             }
@@ -397,11 +403,14 @@ impl<'f> Plan<'f> {
     fn story(&self, frame: Frame<'_>) -> Failure {
         let Some(over) = frame.over else { return Failure::bug("a group that is not over") };
         let mut failure = over.failure;
-        // A refusal of our own tells its story itself.
+        // A refusal of our own tells its story itself, but for what was tried instead.
         if failure.kind.class().is_empty() {
+            if let Some(told) = over.told {
+                failure.message.push_str(&format!("\nError doing the fallback: {told}"));
+            }
             return failure;
         }
-        let (group, rules) = (frame.group.name, self.rules());
+        let (group, rules) = (frame.group.label(), self.rules());
         let mut told = over.told;
         if over.to.is_none() && !rules.is_empty() && !self.asked.no_fallbacks {
             failure.message.push_str(&format!(
@@ -423,6 +432,11 @@ impl<'f> Frame<'f> {
     fn new(group: Group<'f>, instead: Option<Instead>) -> Self {
         Self { group, instead, failed: Vec::new(), current: None, retries: 0, over: None }
     }
+}
+
+/// The provider does not want our key: asking it again is of no use.
+fn is_of_key(kind: FailureKind) -> bool {
+    matches!(kind, FailureKind::Authentication | FailureKind::PermissionDenied | FailureKind::PaymentRequired)
 }
 
 /// Whether another group may do better: not with what the client must change in any case.

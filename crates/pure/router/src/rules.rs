@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use tollgate_wire::FailureKind;
 
-use crate::fallbacks::Fallbacks;
+use crate::{fallbacks::Fallbacks, fleet::Group};
 
 /// How one deployment of several is picked (surface chapter 6.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -148,8 +148,9 @@ impl Default for Rules {
 
 impl Rules {
     /// The retry policy that holds for a group.
-    pub(crate) fn policy(&self, group: &str) -> Option<&Policy> {
-        self.group_retry_policy.get(group).or(self.retry_policy.as_ref())
+    pub(crate) fn policy(&self, group: &Group<'_>) -> Option<&Policy> {
+        let of = |name: &str| self.group_retry_policy.get(name);
+        of(group.label()).or_else(|| of(group.name)).or(self.retry_policy.as_ref())
     }
 }
 

@@ -295,3 +295,46 @@ fn a_deployment_at_its_limit_is_passed_over() {
         assert_eq!(run(&fleet, "g", asked, at(101), |_| Ok(())).asked, [1]);
     }
 }
+
+#[test]
+fn what_fits_a_pattern_falls_back_by_its_own_name_to_another_model_of_the_pattern() {
+    let fleet = fleet(rules(list(&[("openai/large", &["openai/small"])])), &["openai/*"], |_, _| {});
+    let mut plan =
+        Plan::new(&fleet, fleet.find("openai/large").unwrap(), Asked { retries: Some(0), ..Asked::default() });
+    plan.on(&Event::Begin, at(1), 1);
+    let step = plan.on(&Event::Failed(&failure(FailureKind::ServiceUnavailable)), at(1), 1);
+    assert!(matches!(step, Step::Start { deployment: 0, .. }), "{step:?}");
+    assert_eq!(plan.group().unwrap().captured.as_deref(), Some("small"));
+    let Step::GiveUp(failure) = plan.on(&Event::Failed(&failure(FailureKind::ServiceUnavailable)), at(1), 1) else {
+        panic!("nobody is left")
+    };
+    assert!(failure.message.contains("Received Model Group=openai/large"), "{}", failure.message);
+}
+
+#[test]
+fn a_name_that_a_pattern_does_not_know_is_no_reason_to_rest() {
+    let fleet = fleet(Rules::default(), &["openai/*", "openai/*"], |_, _| {});
+    assert_eq!(fail(&fleet, 0, FailureKind::NotFound, at(100)), None);
+    assert!(fail(&fleet, 0, FailureKind::RateLimited, at(100)).is_some());
+}
+
+#[test]
+fn a_refused_key_is_not_asked_again_when_the_others_rest() {
+    let fleet = fleet(Rules::default(), &["g", "g"], |_, _| {});
+    fleet.deployments()[1].vitals.rest(at(1_000));
+    assert_eq!(run(&fleet, "g", Asked::default(), at(1), |_| Err(failure(FailureKind::Authentication))).asked, [0]);
+}
+
+#[test]
+fn what_is_paid_is_not_paid_again_anywhere() {
+    let fleet = fleet(rules(list(&[("a", &["b"])])), &["a", "b"], |_, _| {});
+    let paid = |_| Err(failure(FailureKind::Timeout).paid());
+    assert_eq!(run(&fleet, "a", Asked::default(), at(1), paid).asked, [0]);
+}
+
+#[test]
+fn a_limit_of_nothing_is_told_at_once() {
+    let fleet = fleet(Rules::default(), &["g"], |_, one| one.rpm = Some(0));
+    let run = run(&fleet, "g", Asked::default(), at(1), |_| Ok(()));
+    assert!(run.waits.is_empty() && run.end.unwrap_err().http_status() == 429);
+}
