@@ -75,6 +75,7 @@ async fn serve(options: &Options, loaded: Loaded) -> anyhow::Result<()> {
     greet(options, &config, &environment, &server, address);
     server.serve(Arc::clone(&gateway), stop).await;
     gateway.stop_sharing().await;
+    gateway.close_books();
     Ok(())
 }
 

@@ -171,6 +171,12 @@ impl Gateway {
         self.ledger.totals()
     }
 
+    /// Writes the totals down, once, when nothing runs any more: whether every attempt was settled is seen here.
+    pub fn close_books(&self) {
+        let crate::Totals { opened, settled, unpriced, unstated, .. } = self.totals();
+        tracing::info!(target: "tollgate::ledger", opened, settled, unpriced, unstated, "the books are closed");
+    }
+
     /// What ids are sealed with.
     pub(crate) fn seal_key<'s>(&'s self, snapshot: &'s Snapshot) -> &'s SealKey {
         snapshot.seal.as_ref().unwrap_or(&self.seal)
