@@ -259,14 +259,19 @@ impl MessageStream {
             "error" => {
                 let error = event.typed::<Value>("error").unwrap_or_default();
                 self.error_type = error.get("type").and_then(Value::as_str).map(str::to_owned);
-                return Err(in_band(&error, &self.target));
+                let mut failure = in_band(&error, &self.target);
+                // Nothing was said yet: what the client gets is a status, and Anthropic's own for this is 529.
+                if !self.progress.content && self.error_type.as_deref() == Some("overloaded_error") {
+                    failure.kind = FailureKind::ServiceUnavailable;
+                }
+                return Err(failure);
             }
             "message_start" => self.start(&mut event),
-            "content_block_start" => self.progress.content = true,
+            "content_block_start" => self.progress.content |= !is_empty_block(&event),
             "content_block_delta" => {
-                self.progress.content = true;
                 let before = self.said.len();
-                listen(&event, &mut self.said);
+                let is_known = listen(&event, &mut self.said);
+                self.progress.content |= !is_known || self.said.len() > before;
                 self.progress.output_bytes += (self.said.len() - before) as u64;
             }
             "message_delta" => {
@@ -309,12 +314,24 @@ fn write(kind: &str, event: &RawBody, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\n\n");
 }
 
-/// The words of a piece of an answer.
-fn listen(event: &RawBody, said: &mut String) {
+/// The words of a piece of an answer; false if it is of a kind that has none.
+fn listen(event: &RawBody, said: &mut String) -> bool {
     let delta = event.typed::<Value>("delta").unwrap_or_default();
-    for name in ["text", "thinking", "partial_json"] {
-        said.push_str(delta.get(name).and_then(Value::as_str).unwrap_or_default());
+    let mut is_known = false;
+    for words in ["text", "thinking", "partial_json"].iter().filter_map(|name| delta.get(*name)?.as_str()) {
+        is_known = true;
+        said.push_str(words);
     }
+    is_known
+}
+
+/// Whether a block begins that says nothing yet: as long as no more has come, another deployment can still answer.
+fn is_empty_block(event: &RawBody) -> bool {
+    let block = event.typed::<Value>("content_block").unwrap_or_default();
+    let is_silent = |name: &str| block.get(name).and_then(Value::as_str).is_none_or(str::is_empty);
+    matches!(block.get("type").and_then(Value::as_str), Some("text" | "thinking"))
+        && is_silent("text")
+        && is_silent("thinking")
 }
 
 impl PassedStream for MessageStream {

@@ -258,7 +258,7 @@ impl NativeStream {
                 self.failed = Some(failed(&response, &self.target).unwrap_or_else(|| in_band(&response, &self.target)));
             }
             _ => {
-                self.progress.content = true;
+                self.progress.content |= !is_preparation(&kind, &event);
                 let delta: String = event.typed("delta").unwrap_or_default();
                 self.progress.output_bytes += delta.len() as u64;
                 self.said.push_str(&delta);
@@ -354,6 +354,28 @@ impl PassedStream for NativeStream {
         front_answer::fail(&mut response, failure);
         let event = json!({"type": "response.failed", "response": response, "sequence_number": self.sequence});
         front_stream::write_event("response.failed", &event, out);
+    }
+}
+
+/// Whether an event only makes room for words to come: until they do, another deployment can still answer.
+fn is_preparation(kind: &str, event: &RawBody) -> bool {
+    let is_empty = |value: &Value, name: &str| match value.get(name) {
+        None | Some(Value::Null) => true,
+        Some(Value::String(text)) => text.is_empty(),
+        Some(Value::Array(parts)) => parts.is_empty(),
+        Some(_) => false,
+    };
+    match kind {
+        "response.output_item.added" => {
+            let item: Value = event.typed("item").unwrap_or_default();
+            matches!(item.get("type").and_then(Value::as_str), Some("message" | "reasoning"))
+                && ["content", "summary", "encrypted_content"].iter().all(|name| is_empty(&item, name))
+        }
+        "response.content_part.added" | "response.reasoning_summary_part.added" => {
+            let part: Value = event.typed("part").unwrap_or_default();
+            ["text", "refusal"].iter().all(|name| is_empty(&part, name))
+        }
+        _ => false,
     }
 }
 
