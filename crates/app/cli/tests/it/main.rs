@@ -5,6 +5,7 @@ mod checking;
 mod debug;
 mod dotenv;
 mod explaining;
+mod faults;
 mod flags;
 mod one_model;
 mod running;
