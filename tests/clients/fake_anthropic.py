@@ -2,12 +2,12 @@
 
 import json
 
-from fake_words import Refusal, halves, pieces, reply_to, require, require_known_fields, tokens_in, value_of
+from fake_words import BREAKING, Refusal, halves, pieces, reply_to, require, require_known_fields, tokens_in, value_of
 
 KEY = "sk-ant-upstream"
 # It takes system messages between the others, if they follow a user's turn. The older ones refuse them.
 MODERN_MODEL = "claude-opus-4-8"
-MODELS = {MODERN_MODEL, "claude-sonnet-4-5-20250929", "claude-3-haiku-20240307", "cut", "slow"}
+MODELS = {MODERN_MODEL, "claude-sonnet-4-5-20250929", "claude-3-haiku-20240307", "cut", "slow"} | BREAKING
 FIELDS = set(
     "model messages max_tokens system metadata stop_sequences stream temperature top_k top_p tools tool_choice thinking"
     " service_tier container mcp_servers context_management output_format output_config".split()
@@ -54,6 +54,16 @@ def answer(path, headers, body, _direct):
 def error_body(status, message):
     """Anthropic's error envelope."""
     return {"type": "error", "error": {"type": ERROR_TYPES.get(status, "api_error"), "message": message}}
+
+
+def error_event(_path):
+    """An error in the midst of a stream."""
+    return f"event: error\ndata: {json.dumps(error_body(529, 'the fake provider broke'))}\n\n"
+
+
+def opening(_path):
+    """How many events of a stream come before the first word."""
+    return 3
 
 
 def _check(body):

@@ -5,10 +5,10 @@ import json
 import struct
 
 import fake_responses
-from fake_words import Refusal, halves, pieces, reply_to, require, require_known_fields, tokens_in, value_of
+from fake_words import BREAKING, Refusal, halves, pieces, reply_to, require, require_known_fields, tokens_in, value_of
 
 KEY = "sk-upstream-openai"
-CHAT_MODELS = {"gpt-4o-mini", "gpt-3.5-turbo", "cut", "slow"}
+CHAT_MODELS = {"gpt-4o-mini", "gpt-3.5-turbo", "cut", "slow"} | BREAKING
 TEXT_MODELS = {"gpt-3.5-turbo-instruct"}
 EMBEDDING_MODELS = {"text-embedding-3-small"}
 SYSTEM_FINGERPRINT = "fp_fake"
@@ -54,6 +54,19 @@ def error_body(status, message):
     """OpenAI's error envelope."""
     kind = ERROR_TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
     return {"error": {"message": message, "type": kind, "param": None, "code": ERROR_CODES.get(status)}}
+
+
+def error_event(path):
+    """An error in the midst of a stream."""
+    if path == fake_responses.PATH:
+        error = {"type": "error", "code": "server_error", "message": "the fake provider broke", "param": None}
+        return f"event: error\ndata: {json.dumps(error | {'sequence_number': 99})}\n\n"
+    return _event(error_body(500, "the fake provider broke"))
+
+
+def opening(path):
+    """How many events of a stream come before the first word."""
+    return 4 if path == fake_responses.PATH else 1
 
 
 def model_list():

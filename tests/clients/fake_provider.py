@@ -8,7 +8,8 @@ What it answers is written into the request:
   - a prompt with `REPLY<<<text>>>` is answered with `text`, any other with `You said: <prompt>`;
   - a request with tools gets a tool call, unless its last message is a tool's result;
   - a request with a JSON schema gets a value of that schema;
-  - the upstream models `fail-<status>`, `slow` and `cut` fail as they are called.
+  - the upstream models `fail-<status>`, `slow` and `cut` fail as they are called, and the streams of
+    `break-<cut|error|stall>-<early|late>` break before the first word or after the second.
 """
 
 import json
@@ -24,7 +25,7 @@ import fake_gemini
 import fake_media
 import fake_openai
 import fake_responses
-from fake_words import Refusal
+from fake_words import BREAKING, Refusal
 
 # How long the model `slow` thinks. Longer than every timeout in the tests, short enough to end with them.
 SLOW_SECONDS = 5
@@ -148,6 +149,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self.send_json(refusal.status, dialect.error_body(refusal.status, refusal.message), refusal.headers)
         if isinstance(answer, dict):
             return self.send_json(200, answer)
+        if body["model"] in BREAKING:
+            return self.send_broken(answer, dialect, path, *body["model"].split("-")[1:])
         return self.send_events(answer, cut=body["model"] == "cut")
 
     def send_json(self, status, value, headers=()):
@@ -164,7 +167,17 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:
             self.close_connection = True  # the caller timed out, as some tests intend
 
-    def send_events(self, events, cut):
+    def send_broken(self, events, dialect, path, how, moment):
+        whole = dialect.opening(path) + (2 if moment == "late" else 0)
+        events = list(events)[:whole]
+        if how == "error":
+            return self.send_events([*events, dialect.error_event(path)], cut=False)
+        self.send_events(events, cut=False, ends=False)
+        if how == "stall":
+            time.sleep(SLOW_SECONDS)
+        self.close_connection = True
+
+    def send_events(self, events, cut, ends=True):
         self.send_response(200)
         self.send_header("content-type", "text/event-stream; charset=utf-8")
         self.send_header("transfer-encoding", "chunked")
@@ -178,7 +191,8 @@ class _Handler(BaseHTTPRequestHandler):
                 raw = event.encode()
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(raw), raw))
                 self.wfile.flush()
-            self.wfile.write(b"0\r\n\r\n")
+            if ends:
+                self.wfile.write(b"0\r\n\r\n")
         except OSError:
             self.close_connection = True  # the caller left in mid-stream
 

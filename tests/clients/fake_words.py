@@ -3,6 +3,11 @@
 import re
 
 REPLY = re.compile(r"REPLY<<<(.*?)>>>", re.DOTALL)
+# How a stream can break, and when: before the first word of the answer or after the second.
+BREAKS = ("cut", "error", "stall")
+MOMENTS = ("early", "late")
+# The upstream models whose streams break as they are called.
+BREAKING = {f"break-{how}-{moment}" for how in BREAKS for moment in MOMENTS}
 
 
 class Refusal(Exception):

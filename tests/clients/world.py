@@ -21,6 +21,7 @@ import fake_bedrock
 import fake_gemini
 import fake_openai
 from fake_provider import FakeProvider
+from fake_words import BREAKING
 
 MASTER_KEY = "sk-client-tests-master"
 FAILING = [400, 401, 403, 404, 429, 500, 503]
@@ -98,11 +99,18 @@ class World:
         for kind in ["slow", "cut", *(f"fail-{status}" for status in FAILING)]:
             models.append((f"openai-{kind}", {"model": f"openai/{kind}", **openai}))
             models.append((f"anthropic-{kind}", {"model": f"anthropic/{kind}", **anthropic}))
+        for name in BREAKING:
+            # Alone, and with another deployment behind it that answers.
+            for dialect, well in [("openai", ("gpt-4o-mini", openai)), ("anthropic", ("claude-opus-4-8", anthropic))]:
+                broken = {"model": f"{dialect}/{name}", **well[1], "order": 1}
+                models.append((f"{dialect}-{name}", broken))
+                models.append((f"{dialect}-{name}-helped", broken))
+                models.append((f"{dialect}-{name}-helped", {"model": f"{dialect}/{well[0]}", **well[1], "order": 2}))
         return {
             "model_list": [{"model_name": name, "litellm_params": params} for name, params in models],
             # One attempt per call, so that a test of an error sees it once and at once.
             "litellm_settings": {"num_retries": 0, "request_timeout": 30},
-            "router_settings": {"num_retries": 0, "disable_cooldowns": True},
+            "router_settings": {"num_retries": 0, "disable_cooldowns": True, "stream_idle_timeout": 2},
             "general_settings": {"master_key": MASTER_KEY},
         }
 
