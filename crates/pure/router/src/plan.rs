@@ -411,8 +411,12 @@ impl<'f> Plan<'f> {
             return failure;
         }
         let (group, rules) = (frame.group.label(), self.rules());
+        // Without fallbacks there is no story: the provider's words are the message.
+        if rules.is_empty() || self.asked.no_fallbacks {
+            return failure;
+        }
         let mut told = over.told;
-        if over.to.is_none() && !rules.is_empty() && !self.asked.no_fallbacks {
+        if over.to.is_none() {
             failure.message.push_str(&format!(
                 "No fallback model group found for original model_group={group}. Fallbacks={}",
                 rules.list(failure.kind).shown()

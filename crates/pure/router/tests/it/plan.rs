@@ -338,3 +338,15 @@ fn a_limit_of_nothing_is_told_at_once() {
     let run = run(&fleet, "g", Asked::default(), at(1), |_| Ok(()));
     assert!(run.waits.is_empty() && run.end.unwrap_err().http_status() == 429);
 }
+
+#[test]
+fn without_fallbacks_the_providers_words_are_all_there_is() {
+    let plain = fleet(Rules::default(), &["g"], |_, _| {});
+    let told =
+        |asked| run(&plain, "g", asked, at(1), |_| Err(failure(FailureKind::BadRequest))).end.unwrap_err().message;
+    assert_eq!(told(Asked::default()), "words");
+    let with = fleet(rules(list(&[("g", &["h"])])), &["g", "h"], |_, _| {});
+    let asked = Asked { no_fallbacks: true, ..Asked::default() };
+    let end = run(&with, "g", asked, at(1), |_| Err(failure(FailureKind::BadRequest))).end.unwrap_err();
+    assert_eq!(end.message, "words");
+}
