@@ -160,6 +160,7 @@ impl Ask {
             names: self.names.clone(),
             context: self.context.clone(),
             headers: self.headers.clone(),
+            left: Arc::clone(&self.left),
             fetched: std::sync::Mutex::default(),
         })
     }

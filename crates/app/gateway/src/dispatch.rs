@@ -2,7 +2,10 @@
 //! plan gives up.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -58,6 +61,8 @@ pub(crate) struct Ask {
     pub(crate) context: AnswerContext,
     /// The client's headers, for what is passed on.
     pub(crate) headers: HeaderMap,
+    /// Its client has left: what is asked is read to its end, and nothing more is asked.
+    pub(crate) left: Arc<AtomicBool>,
     /// Remote media fetched so far: URL and content.
     pub(crate) fetched: Mutex<Vec<(String, Arc<media::Media>)>>,
 }
@@ -107,6 +112,10 @@ impl Ask {
             }
             if !after.is_zero() {
                 tokio::time::sleep(after).await;
+            }
+            if self.left.load(Ordering::Relaxed) {
+                meter.finish(499, Outcome::ClientLeft);
+                return Err(Box::new((Failure::new(FailureKind::RequestTimeout, "the client has left"), meter)));
             }
             let Some(flight) = self.board(deployment, &plan) else {
                 minutes.is_taken();

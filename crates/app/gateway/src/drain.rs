@@ -5,6 +5,10 @@ use std::{
     convert::Infallible,
     future::{Future, poll_fn},
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -22,11 +26,13 @@ pub(crate) struct Drained<F: Future<Output: Send> + Send + 'static> {
     workers: Workers,
     /// Calls that may be drained at once; beyond them a call is dropped, and settled by what is known.
     most: usize,
+    /// Told when the client leaves.
+    left: Arc<AtomicBool>,
 }
 
 impl<F: Future<Output: Send> + Send + 'static> Drained<F> {
-    pub(crate) fn new(call: Pin<Box<F>>, workers: Workers, most: usize) -> Self {
-        Self { call: Some(call), workers, most }
+    pub(crate) fn new(call: Pin<Box<F>>, workers: Workers, most: usize, left: Arc<AtomicBool>) -> Self {
+        Self { call: Some(call), workers, most, left }
     }
 }
 
@@ -44,6 +50,7 @@ impl<F: Future<Output: Send> + Send + 'static> Future for Drained<F> {
 
 impl<F: Future<Output: Send> + Send + 'static> Drop for Drained<F> {
     fn drop(&mut self) {
+        self.left.store(true, Ordering::Relaxed);
         if let Some(call) = self.call.take()
             && self.workers.running() < self.most
         {

@@ -38,7 +38,7 @@ impl Gateway {
             Ok(ask) => ask,
             Err(failure) => return refuse(&failure, meter),
         };
-        let call_id = meter.call_id().to_owned();
+        let (call_id, left) = (meter.call_id().to_owned(), Arc::clone(&ask.left));
         let streams = ask.context.stream;
         let client = ask.route.client();
         let drains = ask.disconnect() == ClientDisconnect::Drain;
@@ -47,7 +47,11 @@ impl Gateway {
         // state.
         let answering = Box::pin(caught(ask, meter, call_id.clone()));
         if !streams {
-            return if drains { Drained::new(answering, workers, bounds.max_draining).await } else { answering.await };
+            return if drains {
+                Drained::new(answering, workers, bounds.max_draining, left).await
+            } else {
+                answering.await
+            };
         }
         let in_time = late::in_time(answering, client, bounds.stream_header_wait, call_id, closed);
         if !drains {
@@ -55,7 +59,7 @@ impl Gateway {
         }
         let most = bounds.max_draining;
         let drained = DrainedStream::of(in_time, workers.clone(), most);
-        Drained::new(Box::pin(drained), workers, most).await
+        Drained::new(Box::pin(drained), workers, most, left).await
     }
 
     /// Answers a call whose request could not be read; it leaves its record like any other.
@@ -122,6 +126,7 @@ impl Gateway {
             names,
             context,
             headers,
+            left: Arc::default(),
             fetched: std::sync::Mutex::default(),
         }))
     }

@@ -154,3 +154,18 @@ async fn over_the_bound_streams_are_not_drained() {
     world.provider.wait_until("the stream is closed", Call::client_left).await;
     world.settled(1).await;
 }
+
+/// What is asked is read to its end for its usage; what was not asked yet is not asked for nobody.
+#[tokio::test]
+async fn nothing_more_is_asked_for_a_client_that_has_left() {
+    let world = World::start(&ONE_MODEL.replace("num_retries: 0", "num_retries: 2")).await;
+    world.provider.script([
+        Answer::json(503, json!({"error": {"message": "down"}})).wait_before_head(Duration::from_millis(200))
+    ]);
+    leave_a_call(&world, &hi("gpt")).await;
+    world.settled(1).await;
+    // A retry would come within a second and a quarter.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(world.provider.calls().len(), 1);
+    assert_eq!(world.gateway.workers().running(), 0);
+}
