@@ -5,16 +5,10 @@ use std::{sync::Arc, time::Duration};
 
 use http::HeaderMap;
 use serde_json::{Map, Value, value::RawValue};
-use tollgate_router::{Asked, Flight, Group, Landing, Plan, Strategy};
+use tollgate_router::{Asked, Flight, Group, Landing, Plan, Strategy, mark};
 use tollgate_wire::{Blame, Failure, FailureKind, Usage};
 
-use crate::{
-    dispatch::Ask,
-    journey::check_members,
-    options,
-    routing::{self, hash},
-    snapshot::Snapshot,
-};
+use crate::{dispatch::Ask, journey::check_members, options, routing, snapshot::Snapshot};
 
 /// An attempt's place at its deployment. Dropped without an end, it says nothing.
 pub(crate) struct Aboard {
@@ -124,13 +118,13 @@ impl Ask {
     /// Calls of one session, else of one beginning of a conversation, have the same number.
     fn affinity(&self) -> Option<u64> {
         if let Some(session) = &self.options.session {
-            return Some(hash(session.as_bytes()));
+            return Some(mark(session.as_bytes()));
         }
         let messages: Vec<&RawValue> = serde_json::from_slice(self.body.get("messages")?).ok()?;
         // Instructions and the first question stay the same as the conversation grows.
         let first = messages.iter().position(|message| message.get().contains("\"user\"")).unwrap_or_default();
         let beginning = messages.get(..=first)?;
-        Some(beginning.iter().fold(0, |sum: u64, message| sum.rotate_left(7) ^ hash(message.get().as_bytes())))
+        Some(beginning.iter().fold(0, |sum: u64, message| sum.rotate_left(7) ^ mark(message.get().as_bytes())))
     }
 
     /// The call with messages and parameters that a fallback brings itself; they are checked like a client's.

@@ -266,12 +266,6 @@ fn for_group(own: &Value, group: &str) -> FallbackList {
     FallbackList(entries)
 }
 
-/// FNV-1a: equal on every instance.
-pub(crate) fn hash(bytes: &[u8]) -> u64 {
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3);
-    bytes.iter().fold(0xCBF2_9CE4_8422_2325, step)
-}
-
 /// A prompt of so many bytes is guessed at by them.
 const SHORT: usize = 16 << 10;
 

@@ -53,13 +53,15 @@ fn level(deployments: &[Deployment], members: &[usize]) -> Level {
         *sum += weight;
         Some(*sum)
     });
-    let marks = found.iter().map(|one| spread(mark(&one.id))).collect();
+    let marks = found.iter().map(|one| spread(mark(one.id.as_bytes()))).collect();
     Level { members: members.to_vec(), sums: sums.collect(), marks }
 }
 
 /// FNV-1a: the same on every instance, whatever the order of the configuration.
-pub(crate) fn mark(text: &str) -> u64 {
-    text.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3))
+#[must_use]
+pub fn mark(bytes: &[u8]) -> u64 {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3);
+    bytes.iter().fold(0xCBF2_9CE4_8422_2325, step)
 }
 
 /// Spreads a number over all bits (SplitMix64's last steps).

@@ -18,6 +18,7 @@ mod window;
 pub use budget::RetryBudget;
 pub use fallbacks::{Fallback, FallbackList, Fallbacks};
 pub use fleet::{Deployment, Fleet, FleetBuilder, Group};
+pub use level::mark;
 pub use look::{Wants, Why};
 pub use nearest::nearest;
 pub use plan::{Asked, Event, Plan, Step};

@@ -4,6 +4,7 @@
 mod betas;
 mod blocks;
 mod conversation;
+mod elsewhere;
 mod failure;
 mod front;
 mod front_blocks;
@@ -32,6 +33,7 @@ use tollgate_wire::{
 pub(crate) use conversation::LATE_INSTRUCTIONS;
 
 pub use betas::{BETA_HEADER, is_oauth, join as join_betas};
+pub use elsewhere::Elsewhere;
 pub use failure::{failure, in_band};
 pub use front::MESSAGES_CLIENT;
 pub use request::request_body;

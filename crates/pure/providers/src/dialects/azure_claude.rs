@@ -1,27 +1,19 @@
 //! Claude in Azure AI Foundry: Anthropic's words at a path of its own.
 
 use http::{HeaderName, HeaderValue, header};
-use tollgate_wire::{
-    Failure, RawBody,
-    chat::{ChatRequest, ChatResponse},
-    http::{Outgoing, Reply},
-};
+use tollgate_wire::{Failure, http::Outgoing};
 
 use crate::{
-    codec::{ChatDecoder, ProviderDialect, Splice, Wanted, Words},
+    codec::ProviderDialect,
     dialects::{
-        anthropic::{self, CloudSplice},
+        anthropic::{self, CloudSplice, Elsewhere},
         openai,
     },
     target::{Credential, Target},
 };
 
 /// The dialect of `/anthropic/v1/messages`.
-pub static CLAUDE: Claude = Claude;
-
-/// See [`CLAUDE`].
-#[derive(Debug)]
-pub struct Claude;
+pub static CLAUDE: Elsewhere = Elsewhere { lane: &LANE };
 
 /// The dialect, if the model is Claude.
 #[must_use]
@@ -64,38 +56,7 @@ fn sent_here(mut outgoing: Outgoing, target: &Target) -> Result<Outgoing, Failur
     Ok(outgoing)
 }
 
-impl ProviderDialect for Claude {
-    fn words(&self) -> Words {
-        Words::Foreign
-    }
-
-    fn passes(&self, client: Words, _body: &RawBody, _target: &Target) -> Option<&'static dyn Splice> {
-        (client == Words::AnthropicMessages).then_some(&PASSED as &dyn Splice)
-    }
-
-    fn wants(&self, request: &ChatRequest, target: &Target) -> Vec<Wanted> {
-        anthropic::MESSAGES.wants(request, target)
-    }
-
-    fn request(&self, request: &ChatRequest, target: &Target) -> Result<Outgoing, Failure> {
-        sent_here(anthropic::MESSAGES.request(request, target)?, target)
-    }
-
-    fn response(&self, reply: &Reply, request: &ChatRequest, target: &Target) -> Result<ChatResponse, Failure> {
-        anthropic::MESSAGES.response(reply, request, target)
-    }
-
-    fn decoder(&self, request: &ChatRequest, target: &Target) -> Box<dyn ChatDecoder> {
-        anthropic::MESSAGES.decoder(request, target)
-    }
-
-    fn failure(&self, reply: &Reply, target: &Target) -> Failure {
-        anthropic::failure(reply, target)
-    }
-}
-
-/// Anthropic's clients before Claude here: their own bodies.
-static PASSED: CloudSplice = CloudSplice { sent: sent_here, failure: anthropic::failure };
+static LANE: CloudSplice = CloudSplice { sent: sent_here, failure: anthropic::failure };
 
 #[cfg(test)]
 mod tests {

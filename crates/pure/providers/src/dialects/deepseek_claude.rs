@@ -3,56 +3,17 @@
 
 use http::{HeaderName, HeaderValue, header};
 use serde_json::Value;
-use tollgate_wire::{
-    Failure, RawBody,
-    chat::{ChatRequest, ChatResponse},
-    http::{Outgoing, Reply},
-};
+use tollgate_wire::{Failure, RawBody, http::Outgoing};
 
 use crate::{
-    codec::{ChatDecoder, ProviderDialect, Splice, Wanted, Words},
-    dialects::anthropic::{self, CloudSplice},
+    dialects::anthropic::{self, CloudSplice, Elsewhere},
     target::{Credential, Target, secret_value},
 };
 
 /// The dialect of `/anthropic/v1/messages`.
-pub static MESSAGES: Messages = Messages;
+pub static MESSAGES: Elsewhere = Elsewhere { lane: &LANE };
 
-/// See [`MESSAGES`].
-#[derive(Debug)]
-pub struct Messages;
-
-impl ProviderDialect for Messages {
-    fn words(&self) -> Words {
-        Words::Foreign
-    }
-
-    fn passes(&self, client: Words, _body: &RawBody, _target: &Target) -> Option<&'static dyn Splice> {
-        (client == Words::AnthropicMessages).then_some(&PASSED as &dyn Splice)
-    }
-
-    fn wants(&self, request: &ChatRequest, target: &Target) -> Vec<Wanted> {
-        anthropic::MESSAGES.wants(request, target)
-    }
-
-    fn request(&self, request: &ChatRequest, target: &Target) -> Result<Outgoing, Failure> {
-        sent_here(anthropic::MESSAGES.request(request, target)?, target)
-    }
-
-    fn response(&self, reply: &Reply, request: &ChatRequest, target: &Target) -> Result<ChatResponse, Failure> {
-        anthropic::MESSAGES.response(reply, request, target)
-    }
-
-    fn decoder(&self, request: &ChatRequest, target: &Target) -> Box<dyn ChatDecoder> {
-        anthropic::MESSAGES.decoder(request, target)
-    }
-
-    fn failure(&self, reply: &Reply, target: &Target) -> Failure {
-        anthropic::failure(reply, target)
-    }
-}
-
-static PASSED: CloudSplice = CloudSplice { sent: sent_here, failure: anthropic::failure };
+static LANE: CloudSplice = CloudSplice { sent: sent_here, failure: anthropic::failure };
 
 /// A request of Anthropic's as it goes out here.
 fn sent_here(mut outgoing: Outgoing, target: &Target) -> Result<Outgoing, Failure> {
