@@ -146,7 +146,7 @@ impl Ask {
             gateway: Arc::clone(&self.gateway),
             snapshot: Arc::clone(&self.snapshot),
             route: self.route,
-            caller: self.caller,
+            caller: self.caller.clone(),
             body,
             form: self.form.clone(),
             options: own,

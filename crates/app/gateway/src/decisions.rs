@@ -30,9 +30,9 @@ impl Decisions {
     }
 
     /// The newest of this id that the caller may see, as JSON.
-    pub(crate) fn find(&self, call_id: &str, caller: Caller) -> Option<Value> {
+    pub(crate) fn find(&self, call_id: &str, caller: &Caller) -> Option<Value> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let visible = |one: &&Decision| caller == Caller::Admin || one.caller == caller;
+        let visible = |one: &&Decision| caller.is_admin() || one.caller == *caller;
         kept.iter().rev().filter(visible).find(|one| one.call_id() == call_id).map(Decision::document)
     }
 }
@@ -186,7 +186,7 @@ impl<'g> Deliberation<'g> {
         words.push_str(call_id);
         minutes.decision = Some(Decision {
             words,
-            caller: ask.caller,
+            caller: ask.caller.clone(),
             at: ask.gateway.clock.unix(),
             strategy: ask.snapshot.fleet.rules().strategy.name(),
             attempts: Few::new(),
@@ -285,7 +285,7 @@ mod tests {
         let decisions = Decisions::default();
         decisions.put(decision("mine", Caller::Admin), 10);
         decisions.put(decision("anyones", Caller::Anyone), 10);
-        let seen = |id, caller| decisions.find(id, caller).is_some();
+        let seen = |id, caller| decisions.find(id, &caller).is_some();
         assert!(seen("mine", Caller::Admin) && seen("anyones", Caller::Admin) && seen("anyones", Caller::Anyone));
         assert!(!seen("mine", Caller::Anyone) && !seen("other", Caller::Admin));
     }

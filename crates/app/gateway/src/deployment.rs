@@ -81,6 +81,14 @@ pub(crate) struct Served {
     settings: TargetSettings,
 }
 
+impl Served {
+    /// Groups by which keys may use it (`model_info.access_groups`).
+    pub(crate) fn access_groups(&self) -> impl Iterator<Item = String> {
+        let groups = self.info.get("access_groups").and_then(Value::as_array);
+        groups.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned)
+    }
+}
+
 /// Where a deployment's calls go.
 pub(crate) enum GoesTo {
     /// Always there.

@@ -179,7 +179,8 @@ impl Ask {
 
     /// What happens to the call when its client leaves: as the model's deployments say, else the configuration.
     pub(crate) fn disconnect(&self) -> ClientDisconnect {
-        let group = self.snapshot.fleet.find(&self.context.alias);
+        let asked = &self.context.alias;
+        let group = self.snapshot.fleet.find(self.caller.key().map_or(asked, |key| key.meant(asked)));
         let members = group.iter().flat_map(|group| group.members);
         let of_model = members.filter_map(|index| self.snapshot.served.get(*index)?.disconnect).next();
         let default = if self.context.stream { ClientDisconnect::Cancel } else { ClientDisconnect::Drain };

@@ -12,11 +12,10 @@ use tollgate_router::{Event, Group, Plan, Step, Why};
 use tollgate_wire::{Failure, FailureKind, Usage};
 
 use crate::{
-    caller::identify,
+    access::group_for,
     dispatch::Ask,
     gateway::Gateway,
     inbound::{Inbound, Route},
-    journey::group_for,
     meter::Meter,
 };
 
@@ -28,12 +27,13 @@ impl Gateway {
     ///
     /// # Errors
     /// As the call itself would be refused.
-    pub fn explain(self: &Arc<Self>, headers: HeaderMap, body: Bytes) -> Result<Value, Failure> {
+    pub async fn explain(self: &Arc<Self>, headers: HeaderMap, body: Bytes) -> Result<Value, Failure> {
         let snapshot = self.snapshot();
         let route = Route::ChatCompletions;
         let mut meter = Meter::silent(self, route);
-        let ask = self.read(&snapshot, Inbound { route, path_model: None, headers, body }, &mut meter)?;
-        let group = group_for(&snapshot, route, &ask.context.alias)?;
+        let caller = self.identify(&snapshot, &headers).await?;
+        let ask = self.read(&snapshot, caller, Inbound { route, path_model: None, headers, body }, &mut meter)?;
+        let group = group_for(&snapshot, &ask.caller, route.path(), &ask.context.alias)?;
         Ok(Explanation { ask: &ask, now: ask.now() }.of(&group))
     }
 
@@ -41,10 +41,10 @@ impl Gateway {
     ///
     /// # Errors
     /// 401 as for a call; 404 for a call that is not kept, or that another key made.
-    pub fn explain_call(&self, headers: &HeaderMap, call_id: &str) -> Result<Value, Failure> {
-        let caller = identify(&self.snapshot(), headers)?;
-        admit(caller, RouteClass::Call)?;
-        self.decisions.find(call_id, caller).ok_or_else(|| {
+    pub async fn explain_call(&self, headers: &HeaderMap, call_id: &str) -> Result<Value, Failure> {
+        let caller = self.identify(&self.snapshot(), headers).await?;
+        admit(&caller, RouteClass::Call, "/router/explain")?;
+        self.decisions.find(call_id, &caller).ok_or_else(|| {
             let words = format!(
                 "no decision of the call '{}' is kept; router_settings.kept_decisions says how many are",
                 call_id.chars().take(128).collect::<String>()

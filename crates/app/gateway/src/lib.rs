@@ -2,6 +2,7 @@
 //! requests come in as [`Inbound`], answers go out as [`Answer`].
 
 mod aboard;
+mod access;
 mod aftermath;
 mod answer;
 mod batches;
@@ -56,7 +57,6 @@ mod workers;
 
 pub use answer::{Answer, AnswerBody};
 pub use byte_stream::ByteStream;
-pub use caller::identify;
 pub use deployment::settings_of;
 pub use drain::DrainedStream;
 pub use event_stream::EventStream;

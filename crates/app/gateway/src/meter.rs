@@ -143,7 +143,7 @@ impl Meter {
                 call_id: gateway.uuid_v4().to_string(),
                 route: path,
                 asked: String::new(),
-                caller: "",
+                caller: std::borrow::Cow::Borrowed(""),
                 status: 0,
                 streamed: false,
                 took: Duration::ZERO,
@@ -174,7 +174,7 @@ impl Meter {
         self.record.call_id = id;
     }
 
-    pub(crate) fn asked_by(&mut self, caller: tollgate_policy::Caller) {
+    pub(crate) fn asked_by(&mut self, caller: &tollgate_policy::Caller) {
         self.record.caller = caller.label();
     }
 

@@ -19,13 +19,14 @@ use tollgate_wire::{Failure, FailureKind, RawBody, http::Outgoing};
 pub(crate) use self::relay::{GOING_AWAY, KEY_EVERY, POLICY};
 use self::turns::Turns;
 use crate::{
+    access::group_for,
     answer::Answer,
-    caller::{admit_ephemeral_key, identify},
+    caller::admit_ephemeral_key,
     deployment::{Place, Served},
     exchange::host,
     gateway::Gateway,
     hops,
-    journey::{group_for_path, refuse},
+    journey::refuse,
     meter::Meter,
     options::ClientSide,
     snapshot::Snapshot,
@@ -93,7 +94,7 @@ impl Gateway {
         caller: &Caller,
         meter: &mut Meter,
     ) -> Result<(SocketSender, SocketReceiver, Arc<Served>, Arc<Place>), Failure> {
-        let (served, place) = self.admitted(snapshot, &caller.headers, caller.model.as_deref(), meter)?;
+        let (served, place) = self.admitted(snapshot, &caller.headers, caller.model.as_deref(), meter).await?;
         let url = realtime::address(&place.target, caller.intent.as_deref()).ok_or_else(|| no_realtime(&place))?;
         let mut outgoing = self.request(Method::GET, url, &caller.headers, &place).await?;
         outgoing.headers.remove(header::CONTENT_TYPE);
@@ -104,19 +105,19 @@ impl Gateway {
     }
 
     /// Who asks, and the first deployment that may be asked.
-    fn admitted(
+    async fn admitted(
         &self,
         snapshot: &Snapshot,
         headers: &HeaderMap,
         model: Option<&str>,
         meter: &mut Meter,
     ) -> Result<(Arc<Served>, Arc<Place>), Failure> {
-        let caller = identify(snapshot, headers)?;
-        meter.asked_by(caller);
-        admit(caller, RouteClass::Call)?;
+        let caller = self.identify(snapshot, headers).await?;
+        meter.asked_by(&caller);
+        admit(&caller, RouteClass::Call, PATH)?;
         let asked = model.unwrap_or_default();
         meter.asked_for(asked, true);
-        let group = group_for_path(snapshot, PATH, asked)?;
+        let group = group_for(snapshot, &caller, PATH, asked)?;
         let captured = group.captured.clone();
         let mut plan = Plan::new(&snapshot.fleet, group, Asked { no_fallbacks: true, ..Asked::default() });
         let deployment = match plan.on(&Event::Begin, self.clock.monotonic(), self.random.u64()) {
@@ -181,14 +182,14 @@ impl Gateway {
         body: &Bytes,
         meter: &mut Meter,
     ) -> Result<Answer, Failure> {
-        let caller = identify(snapshot, headers)?;
-        meter.asked_by(caller);
-        admit_ephemeral_key(snapshot, caller)?;
+        let caller = self.identify(snapshot, headers).await?;
+        meter.asked_by(&caller);
+        admit_ephemeral_key(snapshot, &caller)?;
         let body = RawBody::parse(body).map_err(|error| Failure::invalid(format!("Invalid JSON payload: {error}")))?;
         let mut body = Value::Object(body.to_map());
         let asked = model_in(&body).map(str::to_owned);
         let asked = asked.ok_or_else(|| Failure::invalid("`model` must be text").with_param("model"))?;
-        let (served, place) = self.admitted(snapshot, headers, Some(&asked), meter)?;
+        let (served, place) = self.admitted(snapshot, headers, Some(&asked), meter).await?;
         rename_model(&mut body, &asked, &place.target.model);
         let url = realtime::document_address(&place.target, path).ok_or_else(|| no_realtime(&place))?;
         let mut outgoing = self.request(Method::POST, url, headers, &place).await?;

@@ -24,16 +24,12 @@ use crate::{
 /// What a call of the Responses API brings along.
 #[derive(Clone)]
 pub(crate) struct ResponsesAsk {
-    owner: &'static str,
+    /// Whose answers these are. Every key has answers of its own.
+    owner: Cow<'static, str>,
     /// The deployment that made the answer before, where its provider keeps it.
     made_by: Option<String>,
     /// The answer may be kept.
     keeps: bool,
-}
-
-/// Whose answers these are. Every key has answers of its own.
-pub(crate) fn owner_of(caller: Caller) -> &'static str {
-    caller.label()
 }
 
 /// Reads what the request says of the answer before it, and puts that into the request: the provider's own id where the
@@ -44,7 +40,7 @@ pub(crate) fn owner_of(caller: Caller) -> &'static str {
 pub(crate) fn begin(
     gateway: &Gateway,
     snapshot: &Snapshot,
-    caller: Caller,
+    caller: &Caller,
     route: Route,
     body: &mut RawBody,
 ) -> Result<(Option<ResponsesAsk>, ResponsesContext), Failure> {
@@ -53,7 +49,7 @@ pub(crate) fn begin(
     }
     let context = ResponsesContext::of(&body.to_map());
     let keeps = body.typed::<bool>("store") != Some(false);
-    let mut ask = ResponsesAsk { owner: owner_of(caller), made_by: None, keeps };
+    let mut ask = ResponsesAsk { owner: caller.owner(), made_by: None, keeps };
     let Some(previous) = body.typed::<String>("previous_response_id") else {
         return Ok((Some(ask), context));
     };
@@ -118,7 +114,7 @@ impl Ask {
         context.responses.desk = Some(Arc::new(Counter {
             gateway: Arc::clone(&self.gateway),
             key: self.gateway.seal_key(&self.snapshot).clone(),
-            owner: asked.owner,
+            owner: asked.owner.clone(),
             deployment: attempt.served.id.as_ref().to_owned(),
             own: self.gateway.uuid_v4().simple().to_string(),
             input: asked.keeps.then(|| self.body.get("input").cloned().unwrap_or_default()),
@@ -139,7 +135,8 @@ impl Ask {
 struct Counter {
     gateway: Arc<Gateway>,
     key: SealKey,
-    owner: &'static str,
+    /// Whose answers these are. Every key has answers of its own.
+    owner: Cow<'static, str>,
     deployment: String,
     /// Our id for it, where the provider has none.
     own: String,
@@ -152,7 +149,7 @@ impl Desk for Counter {
     fn id(&self, provider: &str) -> String {
         let ours = provider.is_empty();
         let origin = Origin {
-            owner: self.owner.to_owned(),
+            owner: self.owner.clone().into_owned(),
             deployment: self.deployment.clone(),
             answer: if ours { self.own.clone() } else { provider.to_owned() },
             ours,

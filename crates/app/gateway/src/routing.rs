@@ -220,6 +220,17 @@ impl OwnFallbacks {
         })
     }
 
+    /// The models that the request names, which its key must be allowed to use.
+    pub(crate) fn models(&self) -> impl Iterator<Item = String> {
+        let lists = [&self.general, &self.context_window, &self.content_policy].into_iter().flatten();
+        let items = lists.filter_map(Value::as_array).flatten();
+        items.flat_map(|item| {
+            let mapped = || item.as_object().into_iter().flat_map(Map::values).filter_map(Value::as_array).flatten();
+            let targets = target(item).map_or_else(|| mapped().filter_map(target).collect(), |one| vec![one]);
+            targets.into_iter().map(|one| one.model)
+        })
+    }
+
     /// The fallbacks of a call of `group`: the configured ones, but for those lists that it brings itself.
     pub(crate) fn over(&self, configured: &Fallbacks, group: &str) -> Option<Fallbacks> {
         if self.general.is_none()

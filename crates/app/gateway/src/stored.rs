@@ -21,7 +21,6 @@ use tollgate_wire::{
 
 use crate::{
     answer::Answer,
-    caller::identify,
     deployment::{Place, Served},
     exchange::host,
     gateway::Gateway,
@@ -30,7 +29,7 @@ use crate::{
     journey::refuse,
     meter::Meter,
     options::ClientSide,
-    responses::{owner_of, unknown},
+    responses::unknown,
     sealed::Origin,
     snapshot::Snapshot,
 };
@@ -98,10 +97,10 @@ impl Gateway {
     }
 
     async fn do_stored(&self, snapshot: &Snapshot, ask: &StoredAsk, meter: &mut Meter) -> Result<Answer, Failure> {
-        let caller = identify(snapshot, &ask.headers)?;
-        meter.asked_by(caller);
-        admit(caller, RouteClass::Call)?;
-        let origin = self.seal_key(snapshot).open(&ask.id).filter(|origin| origin.owner == owner_of(caller));
+        let caller = self.identify(snapshot, &ask.headers).await?;
+        meter.asked_by(&caller);
+        admit(&caller, RouteClass::Call, Route::Responses.path())?;
+        let origin = self.seal_key(snapshot).open(&ask.id).filter(|origin| origin.owner == caller.owner());
         let origin = origin.ok_or_else(|| unknown(&ask.id))?;
         if origin.ours { self.remembered(ask, &origin) } else { self.asked_again(snapshot, ask, &origin).await }
     }

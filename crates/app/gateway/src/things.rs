@@ -14,7 +14,6 @@ use crate::{
     gateway::Gateway,
     options::ClientSide,
     passing::{self, Account, Chosen},
-    responses::owner_of,
     sealed::{SealKey, Thing},
     snapshot::Snapshot,
 };
@@ -28,8 +27,8 @@ pub(crate) struct Ids {
 }
 
 impl Ids {
-    pub(crate) fn of(gateway: &Gateway, snapshot: &Snapshot, caller: Caller) -> Self {
-        Self { key: gateway.seal_key(snapshot).clone(), caller, opened: Vec::new() }
+    pub(crate) fn of(gateway: &Gateway, snapshot: &Snapshot, caller: &Caller) -> Self {
+        Self { key: gateway.seal_key(snapshot).clone(), caller: caller.clone(), opened: Vec::new() }
     }
 
     /// The provider's id for what the client names, where the id is one that we gave.
@@ -40,7 +39,7 @@ impl Ids {
         let Some(thing) = self.key.open_thing(id) else {
             return if self.caller.owns_accounts() { Ok(None) } else { Err(unknown(id)) };
         };
-        if thing.owner != owner_of(self.caller) {
+        if thing.owner != self.caller.owner() {
             return Err(unknown(id));
         }
         let own = thing.id.clone();
@@ -91,8 +90,8 @@ impl Ids {
         self.opened.into_iter().next()
     }
 
-    pub(crate) fn caller(&self) -> Caller {
-        self.caller
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
     }
 
     /// An answer about things, under the ids that the client gets.
@@ -102,7 +101,7 @@ impl Ids {
             let named = self.opened.iter().find(|(_, thing)| thing.id == id);
             Ok(named.map(|(sealed, _)| sealed.clone()).or_else(|| {
                 let thing = Thing {
-                    owner: owner_of(self.caller).to_owned(),
+                    owner: self.caller.owner().into_owned(),
                     deployment: deployment.to_owned(),
                     provider: place.target.provider.name.to_owned(),
                     account: account.clone(),
@@ -148,7 +147,7 @@ fn shown(id: &str) -> String {
 pub(crate) fn in_prompt(
     gateway: &Gateway,
     snapshot: &Snapshot,
-    caller: Caller,
+    caller: &Caller,
     body: &mut RawBody,
 ) -> Result<Option<Box<(String, Thing)>>, Failure> {
     let mut ids = Ids::of(gateway, snapshot, caller);

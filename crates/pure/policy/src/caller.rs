@@ -1,7 +1,11 @@
 //! Who asks.
 
+use std::{borrow::Cow, sync::Arc};
+
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+
+use crate::{Key, Role};
 
 /// SHA-256 of a key: what is kept and compared in a key's place.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,30 +43,76 @@ impl std::fmt::Debug for KeyDigest {
 }
 
 /// Who asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Caller {
     /// Whoever holds the master key.
     Admin,
     /// Anyone, as no master key is set.
     Anyone,
+    /// Whoever holds a virtual key.
+    Key(Arc<Key>),
 }
+
+impl PartialEq for Caller {
+    /// The same key, whatever it may do by now.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Admin, Self::Admin) | (Self::Anyone, Self::Anyone) => true,
+            (Self::Key(one), Self::Key(other)) => one.digest == other.digest,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Caller {}
 
 impl Caller {
     /// The providers' accounts are the caller's own: whoever has the master key, and anyone where there is none. Others
     /// may neither list what is kept there nor name it by the providers' own ids, which would show them one another's.
     #[must_use]
-    pub fn owns_accounts(self) -> bool {
+    pub fn owns_accounts(&self) -> bool {
         match self {
             Self::Admin | Self::Anyone => true,
+            Self::Key(key) => key.role == Role::Admin,
         }
     }
 
-    /// The name for logs.
+    /// May manage everything.
     #[must_use]
-    pub fn label(self) -> &'static str {
+    pub fn is_admin(&self) -> bool {
         match self {
-            Self::Admin => "admin",
-            Self::Anyone => "anyone",
+            Self::Admin => true,
+            Self::Anyone => false,
+            Self::Key(key) => key.role == Role::Admin,
+        }
+    }
+
+    /// The virtual key, where it is one.
+    #[must_use]
+    pub fn key(&self) -> Option<&Arc<Key>> {
+        match self {
+            Self::Admin | Self::Anyone => None,
+            Self::Key(key) => Some(key),
+        }
+    }
+
+    /// Whose things are whose: every key has its own.
+    #[must_use]
+    pub fn owner(&self) -> Cow<'static, str> {
+        match self {
+            Self::Admin => Cow::Borrowed("admin"),
+            Self::Anyone => Cow::Borrowed("anyone"),
+            Self::Key(key) => Cow::Owned(key.digest.to_hex()),
+        }
+    }
+
+    /// The name for logs: of a key, the beginning of its digest.
+    #[must_use]
+    pub fn label(&self) -> Cow<'static, str> {
+        match self {
+            Self::Admin => Cow::Borrowed("admin"),
+            Self::Anyone => Cow::Borrowed("anyone"),
+            Self::Key(key) => Cow::Owned(format!("key:{:?}", key.digest)),
         }
     }
 }

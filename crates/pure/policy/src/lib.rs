@@ -2,6 +2,10 @@
 
 mod access;
 mod caller;
+mod key;
+pub mod routes;
 
 pub use access::{RouteClass, admit};
 pub use caller::{Caller, KeyDigest};
+pub use key::{Holder, HolderKind, Key, ModelFacts, Models, Role, matches_pattern};
+pub use routes::RouteSet;

@@ -7,7 +7,7 @@ use axum::{
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tollgate_gateway::{SharingState, identify};
+use tollgate_gateway::SharingState;
 
 use super::{App, info::queried};
 use crate::reply;
@@ -69,7 +69,7 @@ pub(crate) async fn health(
     query: Result<Query<HealthQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
-    let query = match identify(&app.gateway.snapshot(), &headers).and_then(|_| queried(query)) {
+    let query = match app.gateway.identify(&app.gateway.snapshot(), &headers).await.and_then(|_| queried(query)) {
         Ok(query) => query,
         Err(failure) => return reply::failure(&failure),
     };
