@@ -10,11 +10,22 @@ use std::{
 
 use arc_swap::ArcSwap;
 use tollgate_net::Client;
+use tollgate_store::Store;
 use tollgate_wire::clock::{Clock, Random};
 
 use crate::{
-    batches::Followed, credentials::Credentials, decisions::Decisions, documents::Documents, health::Health,
-    kept::KeptAnswers, ledger::Ledger, reload::Source, sealed::SealKey, sharing::Sharing, snapshot::Snapshot,
+    batches::Followed,
+    callers::{Callers, KeyBounds},
+    credentials::Credentials,
+    decisions::Decisions,
+    documents::Documents,
+    health::Health,
+    kept::KeptAnswers,
+    ledger::Ledger,
+    reload::Source,
+    sealed::SealKey,
+    sharing::Sharing,
+    snapshot::Snapshot,
     workers::Workers,
 };
 
@@ -32,6 +43,8 @@ pub struct Parts {
     pub workers: Workers,
     /// What is shared with other instances, and how.
     pub sharing: Option<Sharing>,
+    /// Where keys are kept, and how long they are remembered; none: there is the master key alone.
+    pub store: Option<(Arc<Store>, KeyBounds)>,
 }
 
 /// The gateway.
@@ -48,6 +61,8 @@ pub struct Gateway {
     pub(crate) followed: Followed,
     pub(crate) sharing: Option<Sharing>,
     pub(crate) decisions: Decisions,
+    /// The virtual keys, where there is a store.
+    pub(crate) callers: Option<Arc<Callers>>,
     /// Of this process: tells our own requests when they come back to us.
     pub(crate) instance: String,
     /// Where configurations come from.
@@ -99,7 +114,11 @@ impl Gateway {
         let mut secret = [0; 32];
         parts.random.fill(&mut secret);
         let instance = format!("{:016x}", parts.random.u64());
+        let (clock, workers) = (&parts.clock, &parts.workers);
+        let callers =
+            parts.store.map(|(store, bounds)| Callers::new(store, Arc::clone(clock), workers.clone(), bounds));
         Arc::new(Self {
+            callers,
             client: parts.client,
             clock: parts.clock,
             random: parts.random,
@@ -163,6 +182,20 @@ impl Gateway {
     #[must_use]
     pub fn workers(&self) -> &Workers {
         &self.workers
+    }
+
+    /// Whether the store does not answer; none: there is no store.
+    #[must_use]
+    pub fn store_is_away(&self) -> Option<bool> {
+        self.callers.as_ref().map(|callers| callers.store_is_away())
+    }
+
+    /// Hears of what other instances change of keys, until the gateway goes down.
+    pub fn start_hearing(self: &Arc<Self>) {
+        if let Some(callers) = &self.callers {
+            let stopping = self.draining.clone();
+            self.workers.spawn_following(Arc::clone(callers).follow(stopping.wait()));
+        }
     }
 
     /// What was used and spent since the start.

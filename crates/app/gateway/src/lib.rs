@@ -3,11 +3,13 @@
 
 mod aboard;
 mod access;
+mod admin;
 mod aftermath;
 mod answer;
 mod batches;
 mod byte_stream;
 mod caller;
+mod callers;
 mod credentials;
 mod decisions;
 mod deployment;
@@ -55,8 +57,10 @@ mod upload;
 mod words;
 mod workers;
 
+pub use admin::{Action, ManageAsk};
 pub use answer::{Answer, AnswerBody};
 pub use byte_stream::ByteStream;
+pub use callers::KeyBounds;
 pub use deployment::settings_of;
 pub use drain::DrainedStream;
 pub use event_stream::EventStream;

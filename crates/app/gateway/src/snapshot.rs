@@ -9,6 +9,7 @@ use tollgate_policy::KeyDigest;
 use tollgate_router::Fleet;
 
 use crate::{
+    admin::rules::KeyRules,
     batches::BatchBounds,
     deployment::{Globals, Served},
     kept::KeptBounds,
@@ -89,6 +90,7 @@ pub struct Snapshot {
     pub(crate) ephemeral_keys: EphemeralKeys,
     pub(crate) media: MediaRules,
     pub(crate) endpoints: Vec<Arc<Endpoint>>,
+    pub(crate) key_rules: KeyRules,
     has_default_model: bool,
 }
 
@@ -151,6 +153,10 @@ impl Snapshot {
             disconnect: general.client_disconnect,
             ephemeral_keys: general.ephemeral_keys,
             media: media(config),
+            key_rules: KeyRules {
+                defaults: config.litellm.default_key_generate_params.clone(),
+                bounds: config.litellm.upperbound_key_generate_params.clone(),
+            },
             has_default_model: general.default_model.is_some(),
         }
     }

@@ -20,6 +20,7 @@ mod google;
 mod headers;
 mod inquiries;
 mod kept_things;
+mod key_routes;
 mod keys;
 mod leaving;
 mod ledger;
