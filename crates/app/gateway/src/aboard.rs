@@ -8,12 +8,14 @@ use serde_json::{Map, Value, value::RawValue};
 use tollgate_router::{Asked, Flight, Group, Landing, Plan, Strategy, mark};
 use tollgate_wire::{Blame, Failure, FailureKind, Usage};
 
-use crate::{dispatch::Ask, journey::check_members, options, routing, snapshot::Snapshot};
+use crate::{dispatch::Ask, journey::check_members, options, routing, snapshot::Snapshot, waiting::Lines};
 
 /// An attempt's place at its deployment. Dropped without an end, it says nothing.
 pub(crate) struct Aboard {
-    flight: Flight,
+    /// Gone when the attempt is over.
+    flight: Option<Flight>,
     snapshot: Arc<Snapshot>,
+    lines: Arc<Lines>,
     deployment: usize,
     /// The client chose the address or the key: what comes of them says nothing of the deployment.
     is_clients: bool,
@@ -24,39 +26,56 @@ pub(crate) struct Aboard {
 impl Aboard {
     /// The deployment answers.
     pub(crate) fn is_answered(&mut self) {
-        if !self.is_clients {
-            self.flight.is_answered();
+        if let Some(flight) = self.flight.as_mut().filter(|_| !self.is_clients) {
+            flight.is_answered();
+            self.ring();
         }
     }
 
     /// The attempt is over, and did not fail. Of one that was answered: when it began, and when a stream had content.
-    pub(crate) fn land(self, now: Duration, answered: Option<(Duration, Option<Duration>)>, usage: &Usage) {
+    pub(crate) fn land(mut self, now: Duration, answered: Option<(Duration, Option<Duration>)>, usage: &Usage) {
         let tokens = usage.input.saturating_add(usage.output);
-        self.flight.land(
-            now,
-            match answered {
-                Some((began, content)) => {
-                    Landing::Well { tokens, latency: Some(latency(began, content, now, usage.output)) }
-                }
-                _ => Landing::Aside { tokens },
-            },
-        );
+        let landing = match answered {
+            Some((began, content)) => {
+                Landing::Well { tokens, latency: Some(latency(began, content, now, usage.output)) }
+            }
+            _ => Landing::Aside { tokens },
+        };
+        drop(self.flight.take().map(|flight| flight.land(now, landing)));
     }
 
     /// The attempt failed; the deployment may rest for it.
-    pub(crate) fn fail(self, failure: &Failure, now: Duration) {
+    pub(crate) fn fail(mut self, failure: &Failure, now: Duration) {
+        let Some(flight) = self.flight.take() else { return };
         let late = failure.kind == FailureKind::Timeout;
         if failure.kind.blame() != Blame::Provider || self.is_clients || (late && self.is_hurried) {
-            self.flight.land(now, Landing::Aside { tokens: 0 });
+            flight.land(now, Landing::Aside { tokens: 0 });
             return;
         }
-        let _place = self.flight.land(now, Landing::Badly { late });
+        let _place = flight.land(now, Landing::Badly { late });
         let fleet = &self.snapshot.fleet;
         let Some(one) = fleet.deployments().get(self.deployment) else { return };
         let Some(until) = fleet.rest_after(self.deployment, failure, now) else { return };
         one.vitals.rest(until);
         let seconds = until.saturating_sub(now).as_secs_f64();
         tracing::warn!(target: "tollgate::router", deployment = %one.id, kind = ?failure.kind, seconds, "a deployment rests");
+    }
+}
+
+impl Aboard {
+    /// Those who wait for the deployment may have their turn.
+    fn ring(&self) {
+        if let Some(one) = self.snapshot.fleet.deployments().get(self.deployment) {
+            self.lines.ring(&one.group);
+        }
+    }
+}
+
+impl Drop for Aboard {
+    fn drop(&mut self) {
+        // Whoever is told must find the place free.
+        self.flight = None;
+        self.ring();
     }
 }
 
@@ -89,8 +108,9 @@ impl Ask {
             .map(|served| if self.context.stream { served.stream_timeout } else { served.timeout });
         let own = if self.context.stream { options.stream_timeout.or(options.timeout) } else { options.timeout };
         Some(Aboard {
-            flight,
+            flight: Some(flight),
             snapshot: Arc::clone(&self.snapshot),
+            lines: Arc::clone(&self.gateway.lines),
             deployment,
             is_clients: !options.client_side.names.is_empty(),
             is_hurried: own.zip(fair).is_some_and(|(own, fair)| own < fair),
@@ -154,7 +174,7 @@ impl Ask {
             names: self.names.clone(),
             context: self.context.clone(),
             headers: self.headers.clone(),
-            left: Arc::clone(&self.left),
+            left: self.left.clone(),
             fetched: std::sync::Mutex::default(),
         })
     }

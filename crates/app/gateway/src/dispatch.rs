@@ -2,10 +2,7 @@
 //! plan gives up.
 
 use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -30,7 +27,7 @@ use crate::{
     deployment::{Place, Served},
     event_stream::{EventStream, Source},
     exchange::{Polled, host},
-    gateway::Gateway,
+    gateway::{Closed, Gateway},
     headers::{self, AnswerFacts},
     inbound::Route,
     media,
@@ -41,6 +38,7 @@ use crate::{
     restream::retell,
     sealed::Thing,
     snapshot::Snapshot,
+    waiting::Turn,
     words::Prompt,
 };
 
@@ -62,7 +60,7 @@ pub(crate) struct Ask {
     /// The client's headers, for what is passed on.
     pub(crate) headers: HeaderMap,
     /// Its client has left: what is asked is read to its end, and nothing more is asked.
-    pub(crate) left: Arc<AtomicBool>,
+    pub(crate) left: Closed,
     /// Remote media fetched so far: URL and content.
     pub(crate) fetched: Mutex<Vec<(String, Arc<media::Media>)>>,
 }
@@ -91,12 +89,20 @@ impl Ask {
         let mut instead: Option<(u32, Box<Self>)> = None;
         let mut news = News::Begin;
         let mut minutes = Deliberation::begin(self, &plan, meter.call_id());
+        let mut spot = None;
         loop {
             let (deployment, after) = match plan.on(&news.event(), self.now(), self.gateway.random.u64()) {
                 Step::Start { deployment, after } => (deployment, after),
                 Step::Wait { until } => {
-                    tokio::time::sleep(until.saturating_sub(self.now())).await;
-                    news = News::Woken;
+                    news = match Box::pin(self.wait_in_line(&plan, &mut spot, until)).await {
+                        Ok(Turn::Look) if self.left.is_set() => return Err(left(meter)),
+                        Ok(Turn::Look) => News::Woken,
+                        Ok(Turn::Crowded) => News::Crowded,
+                        Err(failure) => {
+                            minutes.ends(Err(failure.kind));
+                            return Err(Box::new((failure, meter)));
+                        }
+                    };
                     continue;
                 }
                 Step::GiveUp(failure) => {
@@ -104,6 +110,10 @@ impl Ask {
                     return Err(Box::new((*failure, meter)));
                 }
             };
+            if self.comes_after_others(&plan, spot.as_ref()) {
+                news = News::Behind;
+                continue;
+            }
             minutes.chooses(self, &plan, deployment, after);
             if let Some(failure) = self.options.mock_failure(&plan) {
                 minutes.fails(failure.kind);
@@ -113,15 +123,16 @@ impl Ask {
             if !after.is_zero() {
                 tokio::time::sleep(after).await;
             }
-            if self.left.load(Ordering::Relaxed) {
-                meter.finish(499, Outcome::ClientLeft);
-                return Err(Box::new((Failure::new(FailureKind::RequestTimeout, "the client has left"), meter)));
+            if self.left.is_set() {
+                return Err(left(meter));
             }
             let Some(flight) = self.board(deployment, &plan) else {
                 minutes.is_taken();
                 news = News::Taken;
                 continue;
             };
+            // There may be room for the next in line.
+            spot = None;
             if let (Some(words), true) =
                 (plan.instead(), instead.as_ref().is_none_or(|(of, _)| *of != plan.fallbacks()))
             {
@@ -427,11 +438,19 @@ impl Ask {
     }
 }
 
+/// Nobody is there to hear an answer.
+fn left(mut meter: Meter) -> Missed {
+    meter.finish(499, Outcome::ClientLeft);
+    Box::new((Failure::new(FailureKind::RequestTimeout, "the client has left"), meter))
+}
+
 /// What the plan is told.
 enum News {
     Begin,
     Woken,
     Taken,
+    Behind,
+    Crowded,
     Failed(Failure),
     Refused(Failure),
 }
@@ -442,6 +461,8 @@ impl News {
             Self::Begin => Event::Begin,
             Self::Woken => Event::Woken,
             Self::Taken => Event::Taken,
+            Self::Behind => Event::Behind,
+            Self::Crowded => Event::Crowded,
             Self::Failed(failure) => Event::Failed(failure),
             Self::Refused(failure) => Event::Refused(failure),
         }

@@ -112,15 +112,19 @@ impl<'a> Explanation<'a> {
                     event = Event::Failed(&down);
                 }
                 Step::Wait { until } => {
-                    let waits = until.saturating_sub(now);
+                    let waits = until.map(|until| until.saturating_sub(now));
                     let group = plan.group().map(|group| group.name);
-                    now = until.max(now);
+                    now = until.unwrap_or(now).max(now);
                     steps.push(json!({
                         "at_seconds": since(now),
                         "group": group,
                         "deployment": null,
-                        "wait_seconds": waits.as_secs_f64(),
+                        "wait_seconds": waits.map(|waits| waits.as_secs_f64()),
                     }));
+                    if waits.is_none() {
+                        // What comes then depends on other calls.
+                        return (steps, Value::Null);
+                    }
                     event = Event::Woken;
                 }
                 Step::GiveUp(failure) => {
@@ -172,7 +176,8 @@ impl<'a> Explanation<'a> {
             "takes_it": why.is_none(),
             "filter": why.map(Why::filter),
             "reason": why.map(ToString::to_string),
-            "again_in_seconds": why.and_then(|why| why.until(self.now)).map(seconds_until),
+            "passes": why.is_some_and(Why::passes),
+            "again_in_seconds": why.and_then(Why::until).map(seconds_until),
             "in_flight": one.vitals.in_flight(),
             "last_minute": {
                 "requests": minute.requests,
@@ -199,7 +204,7 @@ fn tokens_of(ask: &Ask) -> u64 {
 
 /// The most that an answer may cost, at the dearest deployment that may give it; by the guess of the input.
 fn ceiling(candidates: &[Value]) -> Value {
-    let may_answer = |one: &&Value| one["takes_it"] == json!(true) || !one["again_in_seconds"].is_null();
+    let may_answer = |one: &&Value| one["takes_it"] == json!(true) || one["passes"] == json!(true);
     let usd = |one: &Value| one["ceiling_usd"].as_f64();
     let open: Vec<&Value> = candidates.iter().filter(may_answer).collect();
     let unknown: Vec<&Value> = open.iter().filter(|one| usd(one).is_none()).map(|one| &one["deployment"]).collect();

@@ -26,6 +26,7 @@ use crate::{
     sealed::SealKey,
     sharing::Sharing,
     snapshot::Snapshot,
+    waiting::Lines,
     workers::Workers,
 };
 
@@ -63,6 +64,8 @@ pub struct Gateway {
     pub(crate) decisions: Decisions,
     /// The virtual keys, where there is a store.
     pub(crate) callers: Option<Arc<Callers>>,
+    /// Calls that wait for a deployment.
+    pub(crate) lines: Arc<Lines>,
     /// Of this process: tells our own requests when they come back to us.
     pub(crate) instance: String,
     /// Where configurations come from.
@@ -75,7 +78,8 @@ pub struct Gateway {
     closed: Closed,
 }
 
-/// Tells whoever waits for it that something is over: streams that their time is up, followers that we are going down.
+/// Tells whoever waits for it that something is over: streams that their time is up, followers that we are going down, calls
+/// that their client has left.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Closed {
     flag: Arc<AtomicBool>,
@@ -83,7 +87,7 @@ pub(crate) struct Closed {
 }
 
 impl Closed {
-    fn set(&self) {
+    pub(crate) fn set(&self) {
         self.flag.store(true, Ordering::Release);
         self.told.notify_waiters();
     }
@@ -131,6 +135,7 @@ impl Gateway {
             followed: Followed::default(),
             sharing: parts.sharing,
             decisions: Decisions::default(),
+            lines: Arc::default(),
             instance,
             seal: SealKey::of(&secret),
             source: std::sync::OnceLock::new(),
@@ -151,6 +156,7 @@ impl Gateway {
     pub fn swap(&self, mut snapshot: Snapshot) {
         snapshot.fleet.inherit(&self.snapshot().fleet);
         self.snapshot.store(Arc::new(snapshot));
+        self.lines.ring_all();
     }
 
     /// Readiness fails from now on.
@@ -196,6 +202,12 @@ impl Gateway {
             let stopping = self.draining.clone();
             self.workers.spawn_following(Arc::clone(callers).follow(stopping.wait()));
         }
+    }
+
+    /// Calls that wait for a deployment to be free, or back.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.lines.waiting()
     }
 
     /// What was used and spent since the start.

@@ -17,7 +17,7 @@ use crate::{
     dispatch::Ask,
     drain::{Drained, DrainedStream},
     forms,
-    gateway::Gateway,
+    gateway::{Closed, Gateway},
     headers,
     inbound::{Inbound, Route},
     late,
@@ -40,7 +40,7 @@ impl Gateway {
             Ok(ask) => ask,
             Err(failure) => return refuse(&failure, meter),
         };
-        let (call_id, left) = (meter.call_id().to_owned(), Arc::clone(&ask.left));
+        let (call_id, left) = (meter.call_id().to_owned(), ask.left.clone());
         let streams = ask.context.stream;
         let client = ask.route.client();
         let drains = ask.disconnect() == ClientDisconnect::Drain;
@@ -129,7 +129,7 @@ impl Gateway {
             names,
             context,
             headers,
-            left: Arc::default(),
+            left: Closed::default(),
             fetched: std::sync::Mutex::default(),
         }))
     }

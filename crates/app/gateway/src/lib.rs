@@ -54,6 +54,7 @@ mod stored;
 mod tally;
 mod things;
 mod upload;
+mod waiting;
 mod words;
 mod workers;
 

@@ -165,6 +165,8 @@ impl Gateway {
             }
         }
         sharing.live.store(if returning { live.max(before) } else { live }, Relaxed);
+        // What others hold less of is room here.
+        self.lines.ring_all();
         Ok(())
     }
 

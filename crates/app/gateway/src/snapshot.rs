@@ -64,6 +64,8 @@ pub(crate) mod defaults {
     pub(crate) const BATCH_FAILURES: u32 = 12;
     /// Calls whose way through the deployments can be asked for.
     pub(crate) const KEPT_DECISIONS: usize = 10_000;
+    /// Calls of one group that wait for a deployment.
+    pub(crate) const MAX_WAITING_CALLS: usize = 1_000;
     /// A socket on which nobody speaks.
     pub(crate) const SOCKET_IDLE: Duration = Duration::from_secs(900);
     pub(crate) const RESPONSES_SOCKET: Duration = Duration::from_secs(3600);
@@ -110,6 +112,8 @@ pub(crate) struct SnapshotBounds {
     pub(crate) responses_socket: Duration,
     pub(crate) batches: BatchBounds,
     pub(crate) kept_decisions: usize,
+    /// Calls that wait for a deployment of one group.
+    pub(crate) max_waiting: usize,
 }
 
 impl Snapshot {
@@ -214,6 +218,7 @@ fn bounds(config: &Config) -> SnapshotBounds {
                 .map_or(defaults::BATCH_FAILURES, |most| u32::try_from(most).unwrap_or(u32::MAX)),
         },
         kept_decisions: config.router.kept_decisions.map_or(defaults::KEPT_DECISIONS, bytes),
+        max_waiting: config.router.max_waiting_calls.map_or(defaults::MAX_WAITING_CALLS, bytes),
         socket_idle: general.socket_idle_timeout.unwrap_or(defaults::SOCKET_IDLE).max(Duration::from_millis(1)),
     }
 }

@@ -9,8 +9,9 @@ use tollgate_wire::{Failure, FailureKind};
 use crate::{
     fallbacks::{Fallback, Fallbacks},
     fleet::{Fleet, Group},
+    level::{mark, spread},
     look::{Look, Wants, Why},
-    pick::{Picked, pick},
+    pick::{Picked, Room, pick},
 };
 
 mod story;
@@ -28,8 +29,12 @@ pub enum Event<'e> {
     Refused(&'e Failure),
     /// The deployment was taken by another call in the meantime.
     Taken,
-    /// The time that was waited for has come.
+    /// The time that was waited for has come, or something else that may help.
     Woken,
+    /// Others wait already for what the call was to start at, and come first.
+    Behind,
+    /// As many calls wait as may.
+    Crowded,
 }
 
 /// What to do.
@@ -42,10 +47,10 @@ pub enum Step {
         /// How long to wait before.
         after: Duration,
     },
-    /// Nobody can take the call before this time; tell [`Event::Woken`] then.
+    /// Nobody can take the call now; tell [`Event::Woken`] at this time, and whenever a deployment may have got room.
     Wait {
-        /// The time.
-        until: Duration,
+        /// The time; `None`: it depends on other calls alone.
+        until: Option<Duration>,
     },
     /// The call has failed.
     GiveUp(Box<Failure>),
@@ -185,6 +190,21 @@ impl<'f> Plan<'f> {
         self.frames.last().into_iter().flat_map(move |frame| self.looks(&frame.group, &frame.failed, now))
     }
 
+    /// Stands for the deployments of the group that can take the call, now or when they have room: calls with the same
+    /// number wait for the same ones.
+    pub fn candidates(&self, now: Duration) -> u64 {
+        let can = |why: &Option<Why>| why.as_ref().is_none_or(|why| why.passes() || *why == Why::Failed);
+        let members = self.look(now).filter(|(_, why)| can(why));
+        let ids = members.filter_map(|(index, _)| Some(self.fleet.deployments().get(index)?.id.as_bytes()));
+        ids.fold(0, |sum: u64, id| sum.wrapping_add(spread(mark(id))))
+    }
+
+    /// Until when the call may wait.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        self.asked.deadline
+    }
+
     /// The same of any group, for a call that nobody has failed.
     pub fn look_at(&self, group: &Group<'f>, now: Duration) -> impl Iterator<Item = (usize, Option<Why>)> {
         self.looks(group, &[], now)
@@ -210,6 +230,8 @@ impl<'f> Plan<'f> {
                 self.start(now, seed)
             }
             Event::Taken | Event::Woken => self.start(now, seed),
+            Event::Behind => self.wait(Room { any_time: true, ..self.room(now) }, now),
+            Event::Crowded => Err(self.later(self.room(now), now)),
             Event::Failed(failure) => self.failed(failure, now, seed),
             Event::Refused(failure) => {
                 self.set_aside();
@@ -222,20 +244,41 @@ impl<'f> Plan<'f> {
     /// The first attempt in a group, or one that nothing has failed before.
     fn start(&mut self, now: Duration, seed: u64) -> Result<Step, Failure> {
         let picked = self.pick(now, seed);
-        let (deadline, has_fallback) = (self.asked.deadline, self.has_fallback(FailureKind::NoDeployment));
         let Some(frame) = self.frames.last_mut() else { return Err(Failure::bug("a plan without a group")) };
         match picked {
             Picked::One(deployment) => {
                 frame.current = Some(deployment);
                 Ok(Step::Start { deployment, after: Duration::ZERO })
             }
-            // Who can be asked at once is better than who may be back in a while.
-            Picked::Later(until) if !has_fallback && deadline.is_none_or(|deadline| until < deadline) => {
-                Ok(Step::Wait { until })
-            }
-            Picked::Later(until) => Err(later(frame.group.name, until.saturating_sub(now))),
+            Picked::Later(room) => self.wait(room, now),
             Picked::Nobody(why) => Err(nobody(frame.group.name, why)),
         }
+    }
+
+    /// Waits, if that can help.
+    fn wait(&mut self, room: Room, now: Duration) -> Result<Step, Failure> {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.current = None;
+        }
+        let first = if room.any_time { Some(now) } else { room.until };
+        let in_time = self.asked.deadline.is_none_or(|deadline| first.is_some_and(|first| first < deadline));
+        // Who can be asked at once is better than who may be back in a while.
+        if in_time && !self.has_fallback(FailureKind::NoDeployment) {
+            Ok(Step::Wait { until: room.until })
+        } else {
+            Err(self.later(room, now))
+        }
+    }
+
+    /// Everybody rests or is full.
+    fn later(&self, room: Room, now: Duration) -> Failure {
+        let group = self.frames.last().map_or("", |frame| frame.group.name);
+        later(group, room.until.unwrap_or(now).saturating_sub(now))
+    }
+
+    /// When those may have room that have none now.
+    fn room(&self, now: Duration) -> Room {
+        Room::of(self.look(now).filter_map(|(_, why)| why))
     }
 
     /// Whether and where a failed attempt is repeated.

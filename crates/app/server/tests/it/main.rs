@@ -43,4 +43,5 @@ mod slow;
 mod sounds;
 mod streams;
 mod timeouts;
+mod waiting;
 mod world;

@@ -54,6 +54,12 @@ pub(crate) static ROUTER: Section = Section {
             "10000",
             "Calls whose way through the deployments `/router/explain/{call_id}` knows; 0: none. About 0.5 KB each.",
         ),
+        ours(
+            "max_waiting_calls",
+            Whole,
+            "1000",
+            "Calls of one group that wait for a deployment to be free, or back; those beyond get 429 with its time.",
+        ),
         used("disable_cooldowns", Flag, "false", "No rests."),
         used("fallbacks", Fallbacks, "", "`[{group: [groups]}]`."),
         used("default_fallbacks", Texts, "", "For groups without their own."),

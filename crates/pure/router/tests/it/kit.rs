@@ -78,6 +78,7 @@ pub(crate) fn run(
                 }
             }
             Step::Wait { until } => {
+                let until = until.expect("a wait for other calls, of which there are none");
                 run.waits.push(until - now);
                 (now, last) = (until, None);
             }

@@ -203,6 +203,31 @@ fn the_next_fallback_is_better_than_waiting_for_this_one() {
     assert_eq!((run.asked, run.waits), (vec![2], vec![Duration::ZERO]));
 }
 
+/// What depends on other calls is waited for whatever is known of the rest.
+#[test]
+fn a_place_may_be_free_any_time_and_others_who_wait_come_first() {
+    let limits = |_, one: &mut tollgate_router::Deployment| one.parallel = Some(1);
+    let fleet = fleet(Rules::default(), &["g", "g"], limits);
+    let (full, rests) = (&fleet.deployments()[0], &fleet.deployments()[1]);
+    let flight = full.vitals.begin(at(10), &full.limits(), 0).unwrap();
+    rests.vitals.rest(at(100));
+    let asked = || Asked { deadline: Some(at(20)), ..Asked::default() };
+    let mut plan = Plan::new(&fleet, fleet.find("g").unwrap(), asked());
+    let step = plan.on(&Event::Begin, at(10), 1);
+    assert!(matches!(step, Step::Wait { until: Some(until) } if until == at(100)), "{step:?}");
+    let others = plan.candidates(at(10));
+    drop(flight);
+    assert!(matches!(plan.on(&Event::Woken, at(11), 1), Step::Start { deployment: 0, .. }));
+    assert!(matches!(plan.on(&Event::Behind, at(11), 1), Step::Wait { .. }), "the others come first");
+    assert_eq!(plan.candidates(at(11)), others, "they wait for the same, whoever has room");
+    let Step::GiveUp(crowded) = plan.on(&Event::Crowded, at(11), 1) else { panic!("there is no place in the line") };
+    assert_eq!((crowded.http_status(), crowded.retry_after), (429, Some(at(89))));
+    let Step::GiveUp(late) = Plan::new(&fleet, fleet.find("g").unwrap(), asked()).on(&Event::Behind, at(20), 1) else {
+        panic!("its time is over")
+    };
+    assert_eq!(late.http_status(), 429);
+}
+
 fn fail(fleet: &tollgate_router::Fleet, index: usize, kind: FailureKind, now: Duration) -> Option<Duration> {
     let one = &fleet.deployments()[index];
     one.vitals.begin(now, &one.limits(), 0).unwrap().land(now, Landing::Badly { late: false });
