@@ -182,7 +182,7 @@ impl Ask {
         tried.map_err(|mut missed| {
             tell(&missed.0, served);
             hint(&mut missed.0, group.name, plan.rules());
-            // Whatever did not come so far as to be opened says nothing of the deployment.
+            // Whatever did not come so far as to be opened says nothing of the deployment, and takes nothing of its limits.
             missed.1.leaves();
             missed
         })
@@ -228,14 +228,14 @@ impl Ask {
     async fn attempt(&self, attempt: &Attempt<'_>, mut meter: Meter) -> Result<Answer, Missed> {
         if self.options.mock_timeout {
             // Nobody is asked, and nobody's place is taken meanwhile.
-            meter.leaves();
+            meter.stays();
             let after = self.timeout(attempt.served).min(attempt.served.timeout);
             tokio::time::sleep(after).await;
             let words = format!("This is a mock timeout error; {} s have passed", after.as_secs_f64());
             return Err(Box::new((Failure::new(FailureKind::Timeout, words), meter)));
         }
         if let Some(words) = self.options.mock_response.as_ref().or(attempt.served.mock.as_ref()) {
-            meter.leaves();
+            meter.stays();
             tokio::time::sleep(self.options.mock_delay.min(attempt.served.timeout)).await;
             return self.mocked(words, attempt, meter);
         }
@@ -412,7 +412,7 @@ impl Ask {
 
     /// A count of our own, where the provider has none.
     async fn counted(&self, attempt: &Attempt<'_>, mut meter: Meter) -> Result<Answer, Missed> {
-        // What we count ourselves says nothing of the deployment.
+        // What we count ourselves says nothing of the deployment, and asks nothing of it.
         meter.leaves();
         let client = self.route.client();
         let request = match client.read(&self.body) {

@@ -199,9 +199,16 @@ impl Meter {
         self.aboard = Some(aboard);
     }
 
-    /// The attempt came to nothing before it was opened.
+    /// The attempt came to nothing before it was opened: it gives back what its place was charged.
     pub(crate) fn leaves(&mut self) {
         self.aboard = None;
+    }
+
+    /// The attempt is ours to answer: it keeps nobody's place meanwhile, and counts as a request of its deployment.
+    pub(crate) fn stays(&mut self) {
+        if let Some(aboard) = self.aboard.take() {
+            aboard.land(self.gateway.clock.monotonic(), None, &Usage::default());
+        }
     }
 
     /// An attempt goes out: the first money point.

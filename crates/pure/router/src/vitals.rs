@@ -282,7 +282,8 @@ impl Vitals {
             Some(_) => true,
             None => false,
         };
-        let mut flight = Flight { vitals: Arc::clone(self), counted: now.as_secs(), tokens, probes, claimed: false };
+        let (vitals, counted) = (Arc::clone(self), now.as_secs());
+        let mut flight = Flight { vitals, counted, tokens, probes, claimed: false, charged: false };
         let others = self.elsewhere.in_flight.load(Relaxed);
         let most = self.most_parallel(limits).map_or(u32::MAX, |most| u32::try_from(most).unwrap_or(u32::MAX));
         let room = |flying: u32| (flying.saturating_add(others) < most).then_some(flying.saturating_add(1));
@@ -295,6 +296,7 @@ impl Vitals {
             return Err(self.no_room(&window, now, tokens));
         }
         flight.counted = window.add(second, &Counts { requests: 1, tokens, ..Counts::default() });
+        flight.charged = true;
         self.sums.set(flight.counted, &window.at(second));
         drop(window);
         Ok(flight)
@@ -345,7 +347,7 @@ pub enum Landing {
 /// What a timeout counts as, in seconds, so that nobody is sent where it happened; `LiteLLM`'s number.
 const LATE: f64 = 1_000.0;
 
-/// A call on its way. Dropped without a landing it says nothing.
+/// A call on its way. Dropped without a landing it never left: what it was charged is given back.
 #[derive(Debug)]
 pub struct Flight {
     vitals: Arc<Vitals>,
@@ -354,6 +356,8 @@ pub struct Flight {
     tokens: u64,
     probes: bool,
     claimed: bool,
+    /// It stands in the window.
+    charged: bool,
 }
 
 impl Flight {
@@ -389,7 +393,8 @@ impl Flight {
         let mut window = self.vitals.window();
         // What was expected at the beginning makes place for what it came to.
         window.at(now.as_secs());
-        window.give_back(self.counted, self.tokens);
+        window.give_back(self.counted, &Counts { tokens: self.tokens, ..Counts::default() });
+        self.charged = false;
         let second = window.add(now.as_secs(), &counts);
         self.vitals.sums.set(second, &window.at(second));
         drop(window);
@@ -405,6 +410,12 @@ pub struct Landed {
 
 impl Drop for Flight {
     fn drop(&mut self) {
+        if self.charged {
+            let mut window = self.vitals.window();
+            window.give_back(self.counted, &Counts { requests: 1, tokens: self.tokens, ..Counts::default() });
+            let second = window.newest();
+            self.vitals.sums.set(second, &window.at(second));
+        }
         if self.claimed {
             self.vitals.in_flight.fetch_sub(1, Relaxed);
         }
@@ -433,6 +444,19 @@ mod tests {
         drop(flight);
         assert!(vitals.begin(at(1), &limits, 0).is_ok());
         assert_eq!(vitals.in_flight(), 0);
+    }
+
+    #[test]
+    fn a_call_that_never_left_gives_back_what_it_was_charged() {
+        let vitals = Arc::<Vitals>::default();
+        let limits = Limits { rpm: Some(1), tpm: Some(100), parallel: Some(1) };
+        for _ in 0..3 {
+            drop(vitals.begin(at(10), &limits, 60).unwrap());
+        }
+        assert_eq!((vitals.last_minute(at(10)), vitals.in_flight()), (Counts::default(), 0));
+        vitals.begin(at(11), &limits, 60).unwrap().land(at(11), Landing::Aside { tokens: 60 });
+        assert!(matches!(vitals.begin(at(12), &limits, 10), Err(Busy::Spent { .. })));
+        assert_eq!(vitals.last_minute(at(12)).requests, 1);
     }
 
     #[test]

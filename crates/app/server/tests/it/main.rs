@@ -24,6 +24,7 @@ mod key_routes;
 mod keys;
 mod leaving;
 mod ledger;
+mod limits;
 mod media;
 mod messages;
 mod paid;
