@@ -44,15 +44,16 @@ impl Aboard {
         drop(self.flight.take().map(|flight| flight.land(now, landing)));
     }
 
-    /// The attempt failed; the deployment may rest for it.
-    pub(crate) fn fail(mut self, failure: &Failure, now: Duration) {
+    /// The attempt failed, having used so much; the deployment may rest for it.
+    pub(crate) fn fail(mut self, failure: &Failure, now: Duration, usage: &Usage) {
         let Some(flight) = self.flight.take() else { return };
+        let tokens = usage.input.saturating_add(usage.output);
         let late = failure.kind == FailureKind::Timeout;
         if failure.kind.blame() != Blame::Provider || self.is_clients || (late && self.is_hurried) {
-            flight.land(now, Landing::Aside { tokens: 0 });
+            flight.land(now, Landing::Aside { tokens });
             return;
         }
-        let _place = flight.land(now, Landing::Badly { late });
+        let _place = flight.land(now, Landing::Badly { late, tokens });
         let fleet = &self.snapshot.fleet;
         let Some(one) = fleet.deployments().get(self.deployment) else { return };
         let Some(until) = fleet.rest_after(self.deployment, failure, now) else { return };

@@ -403,7 +403,7 @@ impl Meter {
         };
         self.settle(open, usage, certainty, Outcome::Failed(kind));
         if let Some(aboard) = aboard {
-            aboard.fail(failure, self.gateway.clock.monotonic());
+            aboard.fail(failure, self.gateway.clock.monotonic(), &usage);
         }
     }
 

@@ -336,6 +336,8 @@ pub enum Landing {
     Badly {
         /// It ran into a timeout: slower than any that were answered.
         late: bool,
+        /// Tokens it used all the same.
+        tokens: u64,
     },
     /// It says nothing about the deployment: the client's mistake, or its leaving.
     Aside {
@@ -381,12 +383,12 @@ impl Flight {
                 }
                 Counts { successes: 1, tokens, ..Counts::default() }
             }
-            Landing::Badly { late } => {
+            Landing::Badly { late, tokens } => {
                 self.vitals.in_a_row.fetch_add(1, Relaxed);
                 if late {
                     self.vitals.sample(now, LATE);
                 }
-                Counts { failures: 1, ..Counts::default() }
+                Counts { failures: 1, tokens, ..Counts::default() }
             }
             Landing::Aside { tokens } => Counts { tokens, ..Counts::default() },
         };
@@ -498,7 +500,7 @@ mod tests {
     fn a_call_that_failed_has_its_place_until_the_deployment_can_be_sent_to_rest() {
         let vitals = Arc::<Vitals>::default();
         vitals.rest(at(10));
-        let place = vitals.begin(at(10), &NONE, 0).unwrap().land(at(11), Landing::Badly { late: false });
+        let place = vitals.begin(at(10), &NONE, 0).unwrap().land(at(11), Landing::Badly { late: false, tokens: 0 });
         assert_eq!(vitals.begin(at(11), &NONE, 0).unwrap_err(), Busy::Probing);
         vitals.rest(at(16));
         drop(place);

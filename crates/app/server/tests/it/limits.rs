@@ -1,9 +1,9 @@
 //! What counts toward the limits of a deployment.
 
 use serde_json::json;
-use tollgate_kit::Answer;
+use tollgate_kit::{Answer, Place, SseItem};
 
-use crate::world::{World, hi, refused};
+use crate::world::{ONE_MODEL, World, hi, hi_streamed, refused};
 
 /// Two pictures, where one is allowed: refused while the provider's request is made.
 #[tokio::test]
@@ -32,4 +32,41 @@ general_settings: {max_media_pieces: 1}
     let mut hurried = hi("gpt");
     hurried["timeout"] = json!(5);
     refused(&world.chat(&hurried).await, 429);
+}
+
+fn piece(content: &str) -> SseItem {
+    SseItem::data(
+        json!({"id": "x", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"role": "assistant", "content": content}}]}),
+    )
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_counts_what_it_said() {
+    let world = World::start(&ONE_MODEL.replace("api_key:", "tpm: 100, api_key:")).await;
+    let words = "many words of an answer that never came to its end, ".repeat(40);
+    world.provider.script([Answer::sse([piece(&words), piece("more")]).cut(Place::AfterEvents(1))]);
+    let reply = world.chat(&hi_streamed("gpt")).await;
+    assert!(reply.text().contains("many words") && reply.text().contains("\"error\""), "{}", reply.text());
+    let totals = world.settled(1).await;
+    assert!(totals.output > 100, "{totals:?}");
+    let mut next = hi("gpt");
+    next["timeout"] = json!(5);
+    refused(&world.chat(&next).await, 429);
+}
+
+#[tokio::test]
+async fn a_stream_whose_client_leaves_counts_what_it_said() {
+    let world = World::start(&ONE_MODEL.replace("api_key:", "tpm: 100, api_key:")).await;
+    let words = "many words of an answer that nobody waited for, ".repeat(40);
+    world.provider.script([Answer::sse([piece(&words), piece("more")]).stall(Place::AfterEvents(1))]);
+    {
+        let mut connection = world.connect().await;
+        connection.ask_json("/v1/chat/completions", &[], &hi_streamed("gpt")).await;
+        let (_, mut body) = connection.answer().await;
+        body.event().await.expect("the words");
+    }
+    world.settled(1).await;
+    let mut next = hi("gpt");
+    next["timeout"] = json!(5);
+    refused(&world.chat(&next).await, 429);
 }

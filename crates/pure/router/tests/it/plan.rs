@@ -230,7 +230,7 @@ fn a_place_may_be_free_any_time_and_others_who_wait_come_first() {
 
 fn fail(fleet: &tollgate_router::Fleet, index: usize, kind: FailureKind, now: Duration) -> Option<Duration> {
     let one = &fleet.deployments()[index];
-    one.vitals.begin(now, &one.limits(), 0).unwrap().land(now, Landing::Badly { late: false });
+    one.vitals.begin(now, &one.limits(), 0).unwrap().land(now, Landing::Badly { late: false, tokens: 0 });
     fleet.rest_after(index, &failure(kind), now)
 }
 
