@@ -44,6 +44,13 @@ impl Aboard {
         drop(self.flight.take().map(|flight| flight.land(now, landing)));
     }
 
+    /// The attempt failed before anything was asked, where our own mistakes say nothing of the deployment.
+    pub(crate) fn fail_unasked(self, failure: &Failure, now: Duration) {
+        if !failure.kind.class().is_empty() {
+            self.fail(failure, now, &Usage::default());
+        }
+    }
+
     /// The attempt failed, having used so much; the deployment may rest for it.
     pub(crate) fn fail(mut self, failure: &Failure, now: Duration, usage: &Usage) {
         let Some(flight) = self.flight.take() else { return };

@@ -17,7 +17,7 @@ use tollgate_providers::{
     gauge::Reading,
     translate::{Answers, Prepared, counts},
 };
-use tollgate_router::{Event, Fallbacks, Group, Plan, Step};
+use tollgate_router::{Fallbacks, Group, Plan, Step};
 use tollgate_wire::{Blame, Failure, FailureKind, RawBody, Usage, form::Form, http::Reply};
 
 use crate::{
@@ -33,6 +33,7 @@ use crate::{
     media,
     meter::Meter,
     mock,
+    news::{News, left},
     options::CallOptions,
     responses::ResponsesAsk,
     restream::retell,
@@ -242,10 +243,15 @@ impl Ask {
         if self.route.counts() && counts(&attempt.place.target, self.route.client()).is_none() {
             return Box::pin(self.counted(attempt, meter)).await;
         }
-        let prepared = match self.prepare(attempt).await {
+        let mut prepared = match self.prepare(attempt).await {
             Ok(prepared) => prepared,
             Err(failure) => return Err(Box::new((failure, meter))),
         };
+        if let Err(failure) = self.seal(&mut prepared.outgoing, &attempt.place).await {
+            // Nothing was asked and nothing is owed, but who gets no grant gets no answer here either.
+            meter.fails_unopened(&failure);
+            return Err(Box::new((failure, meter)));
+        }
         if self.snapshot.debug {
             for outgoing in std::iter::once(&prepared.outgoing).chain(&prepared.more) {
                 tollgate_observe::logs::print_raw(&tollgate_net::debug::as_curl(outgoing));
@@ -435,37 +441,6 @@ impl Ask {
         meter.first_byte();
         meter.finish(200, Outcome::Answered);
         answer
-    }
-}
-
-/// Nobody is there to hear an answer.
-fn left(mut meter: Meter) -> Missed {
-    meter.finish(499, Outcome::ClientLeft);
-    Box::new((Failure::new(FailureKind::RequestTimeout, "the client has left"), meter))
-}
-
-/// What the plan is told.
-enum News {
-    Begin,
-    Woken,
-    Taken,
-    Behind,
-    Crowded,
-    Failed(Failure),
-    Refused(Failure),
-}
-
-impl News {
-    fn event(&self) -> Event<'_> {
-        match self {
-            Self::Begin => Event::Begin,
-            Self::Woken => Event::Woken,
-            Self::Taken => Event::Taken,
-            Self::Behind => Event::Behind,
-            Self::Crowded => Event::Crowded,
-            Self::Failed(failure) => Event::Failed(failure),
-            Self::Refused(failure) => Event::Refused(failure),
-        }
     }
 }
 

@@ -36,6 +36,7 @@ mod media;
 mod meter;
 mod mock;
 mod models;
+mod news;
 mod options;
 mod passage;
 mod passing;

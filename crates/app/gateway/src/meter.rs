@@ -22,6 +22,7 @@ use crate::{
     words::{Prompt, Said, Words},
 };
 
+mod boarding;
 mod shares;
 
 /// The meter of one call.
@@ -192,23 +193,6 @@ impl Meter {
     pub(crate) fn upstream(&self) -> Duration {
         let open = self.open.as_ref().map_or(Duration::ZERO, |open| self.gateway.since(open.started));
         self.record.attempts.iter().map(|attempt| attempt.took).sum::<Duration>() + open
-    }
-
-    /// The next attempt has a place at its deployment.
-    pub(crate) fn boards(&mut self, aboard: Aboard) {
-        self.aboard = Some(aboard);
-    }
-
-    /// The attempt came to nothing before it was opened: it gives back what its place was charged.
-    pub(crate) fn leaves(&mut self) {
-        self.aboard = None;
-    }
-
-    /// The attempt is ours to answer: it keeps nobody's place meanwhile, and counts as a request of its deployment.
-    pub(crate) fn stays(&mut self) {
-        if let Some(aboard) = self.aboard.take() {
-            aboard.land(self.gateway.clock.monotonic(), None, &Usage::default());
-        }
     }
 
     /// An attempt goes out: the first money point.
