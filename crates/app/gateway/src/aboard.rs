@@ -56,7 +56,8 @@ impl Aboard {
         let Some(flight) = self.flight.take() else { return };
         let tokens = usage.input.saturating_add(usage.output);
         let late = failure.kind == FailureKind::Timeout;
-        if failure.kind.blame() != Blame::Provider || self.is_clients || (late && self.is_hurried) {
+        let is_another = !flight.is_current();
+        if failure.kind.blame() != Blame::Provider || self.is_clients || is_another || (late && self.is_hurried) {
             flight.land(now, Landing::Aside { tokens });
             return;
         }

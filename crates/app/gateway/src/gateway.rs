@@ -154,7 +154,10 @@ impl Gateway {
 
     /// Puts a new configuration in place; calls in flight keep theirs.
     pub fn swap(&self, mut snapshot: Snapshot) {
-        snapshot.fleet.inherit(&self.snapshot().fleet);
+        let before = self.snapshot();
+        let mut fleet = std::mem::take(&mut snapshot.fleet);
+        fleet.inherit(&before.fleet, |new, old| snapshot.goes_where(new, &before, old));
+        snapshot.fleet = fleet;
         self.snapshot.store(Arc::new(snapshot));
         self.lines.ring_all();
     }

@@ -14,6 +14,7 @@ use crate::{
     deployment::{Globals, Served},
     kept::KeptBounds,
     media::MediaRules,
+    options::ClientSide,
     passing::Endpoint,
     routing,
     sealed::SealKey,
@@ -162,6 +163,20 @@ impl Snapshot {
                 bounds: config.litellm.upperbound_key_generate_params.clone(),
             },
             has_default_model: general.default_model.is_some(),
+        }
+    }
+
+    /// A deployment goes where one of the configuration before went: to the same address, with the same credential.
+    pub(crate) fn goes_where(&self, new: usize, before: &Self, old: usize) -> bool {
+        let place = |snapshot: &Self, index: usize| {
+            // Of a pattern any model will do: the address does not depend on it.
+            let client = ClientSide::default();
+            let served = snapshot.served.get(index)?;
+            served.place_for(Some("any"), &client, &snapshot.catalog, &snapshot.environment).ok()
+        };
+        match (place(self, new), place(before, old)) {
+            (Some(new), Some(old)) => new.is_at(&old),
+            (new, old) => new.is_none() && old.is_none(),
         }
     }
 

@@ -198,12 +198,17 @@ impl Fleet {
         &self.deployments
     }
 
-    /// Takes over how the deployments of the fleet before are doing, and its budget of retries: a reload forgets nothing.
-    pub fn inherit(&mut self, before: &Self) {
-        for one in &mut self.deployments {
-            let known = before.by_id.get(&one.id).and_then(|members| before.deployments.get(*members.all.first()?));
-            if let Some(known) = known {
-                one.vitals = Arc::clone(&known.vitals);
+    /// Takes over how the deployments of the fleet before are doing, and its budget of retries: a reload forgets nothing that still
+    /// holds. `is_same` says of a deployment and the one before it, by their indices, whether calls go where they went.
+    pub fn inherit(&mut self, before: &Self, is_same: impl Fn(usize, usize) -> bool) {
+        for (index, one) in self.deployments.iter_mut().enumerate() {
+            let known = before.by_id.get(&one.id).and_then(|members| members.all.first().copied());
+            let Some((at, known)) = known.and_then(|at| Some((at, before.deployments.get(at)?))) else { continue };
+            one.vitals = Arc::clone(&known.vitals);
+            if !is_same(index, at) {
+                one.vitals.renew();
+            } else if self.rules.rest.disabled {
+                one.vitals.wake();
             }
         }
         self.budget = Arc::clone(&before.budget);

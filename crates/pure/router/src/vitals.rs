@@ -69,6 +69,8 @@ pub struct Vitals {
     sums: Sums,
     /// Failures since the last answer.
     in_a_row: AtomicU32,
+    /// How often it became another one: another key, another address.
+    era: AtomicU32,
     samples: Mutex<Samples>,
     /// The mean of the samples, seconds as bits; 0: none.
     latency: AtomicU64,
@@ -204,6 +206,21 @@ impl Vitals {
         self.resting_until.store(0, Relaxed);
     }
 
+    /// It is another one from now on, with another key or at another address: no rest, failure or latency holds for it, and what
+    /// comes of calls that are on their way to the one before says nothing of it. What they use still counts.
+    pub fn renew(&self) {
+        self.era.fetch_add(1, Relaxed);
+        self.in_a_row.store(0, Relaxed);
+        let mut window = self.window();
+        window.forget_failures();
+        let second = window.newest();
+        self.sums.set(second, &window.at(second));
+        drop(window);
+        *self.samples.lock().unwrap_or_else(PoisonError::into_inner) = Samples::default();
+        self.latency.store(0, Relaxed);
+        self.wake();
+    }
+
     /// What other instances say of it.
     pub fn set_elsewhere(&self, minute: Counts, in_flight: u32) {
         self.elsewhere.in_flight.store(in_flight, Relaxed);
@@ -282,8 +299,8 @@ impl Vitals {
             Some(_) => true,
             None => false,
         };
-        let (vitals, counted) = (Arc::clone(self), now.as_secs());
-        let mut flight = Flight { vitals, counted, tokens, probes, claimed: false, charged: false };
+        let (vitals, counted, era) = (Arc::clone(self), now.as_secs(), self.era.load(Relaxed));
+        let mut flight = Flight { vitals, era, counted, tokens, probes, claimed: false, charged: false };
         let others = self.elsewhere.in_flight.load(Relaxed);
         let most = self.most_parallel(limits).map_or(u32::MAX, |most| u32::try_from(most).unwrap_or(u32::MAX));
         let room = |flying: u32| (flying.saturating_add(others) < most).then_some(flying.saturating_add(1));
@@ -353,6 +370,7 @@ const LATE: f64 = 1_000.0;
 #[derive(Debug)]
 pub struct Flight {
     vitals: Arc<Vitals>,
+    era: u32,
     /// The second in which its tokens are counted.
     counted: u64,
     tokens: u64,
@@ -365,6 +383,9 @@ pub struct Flight {
 impl Flight {
     /// The deployment answers: it is back, whatever comes after.
     pub fn is_answered(&mut self) {
+        if !self.is_current() {
+            return;
+        }
         self.vitals.in_a_row.store(0, Relaxed);
         if std::mem::take(&mut self.probes) {
             self.vitals.wake();
@@ -372,10 +393,19 @@ impl Flight {
         }
     }
 
+    /// The deployment is the one that the call went to, with the same key and at the same address.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.vitals.era.load(Relaxed) == self.era
+    }
+
     /// The call is over. Its place is held until what is given back is dropped: a deployment that is to rest must do so before
     /// the next call can take the place.
     pub fn land(mut self, now: Duration, landing: Landing) -> Landed {
         let counts = match landing {
+            Landing::Well { tokens, .. } | Landing::Badly { tokens, .. } if !self.is_current() => {
+                Counts { tokens, ..Counts::default() }
+            }
             Landing::Well { tokens, latency } => {
                 self.is_answered();
                 if let Some(latency) = latency {
@@ -505,6 +535,21 @@ mod tests {
         vitals.rest(at(16));
         drop(place);
         assert_eq!(vitals.begin(at(11), &NONE, 0).unwrap_err(), Busy::Resting { until: at(16) });
+    }
+
+    #[test]
+    fn what_becomes_another_one_rests_no_more_and_old_calls_say_nothing_of_it() {
+        let vitals = Arc::<Vitals>::default();
+        let old = vitals.begin(at(10), &NONE, 50).unwrap();
+        vitals.begin(at(10), &NONE, 0).unwrap().land(at(10), Landing::Badly { late: true, tokens: 0 });
+        vitals.rest(at(70));
+        vitals.renew();
+        assert_eq!((vitals.busy(at(11), &NONE, 0), vitals.latency(at(11)), vitals.failures_in_a_row()), (None, None, 0));
+        assert!(!old.is_current());
+        old.land(at(12), Landing::Badly { late: false, tokens: 70 });
+        let minute = vitals.last_minute(at(12));
+        assert_eq!((minute.failures, minute.requests, minute.tokens, vitals.failures_in_a_row()), (0, 2, 70, 0));
+        assert_eq!(vitals.in_flight(), 0);
     }
 
     #[test]

@@ -83,6 +83,11 @@ impl Window {
         held.map_or(1, |oldest| (oldest + KEPT).saturating_sub(second)).max(1)
     }
 
+    /// Nothing has failed.
+    pub(crate) fn forget_failures(&mut self) {
+        self.seconds.iter_mut().chain([&mut self.total]).for_each(|counts| counts.failures = 0);
+    }
+
     /// The last second that is counted.
     pub(crate) fn newest(&self) -> u64 {
         self.newest

@@ -33,6 +33,7 @@ mod paths;
 mod protocols;
 mod realtime;
 mod refusals;
+mod renewal;
 mod rerank;
 mod responses;
 mod responses_socket;
