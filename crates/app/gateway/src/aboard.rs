@@ -4,11 +4,11 @@
 use std::{sync::Arc, time::Duration};
 
 use http::HeaderMap;
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::value::RawValue;
 use tollgate_router::{Asked, Flight, Group, Landing, Plan, Strategy, mark};
 use tollgate_wire::{Blame, Failure, FailureKind, Usage};
 
-use crate::{dispatch::Ask, journey::check_members, options, routing, snapshot::Snapshot, waiting::Lines};
+use crate::{dispatch::Ask, routing, snapshot::Snapshot, waiting::Lines};
 
 /// An attempt's place at its deployment. Dropped without an end, it says nothing.
 pub(crate) struct Aboard {
@@ -154,37 +154,5 @@ impl Ask {
         let first = messages.iter().position(|message| message.get().contains("\"user\"")).unwrap_or_default();
         let beginning = messages.get(..=first)?;
         Some(beginning.iter().fold(0, |sum: u64, message| sum.rotate_left(7) ^ mark(message.get().as_bytes())))
-    }
-
-    /// The call with messages and parameters that a fallback brings itself; they are checked like a client's.
-    pub(crate) fn saying(&self, words: &Map<String, Value>) -> Result<Self, Failure> {
-        let mut body = self.body.clone();
-        // Whether the client reads a stream was settled before.
-        for (name, value) in words.iter().filter(|(name, _)| !matches!(name.as_str(), "stream" | "stream_options")) {
-            body.set(name, value);
-        }
-        let taken = options::take(&mut body, &HeaderMap::new(), self.route)?;
-        check_members(self.route, &body)?;
-        let mut own = self.options.clone();
-        own.timeout = taken.timeout.or(own.timeout);
-        own.stream_timeout = taken.stream_timeout.or(own.stream_timeout);
-        own.client_side = taken.client_side;
-        own.params.extra_headers.extend(taken.params.extra_headers);
-        own.params.drop_params = taken.params.drop_params.or(own.params.drop_params);
-        Ok(Self {
-            gateway: Arc::clone(&self.gateway),
-            snapshot: Arc::clone(&self.snapshot),
-            route: self.route,
-            caller: self.caller.clone(),
-            body,
-            form: self.form.clone(),
-            options: own,
-            responses: self.responses.clone(),
-            names: self.names.clone(),
-            context: self.context.clone(),
-            headers: self.headers.clone(),
-            left: self.left.clone(),
-            fetched: std::sync::Mutex::default(),
-        })
     }
 }

@@ -50,6 +50,8 @@ pub(crate) struct Ask {
     pub(crate) route: Route,
     pub(crate) caller: Caller,
     pub(crate) body: RawBody,
+    /// The body before ids of ours in it were opened, where a fallback may put other words into it.
+    pub(crate) unopened: Option<Box<RawBody>>,
     /// The form that was sent instead of a document; `body` holds its fields.
     pub(crate) form: Option<Form>,
     pub(crate) options: CallOptions,
@@ -87,7 +89,7 @@ impl Ask {
     pub(crate) async fn dispatch(&self, group: Group<'_>, mut meter: Meter) -> Result<Answer, Missed> {
         let fleet = &self.snapshot.fleet;
         let mut plan = Plan::new(fleet, group.clone(), self.asked(&group));
-        let mut instead: Option<(u32, Box<Self>)> = None;
+        let mut instead: Option<Box<Self>> = None;
         let mut news = News::Begin;
         let mut minutes = Deliberation::begin(self, &plan, meter.call_id());
         let mut spot = None;
@@ -103,6 +105,16 @@ impl Ask {
                             minutes.ends(Err(failure.kind));
                             return Err(Box::new((failure, meter)));
                         }
+                    };
+                    continue;
+                }
+                Step::Reword => {
+                    news = match self.reworded(&plan) {
+                        Ok((ask, wants)) => {
+                            instead = Some(Box::new(ask));
+                            News::Reworded(wants)
+                        }
+                        Err(failure) => News::Refused(failure),
                     };
                     continue;
                 }
@@ -134,15 +146,7 @@ impl Ask {
             };
             // There may be room for the next in line.
             spot = None;
-            if let (Some(words), true) =
-                (plan.instead(), instead.as_ref().is_none_or(|(of, _)| *of != plan.fallbacks()))
-            {
-                match self.saying(words) {
-                    Ok(ask) => instead = Some((plan.fallbacks(), Box::new(ask))),
-                    Err(failure) => return Err(Box::new((failure, meter))),
-                }
-            }
-            let ask = instead.as_ref().filter(|_| plan.instead().is_some()).map_or(self, |(_, ask)| ask);
+            let ask = instead.as_deref().filter(|_| plan.instead().is_some()).unwrap_or(self);
             match ask.one(deployment, flight, &plan, meter).await {
                 Ok(answer) => {
                     minutes.ends(Ok(()));

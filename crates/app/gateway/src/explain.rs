@@ -8,7 +8,7 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 use tollgate_catalog::cost;
 use tollgate_policy::{RouteClass, admit};
-use tollgate_router::{Event, Group, Plan, Step, Why};
+use tollgate_router::{Group, Plan, Step, Why};
 use tollgate_wire::{Failure, FailureKind, Usage};
 
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
     gateway::Gateway,
     inbound::{Inbound, Route},
     meter::Meter,
+    news::News,
 };
 
 /// Steps of a rehearsal; who waits for a place that stays taken would wait forever.
@@ -92,10 +93,10 @@ impl<'a> Explanation<'a> {
     /// What is tried, in order, when everybody answers 503; and what the client is told then.
     fn rehearse(&self, plan: &mut Plan<'a>, groups: &mut Vec<Group<'a>>) -> (Vec<Value>, Value) {
         let down = Failure::new(FailureKind::ServiceUnavailable, "the service is unavailable");
-        let (mut steps, mut event, mut now) = (Vec::new(), Event::Begin, self.now);
+        let (mut steps, mut news, mut now) = (Vec::new(), News::Begin, self.now);
         while steps.len() < MOST_STEPS {
             let since = |time: Duration| time.saturating_sub(self.now).as_secs_f64();
-            match plan.on(&event, now, self.ask.gateway.random.u64()) {
+            match plan.on(&news.event(), now, self.ask.gateway.random.u64()) {
                 Step::Start { deployment, after } => {
                     now += after;
                     if let Some(group) = plan.group().filter(|one| groups.iter().all(|known| known.name != one.name)) {
@@ -109,7 +110,7 @@ impl<'a> Explanation<'a> {
                         "retries": plan.retries(),
                         "fallbacks": plan.fallbacks(),
                     }));
-                    event = Event::Failed(&down);
+                    news = News::Failed(down.clone());
                 }
                 Step::Wait { until } => {
                     let waits = until.map(|until| until.saturating_sub(now));
@@ -125,7 +126,13 @@ impl<'a> Explanation<'a> {
                         // What comes then depends on other calls.
                         return (steps, Value::Null);
                     }
-                    event = Event::Woken;
+                    news = News::Woken;
+                }
+                Step::Reword => {
+                    news = match self.ask.reworded(plan) {
+                        Ok((_, wants)) => News::Reworded(wants),
+                        Err(failure) => News::Refused(failure),
+                    };
                 }
                 Step::GiveUp(failure) => {
                     let end = json!({"status": failure.http_status(), "message": failure.client_message()});

@@ -22,7 +22,7 @@ use crate::{
     inbound::{Inbound, Route},
     late,
     meter::Meter,
-    options, responses,
+    options, overlay, responses,
     snapshot::Snapshot,
     things,
 };
@@ -113,6 +113,7 @@ impl Gateway {
         let include_usage = stream && (route == Route::Messages || wants_usage(snapshot, &body)?);
         meter.asked_for(&asked, stream);
         let id = meter.call_id().to_owned();
+        let unopened = overlay::unopened(snapshot, &options, &body);
         let (responses, told) = responses::begin(self, snapshot, &caller, route, &mut body)?;
         let names = things::in_prompt(self, snapshot, &caller, &mut body)?;
         let now = self.now_unix();
@@ -123,6 +124,7 @@ impl Gateway {
             route,
             caller,
             body,
+            unopened,
             form,
             options,
             responses,
@@ -200,7 +202,7 @@ fn parse(body: &Bytes) -> Result<RawBody, Failure> {
 }
 
 /// The admin, whoever has a key that says so and, on a machine of one's own, anyone may ask for a mocked answer.
-fn may_mock(snapshot: &Snapshot, caller: &Caller) -> bool {
+pub(crate) fn may_mock(snapshot: &Snapshot, caller: &Caller) -> bool {
     !snapshot.has_master_key() || caller.is_admin() || caller.key().is_some_and(|key| key.may_mock)
 }
 

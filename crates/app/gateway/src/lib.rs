@@ -38,6 +38,7 @@ mod mock;
 mod models;
 mod news;
 mod options;
+mod overlay;
 mod passage;
 mod passing;
 mod prepare;

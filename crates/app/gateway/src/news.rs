@@ -1,7 +1,7 @@
 //! What a plan is told of the world.
 
 use tollgate_observe::Outcome;
-use tollgate_router::Event;
+use tollgate_router::{Event, Wants};
 use tollgate_wire::{Failure, FailureKind};
 
 use crate::{dispatch::Missed, meter::Meter};
@@ -19,6 +19,7 @@ pub(crate) enum News {
     Taken,
     Behind,
     Crowded,
+    Reworded(Wants),
     Failed(Failure),
     Refused(Failure),
 }
@@ -31,6 +32,7 @@ impl News {
             Self::Taken => Event::Taken,
             Self::Behind => Event::Behind,
             Self::Crowded => Event::Crowded,
+            Self::Reworded(wants) => Event::Reworded(wants),
             Self::Failed(failure) => Event::Failed(failure),
             Self::Refused(failure) => Event::Refused(failure),
         }

@@ -123,7 +123,7 @@ impl Gateway {
         let deployment = match plan.on(&Event::Begin, self.clock.monotonic(), self.random.u64()) {
             Step::Start { deployment, .. } => deployment,
             Step::GiveUp(failure) => return Err(*failure),
-            Step::Wait { .. } => {
+            Step::Wait { .. } | Step::Reword => {
                 return Err(Failure::new(FailureKind::NoDeployment, "No deployments available for selected model"));
             }
         };

@@ -231,6 +231,17 @@ impl OwnFallbacks {
         })
     }
 
+    /// Some have words of their own.
+    pub(crate) fn have_words(&self) -> bool {
+        let is_one = |value: &Value| target(value).is_some_and(|one| one.instead.is_some());
+        let has_one = |item: &Value| {
+            let lists = item.as_object().into_iter().flat_map(Map::values).filter_map(Value::as_array);
+            is_one(item) || lists.flatten().any(is_one)
+        };
+        let given = [&self.general, &self.context_window, &self.content_policy];
+        given.into_iter().flatten().filter_map(Value::as_array).flatten().any(has_one)
+    }
+
     /// The fallbacks of a call of `group`: the configured ones, but for those lists that it brings itself.
     pub(crate) fn over(&self, configured: &Fallbacks, group: &str) -> Option<Fallbacks> {
         if self.general.is_none()

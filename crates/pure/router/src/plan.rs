@@ -14,47 +14,12 @@ use crate::{
     pick::{Picked, Room, pick},
 };
 
+mod steps;
 mod story;
 
+pub use steps::{Event, Step};
+
 use story::{later, nobody};
-
-/// What happened.
-#[derive(Debug)]
-pub enum Event<'e> {
-    /// The call begins.
-    Begin,
-    /// The last attempt failed.
-    Failed(&'e Failure),
-    /// The last attempt failed, and the group has no other try.
-    Refused(&'e Failure),
-    /// The deployment was taken by another call in the meantime.
-    Taken,
-    /// The time that was waited for has come, or something else that may help.
-    Woken,
-    /// Others wait already for what the call was to start at, and come first.
-    Behind,
-    /// As many calls wait as may.
-    Crowded,
-}
-
-/// What to do.
-#[derive(Debug)]
-pub enum Step {
-    /// Try this deployment (an index into the fleet), after this long.
-    Start {
-        /// The deployment.
-        deployment: usize,
-        /// How long to wait before.
-        after: Duration,
-    },
-    /// Nobody can take the call now; tell [`Event::Woken`] at this time, and whenever a deployment may have got room.
-    Wait {
-        /// The time; `None`: it depends on other calls alone.
-        until: Option<Duration>,
-    },
-    /// The call has failed.
-    GiveUp(Box<Failure>),
-}
 
 /// What a call says to a fallback instead of its own words.
 type Instead = Arc<Map<String, Value>>;
@@ -94,6 +59,8 @@ pub struct Plan<'f> {
 struct Frame<'f> {
     group: Group<'f>,
     instead: Option<Instead>,
+    /// What the call is like in those words.
+    wants: Option<Wants>,
     failed: Vec<usize>,
     current: Option<usize>,
     retries: u32,
@@ -109,6 +76,8 @@ struct Over {
     next: usize,
     /// What the last of them said.
     told: Option<String>,
+    /// Why words of their own could not be said to others of them.
+    unsaid: Vec<String>,
 }
 
 /// Longest `retry-after` of a provider that is waited for, as `LiteLLM` has it.
@@ -176,7 +145,12 @@ impl<'f> Plan<'f> {
     /// About how many tokens the call sends.
     #[must_use]
     pub fn tokens(&self) -> u64 {
-        self.asked.wants.tokens
+        self.wants().tokens
+    }
+
+    /// What the call is like for the group asked now.
+    fn wants(&self) -> &Wants {
+        self.frames.last().and_then(|frame| frame.wants.as_ref()).unwrap_or(&self.asked.wants)
     }
 
     /// The fallbacks that hold for the call.
@@ -187,7 +161,7 @@ impl<'f> Plan<'f> {
 
     /// Why each member of the group asked now can, or cannot, take the call.
     pub fn look(&self, now: Duration) -> impl Iterator<Item = (usize, Option<Why>)> {
-        self.frames.last().into_iter().flat_map(move |frame| self.looks(&frame.group, &frame.failed, now))
+        self.frames.last().into_iter().flat_map(move |frame| self.looks(&frame.group, self.wants(), &frame.failed, now))
     }
 
     /// Stands for the deployments of the group that can take the call, now or when they have room: calls with the same
@@ -207,16 +181,17 @@ impl<'f> Plan<'f> {
 
     /// The same of any group, for a call that nobody has failed.
     pub fn look_at(&self, group: &Group<'f>, now: Duration) -> impl Iterator<Item = (usize, Option<Why>)> {
-        self.looks(group, &[], now)
+        self.looks(group, &self.asked.wants, &[], now)
     }
 
     fn looks<'l>(
         &'l self,
         group: &Group<'f>,
+        wants: &'l Wants,
         failed: &'l [usize],
         now: Duration,
     ) -> impl Iterator<Item = (usize, Option<Why>)> + use<'l, 'f> {
-        let look = Look::new(self.fleet, group, &self.asked.wants, failed, now);
+        let look = Look::new(self.fleet, group, wants, failed, now);
         group.members.iter().map(move |index| (*index, look.why(*index)))
     }
 
@@ -230,6 +205,12 @@ impl<'f> Plan<'f> {
                 self.start(now, seed)
             }
             Event::Taken | Event::Woken => self.start(now, seed),
+            Event::Reworded(wants) => {
+                if let Some(frame) = self.frames.last_mut() {
+                    frame.wants = Some((*wants).clone());
+                }
+                self.start(now, seed)
+            }
             Event::Behind => self.wait(Room { any_time: true, ..self.room(now) }, now),
             Event::Crowded => Err(self.later(self.room(now), now)),
             Event::Failed(failure) => self.failed(failure, now, seed),
@@ -314,7 +295,7 @@ impl<'f> Plan<'f> {
     /// One that has not failed this call, else one that has.
     fn pick(&self, now: Duration, seed: u64) -> Picked {
         let Some(frame) = self.frames.last() else { return Picked::Nobody(None) };
-        let (fleet, wants) = (self.fleet, &self.asked.wants);
+        let (fleet, wants) = (self.fleet, self.wants());
         match pick(fleet, &frame.group, wants, &frame.failed, now, seed) {
             Picked::One(index) => Picked::One(index),
             _ if !frame.failed.is_empty() => pick(fleet, &frame.group, wants, &[], now, seed),
@@ -382,20 +363,24 @@ impl<'f> Plan<'f> {
     fn fall(&mut self, failure: Failure, now: Duration, seed: u64) -> Step {
         let to = self.fallbacks_after(&failure);
         if let Some(frame) = self.frames.last_mut() {
-            frame.over = Some(Over { failure, to, next: 0, told: None });
+            frame.over = Some(Over { failure, to, next: 0, told: None, unsaid: Vec::new() });
         }
         loop {
             match self.next_fallback() {
                 Some((group, instead)) => {
                     self.fallbacks += 1;
                     self.tried.push(group.clone());
+                    let is_reworded = instead.is_some();
                     self.frames.push(Frame::new(group, instead));
+                    if is_reworded {
+                        return Step::Reword;
+                    }
                     match self.start(now, seed) {
                         Ok(step) => return step,
                         Err(failure) => {
                             let to = self.fallbacks_after(&failure);
                             if let Some(frame) = self.frames.last_mut() {
-                                frame.over = Some(Over { failure, to, next: 0, told: None });
+                                frame.over = Some(Over { failure, to, next: 0, told: None, unsaid: Vec::new() });
                             }
                         }
                     }
@@ -404,8 +389,10 @@ impl<'f> Plan<'f> {
                     let Some(frame) = self.frames.pop() else {
                         return Step::GiveUp(Box::new(Failure::bug("no group")));
                     };
+                    let is_unsaid = frame.instead.is_some() && frame.wants.is_none();
                     let failure = self.story(frame);
                     match self.frames.last_mut().and_then(|frame| frame.over.as_mut()) {
+                        Some(over) if is_unsaid => over.unsaid.push(failure.client_message()),
                         Some(over) => over.told = Some(failure.client_message()),
                         None => return Step::GiveUp(Box::new(failure)),
                     }
@@ -449,7 +436,7 @@ impl<'f> Plan<'f> {
 
 impl<'f> Frame<'f> {
     fn new(group: Group<'f>, instead: Option<Instead>) -> Self {
-        Self { group, instead, failed: Vec::new(), current: None, retries: 0, over: None }
+        Self { group, instead, wants: None, failed: Vec::new(), current: None, retries: 0, over: None }
     }
 }
 

@@ -27,6 +27,7 @@ mod ledger;
 mod limits;
 mod media;
 mod messages;
+mod overlays;
 mod paid;
 mod passage;
 mod paths;

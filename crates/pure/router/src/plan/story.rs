@@ -14,9 +14,7 @@ impl Plan<'_> {
         let mut failure = over.failure;
         // A refusal of our own tells its story itself, but for what was tried instead.
         if failure.kind.class().is_empty() {
-            if let Some(told) = over.told {
-                failure.message.push_str(&format!("\nError doing the fallback: {told}"));
-            }
+            add(&mut failure, over.unsaid.iter().chain(&over.told));
             return failure;
         }
         let (group, rules) = (frame.group.label(), self.rules());
@@ -34,10 +32,15 @@ impl Plan<'_> {
         }
         let names = over.to.as_deref().map_or_else(|| "None".to_owned(), shown);
         failure.message.push_str(&format!("\nReceived Model Group={group}\nAvailable Model Group Fallbacks={names}"));
-        if let Some(told) = told {
-            failure.message.push_str(&format!("\nError doing the fallback: {told}"));
-        }
+        add(&mut failure, over.unsaid.iter().chain(&told));
         failure
+    }
+}
+
+/// What came of the fallbacks.
+fn add<'t>(failure: &mut Failure, told: impl Iterator<Item = &'t String>) {
+    for told in told {
+        failure.message.push_str(&format!("\nError doing the fallback: {told}"));
     }
 }
 

@@ -177,6 +177,7 @@ impl<'f, D: FnMut(&Try) -> Deed> Clockwork<'f, D> {
                 let until = until.unwrap_or(self.now + Duration::from_millis(50));
                 self.later(until, Due::Tell(number, News::Woken));
             }
+            Step::Reword => panic!("no fallback has words of its own here"),
             Step::GiveUp(failure) => {
                 let retries = call.plan.retries();
                 self.calls.remove(&number);
