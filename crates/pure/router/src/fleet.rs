@@ -230,7 +230,8 @@ impl Fleet {
         group.map_or(&[], |members| &members.all)
     }
 
-    /// What a name means: an exact group, an alias, a deployment's id, else the most specific pattern.
+    /// What a name means: an alias, an exact group, a deployment's id, else the most specific pattern (surface chapter 6.1). An
+    /// alias of a group that is not there hides nothing.
     #[must_use]
     pub fn find(&self, asked: &str) -> Option<Group<'_>> {
         if self.answers_everything {
@@ -244,11 +245,12 @@ impl Fleet {
     }
 
     fn meant(&self, asked: &str) -> Option<Group<'_>> {
-        self.named(asked)
-            .or_else(|| {
-                let (group, _) = self.aliases.get(asked)?;
-                self.named(group).or_else(|| self.matched(group))
-            })
+        let of_alias = || {
+            let (group, _) = self.aliases.get(asked)?;
+            self.named(group).or_else(|| self.matched(group))
+        };
+        of_alias()
+            .or_else(|| self.named(asked))
             .or_else(|| {
                 let members = self.by_id.get(asked)?;
                 let name = self.deployments.get(*members.all.first()?)?.group.as_str();
@@ -265,7 +267,8 @@ impl Fleet {
 
     /// Names that clients may use, in the configuration's order; patterns as they are written.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        let aliases = self.aliases.iter().filter(|(_, (_, hidden))| !hidden).map(|(alias, _)| alias.as_str());
+        let shown = |(alias, (_, hidden)): &(&String, &(String, bool))| !hidden && !self.groups.contains_key(*alias);
+        let aliases = self.aliases.iter().filter(shown).map(|(alias, _)| alias.as_str());
         self.order.iter().map(String::as_str).chain(aliases)
     }
 
@@ -305,6 +308,8 @@ mod tests {
             builder.add(Deployment { id: format!("id-{index}"), group: (*group).to_owned(), ..Deployment::default() });
         }
         builder.alias("nick".to_owned(), "gpt-4".to_owned(), true);
+        builder.alias("old".to_owned(), "gpt-4".to_owned(), false);
+        builder.alias("lost".to_owned(), "nobody".to_owned(), true);
         builder.build()
     }
 
@@ -314,8 +319,11 @@ mod tests {
     }
 
     #[test]
-    fn exact_then_alias_then_id_then_the_most_specific_pattern() {
-        let fleet = fleet(&["gpt-4", "*", "openai/*", "openai/ft-*"]);
+    fn alias_then_exact_then_id_then_the_most_specific_pattern() {
+        let fleet = fleet(&["gpt-4", "*", "openai/*", "openai/ft-*", "old"]);
+        check(&fleet, "old", Some(("gpt-4", None)));
+        assert_eq!(fleet.find("old").unwrap().label(), "old");
+        assert_eq!(fleet.names().filter(|name| *name == "old").count(), 1, "it is listed once");
         check(&fleet, "gpt-4", Some(("gpt-4", None)));
         check(&fleet, "nick", Some(("gpt-4", None)));
         check(&fleet, "id-0", Some(("gpt-4", None)));
@@ -328,8 +336,9 @@ mod tests {
     fn an_unknown_name_finds_nothing_and_hidden_aliases_are_not_listed() {
         let fleet = fleet(&["gpt-4", "gpt-4"]);
         check(&fleet, "other", None);
+        check(&fleet, "lost", None);
         assert_eq!(fleet.find("gpt-4").unwrap().members.len(), 2);
-        assert_eq!(fleet.names().collect::<Vec<_>>(), ["gpt-4"]);
+        assert_eq!(fleet.names().collect::<Vec<_>>(), ["gpt-4", "old"]);
         assert_eq!(fleet.default_group().unwrap().name, "gpt-4");
     }
 }
