@@ -85,7 +85,8 @@ impl Gateway {
         let mut body = form.as_ref().map_or_else(|| parse(&body), |form| Ok(forms::fields(form)))?;
         // Here it is the provider's, which keeps it beside the answer.
         let metadata = body.get("metadata").filter(|_| route.is_of_responses()).cloned();
-        let options = options::take(&mut body, &headers, route)?;
+        let mut options = options::take(&mut body, &headers, route)?;
+        options.num_retries = options.num_retries.map(|asked| asked.min(snapshot.bounds.max_client_retries));
         if let Some(metadata) = metadata {
             body.set_raw("metadata", metadata);
         }

@@ -65,6 +65,8 @@ pub(crate) mod defaults {
     pub(crate) const BATCH_FAILURES: u32 = 12;
     /// Calls whose way through the deployments can be asked for.
     pub(crate) const KEPT_DECISIONS: usize = 10_000;
+    /// Retries inside a group that a request gets at most.
+    pub(crate) const MAX_CLIENT_RETRIES: u64 = 10;
     /// Calls of one group that wait for a deployment.
     pub(crate) const MAX_WAITING_CALLS: usize = 1_000;
     /// A socket on which nobody speaks.
@@ -113,6 +115,8 @@ pub(crate) struct SnapshotBounds {
     pub(crate) responses_socket: Duration,
     pub(crate) batches: BatchBounds,
     pub(crate) kept_decisions: usize,
+    /// Retries that a request may ask for.
+    pub(crate) max_client_retries: u64,
     /// Calls that wait for a deployment of one group.
     pub(crate) max_waiting: usize,
 }
@@ -233,6 +237,7 @@ fn bounds(config: &Config) -> SnapshotBounds {
                 .map_or(defaults::BATCH_FAILURES, |most| u32::try_from(most).unwrap_or(u32::MAX)),
         },
         kept_decisions: config.router.kept_decisions.map_or(defaults::KEPT_DECISIONS, bytes),
+        max_client_retries: config.router.max_client_retries.unwrap_or(defaults::MAX_CLIENT_RETRIES),
         max_waiting: config.router.max_waiting_calls.map_or(defaults::MAX_WAITING_CALLS, bytes),
         socket_idle: general.socket_idle_timeout.unwrap_or(defaults::SOCKET_IDLE).max(Duration::from_millis(1)),
     }

@@ -32,6 +32,12 @@ pub(crate) static ROUTER: Section = Section {
         ),
         used("routing_strategy_args", Map, "", "`lowest_latency_buffer` of `latency-based-routing`."),
         used("num_retries", Whole, "2", "Retries inside a group."),
+        ours(
+            "max_client_retries",
+            Whole,
+            "10",
+            "Most retries inside a group that a request gets by its own `num_retries`; a larger number is this one.",
+        ),
         used("retry_after", Seconds, "0", "Shortest wait before a retry."),
         used("retry_policy", Counts, "", "Retries by kind of failure: `{RateLimitErrorRetries: 3, …}`."),
         used("model_group_retry_policy", CountsByName, "", "The same by group."),

@@ -41,6 +41,15 @@ fn a_rehearsal_takes_nothing_from_the_budget_of_retries() {
     assert_eq!(run(&fleet, "g", Asked::default(), at(1), down).asked.len(), 3);
 }
 
+/// Whatever the clients ask for: a fifth of the requests, and ten a second.
+#[test]
+fn the_budget_of_retries_holds_for_clients_that_want_many() {
+    let fleet = fleet(Rules::default(), &["g"; 40], |_, _| {});
+    let greedy = || Asked { retries: Some(100), ..Asked::default() };
+    let attempts: usize = (0..500).map(|_| run(&fleet, "g", greedy(), at(100), down).asked.len()).sum();
+    assert!((500..=500 + 100 + 10).contains(&attempts), "{attempts}");
+}
+
 #[test]
 fn retry_after_is_waited_for_up_to_a_minute() {
     let fleet = fleet(Rules::default(), &["g"], |_, _| {});
