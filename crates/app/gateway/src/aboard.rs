@@ -3,7 +3,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::HeaderMap;
 use serde_json::value::RawValue;
 use tollgate_router::{Asked, Flight, Group, Landing, Plan, Strategy, mark};
 use tollgate_wire::{Blame, Failure, FailureKind, Usage};

@@ -115,8 +115,9 @@ pub(crate) fn until(now: Duration, lives: Duration) -> Duration {
 
 async fn token(exchange: &TokenExchange, client: &Client, now: Duration) -> Result<Kept, Failure> {
     let host = exchange.url.split('/').nth(2).unwrap_or_default();
-    let failed =
-        |kind: FailureKind, what: String| Failure::new(kind, format!("the token endpoint at {host} gave no token: {what}"));
+    let failed = |kind: FailureKind, what: String| {
+        Failure::new(kind, format!("the token endpoint at {host} gave no token: {what}"))
+    };
     let refused = |what: String| failed(FailureKind::Authentication, what);
     let unreached = |error: NetError| failed(kind_of(&error), error.to_string());
     let outgoing = Outgoing {

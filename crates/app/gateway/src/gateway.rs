@@ -158,6 +158,9 @@ impl Gateway {
         let mut fleet = std::mem::take(&mut snapshot.fleet);
         fleet.inherit(&before.fleet, |new, old| snapshot.goes_where(new, &before, old));
         snapshot.fleet = fleet;
+        // What was sealed is opened on: another master key is no reason to lose files and answers.
+        let seal = snapshot.seal.take().unwrap_or_else(|| self.seal.clone());
+        snapshot.seal = Some(seal.after(self.seal_key(&before)));
         self.snapshot.store(Arc::new(snapshot));
         self.lines.ring_all();
     }

@@ -144,7 +144,7 @@ impl Snapshot {
             .filter(|key| !key.is_empty());
         let salt = environment.get("LITELLM_SALT_KEY").filter(|salt| !salt.is_empty()).or(master.as_ref());
         Self {
-            seal: salt.map(|salt| SealKey::of(salt.as_bytes())),
+            seal: salt.map(|salt| former_salts(&environment, SealKey::of(salt.as_bytes()))),
             fleet: routing::fleet(config, &served, settings.answers_everything),
             served,
             master: master.map(|key| KeyDigest::of(&key)),
@@ -205,6 +205,14 @@ impl Snapshot {
     pub(crate) fn forgives_unknown_names(&self) -> bool {
         self.master.is_none() || self.has_default_model
     }
+}
+
+/// The key also opens what those of `TOLLGATE_FORMER_SALT_KEYS` sealed, which are set apart by commas: former salts, or master keys
+/// where there was no salt.
+fn former_salts(environment: &Environment, key: SealKey) -> SealKey {
+    let listed = environment.get("TOLLGATE_FORMER_SALT_KEYS").map(String::as_str).unwrap_or_default();
+    let former = listed.split(',').map(str::trim).filter(|salt| !salt.is_empty());
+    former.fold(key, |key, salt| key.after(&SealKey::of(salt.as_bytes())))
 }
 
 fn bounds(config: &Config) -> SnapshotBounds {

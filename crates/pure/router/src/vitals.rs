@@ -544,7 +544,10 @@ mod tests {
         vitals.begin(at(10), &NONE, 0).unwrap().land(at(10), Landing::Badly { late: true, tokens: 0 });
         vitals.rest(at(70));
         vitals.renew();
-        assert_eq!((vitals.busy(at(11), &NONE, 0), vitals.latency(at(11)), vitals.failures_in_a_row()), (None, None, 0));
+        assert_eq!(
+            (vitals.busy(at(11), &NONE, 0), vitals.latency(at(11)), vitals.failures_in_a_row()),
+            (None, None, 0)
+        );
         assert!(!old.is_current());
         old.land(at(12), Landing::Badly { late: false, tokens: 70 });
         let minute = vitals.last_minute(at(12));

@@ -69,7 +69,11 @@ impl Window {
             return;
         }
         let Some(slot) = self.slot(second) else { return };
-        let back = Counts { requests: slot.requests.min(counts.requests), tokens: slot.tokens.min(counts.tokens), ..Counts::default() };
+        let back = Counts {
+            requests: slot.requests.min(counts.requests),
+            tokens: slot.tokens.min(counts.tokens),
+            ..Counts::default()
+        };
         slot.take(&back);
         self.total.take(&back);
     }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::task::JoinSet;
 use tollgate_gateway::Environment;
 use tollgate_kit::{Answer, http};
-use tokio::task::JoinSet;
 
-use crate::world::{World, hi, refused, snapshot};
+use crate::world::{MASTER, WITH_MASTER, World, hi, refused, snapshot};
 
 const CONFIG: &str = "
 model_list:
@@ -88,4 +88,51 @@ async fn who_waits_for_a_rest_goes_on_when_the_reload_ends_it() {
     reload(&world, &text.replace("cooldown_time: 20", "disable_cooldowns: true"));
     let reply = tokio::time::timeout(Duration::from_secs(10), waits.join_next()).await.expect("it is told");
     assert_eq!(reply.unwrap().unwrap().status, 200);
+}
+
+const OWNED: &str = "
+model_list:
+  - model_name: gpt
+    model_info: {id: one}
+    litellm_params: {model: openai/gpt-4o, api_base: '{provider}/v1', api_key: sk-provider-key-0123}
+general_settings: {master_key: '{master}'}
+";
+
+/// A world with a master key, its configuration, and the id of an answer made there.
+async fn with_an_answer() -> (World, String, String) {
+    let world = World::start(OWNED).await;
+    let made = json!({"id": "resp_up1", "object": "response", "created_at": 1, "status": "completed", "model": "m",
+        "output": [], "usage": {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}});
+    world.provider.always("*", Answer::json(200, made));
+    let url = world.at("/v1/responses");
+    let reply = http::post(&url, &[WITH_MASTER], &json!({"model": "gpt", "input": "Hi"})).await;
+    let id = reply.json()["id"].as_str().unwrap_or_default().to_owned();
+    assert!(id.starts_with("resp_"), "{}", reply.text());
+    let text = OWNED.replace("{provider}", &world.provider.url());
+    (world, text, id)
+}
+
+const OTHER: (&str, &str) = ("authorization", "Bearer sk-another-master");
+
+#[tokio::test]
+async fn ids_outlive_another_master_key() {
+    let (world, text, id) = with_an_answer().await;
+    reload(&world, &text.replace("{master}", "sk-another-master"));
+    let shown = http::get(&world.at(&format!("/v1/responses/{id}")), &[OTHER]).await;
+    assert_eq!(shown.status, 200, "{}", shown.text());
+    reload(&world, &text.replace("{master}", "sk-another-master"));
+    assert_eq!(http::get(&world.at(&format!("/v1/responses/{id}")), &[OTHER]).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_restart_with_another_master_key_opens_ids_where_the_former_one_is_named() {
+    let (first, _, id) = with_an_answer().await;
+    for (former, status) in [("", 404), ("x, sk-master-0f1e2d3c", 200)] {
+        assert!(former.is_empty() || former.contains(MASTER));
+        let plan =
+            World::of(&OWNED.replace("{master}", "sk-another-master").replace("{provider}", &first.provider.url()));
+        let second = plan.environment("TOLLGATE_FORMER_SALT_KEYS", former).start().await;
+        let shown = http::get(&second.at(&format!("/v1/responses/{id}")), &[OTHER]).await;
+        assert_eq!(shown.status, status, "{}", shown.text());
+    }
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use tollgate_router::{Asked, Deployment, Event, Fallback, FallbackList, Fleet, FleetBuilder, Plan, Rules, Step, Wants};
+use tollgate_router::{
+    Asked, Deployment, Event, Fallback, FallbackList, Fleet, FleetBuilder, Plan, Rules, Step, Wants,
+};
 use tollgate_wire::{Failure, FailureKind};
 
 /// A fleet of these deployments, each `(group, change)`.

@@ -247,7 +247,8 @@ impl<'f, D: FnMut(&Try) -> Deed> Clockwork<'f, D> {
             Err(failure) => {
                 self.facts.push(Fact::Ended { of, at: now, used: Some(0) });
                 if failure.kind.blame() == Blame::Provider {
-                    let _place = flight.land(now, Landing::Badly { late: failure.kind == FailureKind::Timeout, tokens: 0 });
+                    let _place =
+                        flight.land(now, Landing::Badly { late: failure.kind == FailureKind::Timeout, tokens: 0 });
                     if let Some(until) = self.fleet.rest_after(of.deployment, &failure, now) {
                         self.fleet.deployments()[of.deployment].vitals.rest(until);
                         self.facts.push(Fact::Rested { deployment: of.deployment, at: now, until });
