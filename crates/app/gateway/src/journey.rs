@@ -145,7 +145,13 @@ async fn answer(mut ask: Box<Ask>, meter: Meter) -> Answer {
         Ok(group) => group,
         Err(failure) => return refuse(&failure, meter),
     };
-    if ask.context.alias.is_empty() {
+    let asked = group.name;
+    let group = match ask.home(&snapshot, group) {
+        Ok(group) => group,
+        Err(failure) => return refuse(&failure, meter),
+    };
+    // An answer does not bear the name of a model that has not made it.
+    if ask.context.alias.is_empty() || group.name != asked {
         group.name.clone_into(&mut ask.context.alias);
     }
     if let Err(failure) = ask.keeper(&group) {

@@ -32,6 +32,10 @@ impl Ask {
         };
         let ask = self.saying(words)?;
         ask.keeper(group)?;
+        if ask.home(&self.snapshot, group.clone())?.name != group.name {
+            let words = format!("the previous response is not kept where the model '{}' is", group.label());
+            return Err(Failure::invalid(words).with_param("previous_response_id"));
+        }
         let wants = ask.asked(group).wants;
         Ok((ask, wants))
     }

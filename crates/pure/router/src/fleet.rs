@@ -249,14 +249,15 @@ impl Fleet {
             let (group, _) = self.aliases.get(asked)?;
             self.named(group).or_else(|| self.matched(group))
         };
-        of_alias()
-            .or_else(|| self.named(asked))
-            .or_else(|| {
-                let members = self.by_id.get(asked)?;
-                let name = self.deployments.get(*members.all.first()?)?.group.as_str();
-                Some(members.group(name, None))
-            })
-            .or_else(|| self.matched(asked))
+        of_alias().or_else(|| self.named(asked)).or_else(|| self.of_id(asked)).or_else(|| self.matched(asked))
+    }
+
+    /// The deployment of this id, alone.
+    #[must_use]
+    pub fn of_id(&self, id: &str) -> Option<Group<'_>> {
+        let members = self.by_id.get(id)?;
+        let name = self.deployments.get(*members.all.first()?)?.group.as_str();
+        Some(members.group(name, None))
     }
 
     /// The group for calls that name no model.
