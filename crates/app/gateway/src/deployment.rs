@@ -14,6 +14,7 @@ use tollgate_providers::{
     resolve::{CloudSettings, Surroundings, TargetSettings, Unservable, provider_of, resolve},
     target::{Credential, ParamPolicy},
 };
+use tollgate_router::Captured;
 use tollgate_wire::{Failure, Secret, facts::ModelFacts, http::is_credential, secret::masked};
 
 use crate::{
@@ -249,7 +250,7 @@ impl Served {
     /// The place for a call: the fixed one, or what a pattern, or the client's own credentials, make of it.
     pub(crate) fn place_for(
         &self,
-        captured: Option<&str>,
+        captured: Option<&Captured>,
         client: &crate::options::ClientSide,
         catalog: &Catalog,
         environment: &Environment,
@@ -259,7 +260,7 @@ impl Served {
         }
         let mut settings = self.settings.clone();
         if let Some(captured) = captured {
-            settings.model = settings.model.replace('*', captured);
+            settings.model = captured.fill(&settings.model);
         }
         if let Some(base) = &client.api_base {
             // Nothing that we know must go to an address that the client chose: no key, no configured header or member.

@@ -220,7 +220,7 @@ impl Ask {
         if served.mock.is_some() || self.options.mock_response.is_some() {
             return Ok(mock_place(&self.snapshot, served));
         }
-        let captured = group.captured.as_deref();
+        let captured = group.captured.as_ref();
         served.place_for(captured, client, &self.snapshot.catalog, &self.snapshot.environment).map_err(|why| {
             let kind = match why {
                 tollgate_providers::resolve::Unservable::UnknownProvider(_) => FailureKind::BadRequest,

@@ -128,7 +128,7 @@ impl Gateway {
             }
         };
         let served = snapshot.served.get(deployment).ok_or_else(|| Failure::bug("a deployment without a place"))?;
-        let (captured, client) = (captured.as_deref(), ClientSide::default());
+        let (captured, client) = (captured.as_ref(), ClientSide::default());
         let place = served.place_for(captured, &client, &snapshot.catalog, &snapshot.environment);
         let place = place.map_err(|why| Failure::new(FailureKind::Misconfigured, why.to_string()))?;
         Ok((Arc::clone(served), place))

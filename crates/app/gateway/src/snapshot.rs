@@ -6,7 +6,7 @@ use http::HeaderName;
 use tollgate_catalog::Catalog;
 use tollgate_config::{ClientDisconnect, Config, EphemeralKeys};
 use tollgate_policy::KeyDigest;
-use tollgate_router::Fleet;
+use tollgate_router::{Captured, Fleet};
 
 use crate::{
     admin::rules::KeyRules,
@@ -176,7 +176,7 @@ impl Snapshot {
             // Of a pattern any model will do: the address does not depend on it.
             let client = ClientSide::default();
             let served = snapshot.served.get(index)?;
-            served.place_for(Some("any"), &client, &snapshot.catalog, &snapshot.environment).ok()
+            served.place_for(Some(&Captured::of("any")), &client, &snapshot.catalog, &snapshot.environment).ok()
         };
         match (place(self, new), place(before, old)) {
             (Some(new), Some(old)) => new.is_at(&old),

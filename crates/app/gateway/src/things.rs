@@ -169,7 +169,7 @@ impl Ask {
 
     /// With which account a deployment is asked in a group.
     pub(crate) fn account_of(&self, served: &Served, group: &Group<'_>) -> Option<Account> {
-        let (captured, client) = (group.captured.as_deref(), ClientSide::default());
+        let (captured, client) = (group.captured.as_ref(), ClientSide::default());
         let place = served.place_for(captured, &client, &self.snapshot.catalog, &self.snapshot.environment);
         place.ok().map(|place| Account::of(&place))
     }

@@ -58,6 +58,30 @@ impl Deployment {
     }
 }
 
+/// What the `*` of a pattern stand for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Captured(Vec<String>);
+
+impl Captured {
+    /// One text for all.
+    #[must_use]
+    pub fn of(text: impl Into<String>) -> Self {
+        Self(vec![text.into()])
+    }
+
+    /// A model's name with each `*` filled in by what the one at its place stands for; the last text fills the rest.
+    #[must_use]
+    pub fn fill(&self, model: &str) -> String {
+        let mut pieces = model.split('*');
+        let mut filled = pieces.next().unwrap_or_default().to_owned();
+        for (at, piece) in pieces.enumerate() {
+            filled.push_str(self.0.get(at).or(self.0.last()).map_or("*", String::as_str));
+            filled.push_str(piece);
+        }
+        filled
+    }
+}
+
 /// The deployments that a name means.
 #[derive(Clone, Debug)]
 pub struct Group<'f> {
@@ -65,8 +89,8 @@ pub struct Group<'f> {
     pub name: &'f str,
     /// Indices into [`Fleet::deployments`].
     pub members: &'f [usize],
-    /// What the `*` of the group's name stood for.
-    pub captured: Option<String>,
+    /// What the `*` of the group's name stand for.
+    pub captured: Option<Captured>,
     /// What was asked for, where that is another name: an alias, an id, or what fits a pattern.
     pub asked: Option<String>,
     /// Its servable deployments in the order in which they are used.
@@ -122,7 +146,7 @@ struct Members {
 }
 
 impl Members {
-    fn group<'f>(&'f self, name: &'f str, captured: Option<String>) -> Group<'f> {
+    fn group<'f>(&'f self, name: &'f str, captured: Option<Captured>) -> Group<'f> {
         Group { name, members: &self.all, captured, asked: None, levels: &self.levels }
     }
 }
@@ -287,16 +311,25 @@ impl Fleet {
     }
 }
 
-/// What the first `*` of `pattern` stands for in `name`, if the name fits.
-fn capture(pattern: &str, name: &str) -> Option<String> {
-    let (before, after) = pattern.split_once('*')?;
-    let rest = name.strip_prefix(before)?;
-    if let Some((middle, _)) = after.split_once('*') {
-        let at = rest.find(middle)?;
-        return rest.get(..at).map(str::to_owned);
+/// What the `*` of `pattern` stand for in `name`, if the name fits; each is as short as can be, but the last, and none is empty.
+fn capture(pattern: &str, name: &str) -> Option<Captured> {
+    let (first, rest) = pattern.split_once('*')?;
+    let mut left = name.strip_prefix(first)?;
+    let mut captured = Vec::new();
+    let mut pieces = rest.split('*').peekable();
+    while let Some(piece) = pieces.next() {
+        let at = match pieces.peek() {
+            None => left.strip_suffix(piece)?.len(),
+            // At least one character stands for the star.
+            Some(_) => {
+                let from = left.chars().next()?.len_utf8();
+                from + left.get(from..)?.find(piece)?
+            }
+        };
+        captured.push(left.get(..at).filter(|text| !text.is_empty())?.to_owned());
+        left = left.get(at + piece.len()..)?;
     }
-    let captured = rest.strip_suffix(after)?;
-    (!captured.is_empty()).then(|| captured.to_owned())
+    Some(Captured(captured))
 }
 
 #[cfg(test)]
@@ -316,7 +349,8 @@ mod tests {
 
     fn check(fleet: &Fleet, asked: &str, expected: Option<(&str, Option<&str>)>) {
         let found = fleet.find(asked);
-        assert_eq!(found.as_ref().map(|group| (group.name, group.captured.as_deref())), expected, "{asked}");
+        let expected = expected.map(|(name, captured)| (name, captured.map(Captured::of)));
+        assert_eq!(found.map(|group| (group.name, group.captured)), expected, "{asked}");
     }
 
     #[test]
@@ -331,6 +365,19 @@ mod tests {
         check(&fleet, "openai/o3", Some(("openai/*", Some("o3"))));
         check(&fleet, "openai/ft-x", Some(("openai/ft-*", Some("x"))));
         check(&fleet, "groq/llama", Some(("*", Some("groq/llama"))));
+    }
+
+    #[test]
+    fn each_star_of_a_pattern_stands_for_its_own_part() {
+        let filled = |pattern: &str, name: &str, model: &str| Some(capture(pattern, name)?.fill(model));
+        assert_eq!(filled("openai/*", "openai/gpt-5", "azure/*").as_deref(), Some("azure/gpt-5"));
+        assert_eq!(filled("*/ft:*", "eu/ft:mine", "openai/*-*").as_deref(), Some("openai/eu-mine"));
+        assert_eq!(filled("*/ft:*", "eu/ft:mine", "openai/*").as_deref(), Some("openai/eu"));
+        assert_eq!(filled("a*b*c", "aXbYc", "*|*").as_deref(), Some("X|Y"));
+        assert_eq!(filled("a*b*c", "abbYc", "*|*").as_deref(), Some("b|Y"), "no star stands for nothing");
+        for (pattern, name) in [("a*b*c", "aXbY"), ("a*b*c", "aXbc"), ("a*b*c", "aXc"), ("*-*", "-x"), ("é*", "é")] {
+            assert_eq!(capture(pattern, name), None, "{pattern} {name}");
+        }
     }
 
     #[test]

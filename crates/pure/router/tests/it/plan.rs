@@ -338,7 +338,7 @@ fn what_fits_a_pattern_falls_back_by_its_own_name_to_another_model_of_the_patter
     plan.on(&Event::Begin, at(1), 1);
     let step = plan.on(&Event::Failed(&failure(FailureKind::ServiceUnavailable)), at(1), 1);
     assert!(matches!(step, Step::Start { deployment: 0, .. }), "{step:?}");
-    assert_eq!(plan.group().unwrap().captured.as_deref(), Some("small"));
+    assert_eq!(plan.group().unwrap().captured, Some(tollgate_router::Captured::of("small")));
     let Step::GiveUp(failure) = plan.on(&Event::Failed(&failure(FailureKind::ServiceUnavailable)), at(1), 1) else {
         panic!("nobody is left")
     };
