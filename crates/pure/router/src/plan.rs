@@ -165,12 +165,17 @@ impl<'f> Plan<'f> {
     }
 
     /// Stands for the deployments of the group that can take the call, now or when they have room: calls with the same
-    /// number wait for the same ones.
+    /// number wait for the same ones. Where tokens are limited, calls of other sizes wait for another room: whoever sends much
+    /// holds up nobody who sends little.
     pub fn candidates(&self, now: Duration) -> u64 {
         let can = |why: &Option<Why>| why.as_ref().is_none_or(|why| why.passes() || *why == Why::Failed);
         let members = self.look(now).filter(|(_, why)| can(why));
-        let ids = members.filter_map(|(index, _)| Some(self.fleet.deployments().get(index)?.id.as_bytes()));
-        ids.fold(0, |sum: u64, id| sum.wrapping_add(spread(mark(id))))
+        let members = members.filter_map(|(index, _)| self.fleet.deployments().get(index));
+        let (sum, is_limited) = members.fold((0_u64, false), |(sum, is_limited), one| {
+            (sum.wrapping_add(spread(mark(one.id.as_bytes()))), is_limited || one.tpm.is_some())
+        });
+        let size = if is_limited { u64::from(u64::BITS - self.tokens().leading_zeros()) } else { 0 };
+        sum ^ size
     }
 
     /// Until when the call may wait.

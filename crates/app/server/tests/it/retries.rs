@@ -188,8 +188,7 @@ async fn a_provider_that_is_not_there_is_named_without_its_path() {
 #[tokio::test]
 async fn a_request_gets_no_more_retries_than_the_configuration_allows() {
     let group = |more: &str| {
-        let row =
-            "  - {model_name: gpt, litellm_params: {model: openai/NUMBER, api_base: '{provider}/v1', api_key: k}}\n";
+        let row = "  - {model_name: gpt, litellm_params: {model: openai/NUMBER, api_base: '{provider}/v1', api_key: sk-fake-provider-key}}\n";
         let rows: String = (0..14).map(|number| row.replace("NUMBER", &format!("m{number}"))).collect();
         format!("model_list:\n{rows}router_settings: {{num_retries: 0{more}}}\n")
     };

@@ -237,6 +237,20 @@ fn a_place_may_be_free_any_time_and_others_who_wait_come_first() {
     assert_eq!(late.http_status(), 429);
 }
 
+/// Else one large prompt, for which there is no room for a minute, would keep everybody waiting.
+#[test]
+fn calls_of_other_sizes_stand_in_other_lines_where_tokens_are_limited() {
+    for (tpm, apart) in [(Some(1_000), true), (None, false)] {
+        let fleet = fleet(Rules::default(), &["g"], |_, one| one.tpm = tpm);
+        let line = |tokens| {
+            let asked = Asked { wants: Wants { tokens, ..Wants::default() }, ..Asked::default() };
+            Plan::new(&fleet, fleet.find("g").unwrap(), asked).candidates(at(10))
+        };
+        assert_eq!(line(600), line(900));
+        assert_eq!(line(10) != line(900), apart);
+    }
+}
+
 fn fail(fleet: &tollgate_router::Fleet, index: usize, kind: FailureKind, now: Duration) -> Option<Duration> {
     let one = &fleet.deployments()[index];
     one.vitals.begin(now, &one.limits(), 0).unwrap().land(now, Landing::Badly { late: false, tokens: 0 });
