@@ -39,7 +39,6 @@ use crate::{
     restream::retell,
     sealed::Thing,
     snapshot::Snapshot,
-    waiting::Turn,
     words::Prompt,
 };
 
@@ -98,30 +97,17 @@ impl Ask {
                 Step::Start { deployment, after } => (deployment, after),
                 Step::Wait { until } => {
                     news = match Box::pin(self.wait_in_line(&plan, &mut spot, until)).await {
-                        Ok(Turn::Look) if self.left.is_set() => return Err(left(meter)),
-                        Ok(Turn::Look) => News::Woken,
-                        Ok(Turn::Crowded) => News::Crowded,
-                        Err(failure) => {
-                            minutes.ends(Err(failure.kind));
-                            return Err(Box::new((failure, meter)));
-                        }
+                        Ok(_) if self.left.is_set() => return Err(left(meter)),
+                        Ok(news) => news,
+                        Err(failure) => return Err(minutes.gives_up(failure, meter)),
                     };
                     continue;
                 }
                 Step::Reword => {
-                    news = match self.reworded(&plan) {
-                        Ok((ask, wants)) => {
-                            instead = Some(Box::new(ask));
-                            News::Reworded(wants)
-                        }
-                        Err(failure) => News::Refused(failure),
-                    };
+                    news = self.reword(&plan, &mut instead);
                     continue;
                 }
-                Step::GiveUp(failure) => {
-                    minutes.ends(Err(failure.kind));
-                    return Err(Box::new((*failure, meter)));
-                }
+                Step::GiveUp(failure) => return Err(minutes.gives_up(*failure, meter)),
             };
             if self.comes_after_others(&plan, spot.as_ref()) {
                 news = News::Behind;

@@ -9,6 +9,7 @@ use crate::{
     dispatch::Ask,
     gateway::Gateway,
     journey::{check_members, may_mock},
+    news::News,
     options::{self, is_ours},
     responses,
     snapshot::Snapshot,
@@ -38,6 +39,17 @@ impl Ask {
         }
         let wants = ask.asked(group).wants;
         Ok((ask, wants))
+    }
+
+    /// [`Self::reworded`], put in its place for the attempts that follow, and what the plan is told of it.
+    pub(crate) fn reword(&self, plan: &Plan<'_>, instead: &mut Option<Box<Self>>) -> News {
+        match self.reworded(plan) {
+            Ok((ask, wants)) => {
+                *instead = Some(Box::new(ask));
+                News::Reworded(wants)
+            }
+            Err(failure) => News::Refused(failure),
+        }
     }
 
     fn saying(&self, words: &Map<String, Value>) -> Result<Self, Failure> {

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tollgate_router::Plan;
 use tollgate_wire::{Failure, FailureKind};
 
-use crate::dispatch::Ask;
+use crate::{dispatch::Ask, news::News};
 
 /// All who wait.
 #[derive(Default)]
@@ -149,53 +149,46 @@ impl Drop for Spot {
     }
 }
 
-/// How a call stands with the lines.
-pub(crate) enum Turn {
-    /// Look (again) whether there is room.
-    Look,
-    /// The line is full.
-    Crowded,
-}
-
 impl Ask {
     /// Others wait for what the call is about to start at, which is new to it and to the line.
     pub(crate) fn comes_after_others(&self, plan: &Plan<'_>, spot: Option<&Spot>) -> bool {
         spot.is_none() && plan.is_fresh() && self.gateway.lines.comes_after(plan, self.now())
     }
 
-    /// Waits in line for the deployments of the plan's group, until there may be room, or until this time.
+    /// Waits in line for the deployments of the plan's group, until there may be room, or until this time, or until the client has
+    /// left. Gives what the plan is told.
     ///
     /// # Errors
-    /// 503 when the gateway is on its way down, or nobody waits for the answer any more.
+    /// 503 when the gateway is on its way down.
     pub(crate) async fn wait_in_line(
         &self,
         plan: &Plan<'_>,
         spot: &mut Option<Spot>,
         until: Option<Duration>,
-    ) -> Result<Turn, Failure> {
+    ) -> Result<News, Failure> {
         let group = plan.group().map_or("", |group| group.name);
         if spot.as_ref().is_none_or(|spot| spot.group != group) {
             let most = self.snapshot.bounds.max_waiting;
             let Some(entered) = self.gateway.lines.enter(group, plan.candidates(self.now()), most) else {
-                return Ok(Turn::Crowded);
+                return Ok(News::Crowded);
             };
             let is_first = entered.is_first();
             *spot = Some(entered);
             if is_first {
                 // What came free while it entered was told to nobody.
-                return Ok(Turn::Look);
+                return Ok(News::Woken);
             }
         }
-        let Some(spot) = spot else { return Ok(Turn::Look) };
+        let Some(spot) = spot else { return Ok(News::Woken) };
         // Only the first has a use for what comes by itself; the others look when they are the first.
         let until = until.filter(|_| spot.is_first());
         let until = [until, plan.deadline()].into_iter().flatten().min();
         let patience = until.map_or(Duration::MAX, |until| until.saturating_sub(self.now()));
         tokio::select! {
-            () = spot.told.notified() => Ok(Turn::Look),
-            () = tokio::time::sleep(patience) => Ok(Turn::Look),
+            () = spot.told.notified() => Ok(News::Woken),
+            () = tokio::time::sleep(patience) => Ok(News::Woken),
             () = self.gateway.draining() => Err(Failure::new(FailureKind::Overloaded, "the gateway is shutting down; try again")),
-            () = self.left.clone().wait() => Ok(Turn::Look),
+            () = self.left.clone().wait() => Ok(News::Woken),
         }
     }
 }
