@@ -383,6 +383,7 @@ impl Ask {
         };
         headers::add(&mut answer.headers, &facts);
         headers::add_provider(&mut answer.headers, provider_headers);
+        meter.tell_limits(&mut answer.headers);
     }
 
     fn mocked(&self, mock: &serde_json::Value, attempt: &Attempt<'_>, mut meter: Meter) -> Result<Answer, Missed> {

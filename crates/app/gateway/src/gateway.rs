@@ -22,6 +22,7 @@ use crate::{
     health::Health,
     kept::KeptAnswers,
     ledger::Ledger,
+    limits::Limits,
     reload::Source,
     sealed::SealKey,
     sharing::Sharing,
@@ -64,6 +65,7 @@ pub struct Gateway {
     pub(crate) decisions: Decisions,
     /// The virtual keys, where there is a store.
     pub(crate) callers: Option<Arc<Callers>>,
+    pub(crate) limits: Arc<Limits>,
     /// Calls that wait for a deployment.
     pub(crate) lines: Arc<Lines>,
     /// Of this process: tells our own requests when they come back to us.
@@ -123,6 +125,7 @@ impl Gateway {
             parts.store.map(|(store, bounds)| Callers::new(store, Arc::clone(clock), workers.clone(), bounds));
         Arc::new(Self {
             callers,
+            limits: Limits::new(Arc::clone(&parts.clock)),
             client: parts.client,
             clock: parts.clock,
             random: parts.random,

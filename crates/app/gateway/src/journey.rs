@@ -139,7 +139,7 @@ impl Gateway {
 }
 
 /// Finds the group and asks it.
-async fn answer(mut ask: Box<Ask>, meter: Meter) -> Answer {
+async fn answer(mut ask: Box<Ask>, mut meter: Meter) -> Answer {
     let snapshot = Arc::clone(&ask.snapshot);
     let group = match group_for(&snapshot, &ask.caller, ask.route.path(), &ask.context.alias) {
         Ok(group) => group,
@@ -154,7 +154,7 @@ async fn answer(mut ask: Box<Ask>, meter: Meter) -> Answer {
     if ask.context.alias.is_empty() || group.name != asked {
         group.name.clone_into(&mut ask.context.alias);
     }
-    if let Err(failure) = ask.keeper(&group) {
+    if let Err(failure) = ask.keeper(&group).and_then(|_| ask.take_place(&group, &mut meter)) {
         return refuse(&failure, meter);
     }
     match ask.dispatch(group, meter).await {

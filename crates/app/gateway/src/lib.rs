@@ -32,6 +32,7 @@ mod journey;
 mod kept;
 mod late;
 mod ledger;
+mod limits;
 mod media;
 mod meter;
 mod mock;

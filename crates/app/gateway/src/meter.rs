@@ -18,11 +18,13 @@ use crate::{
     gateway::Gateway,
     inbound::Route,
     ledger::{Reservation, Settlement, may_have_cost},
+    limits::Permit,
     passing,
     words::{Prompt, Said, Words},
 };
 
 mod boarding;
+mod permits;
 mod shares;
 
 /// The meter of one call.
@@ -37,6 +39,8 @@ pub(crate) struct Meter {
     open: Option<Box<OpenAttempt>>,
     /// The place that the next attempt takes at its deployment.
     aboard: Option<Aboard>,
+    /// The call's place under the limits of its key.
+    permit: Option<Permit>,
     finished: bool,
 }
 
@@ -154,6 +158,7 @@ impl Meter {
             },
             open: None,
             aboard: None,
+            permit: None,
             finished: false,
         }
     }
@@ -466,6 +471,7 @@ impl Meter {
         if std::mem::replace(&mut self.finished, true) {
             return;
         }
+        self.settle_limits();
         self.record.status = status;
         self.record.outcome = outcome;
         self.record.took = self.elapsed();

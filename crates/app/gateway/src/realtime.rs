@@ -118,6 +118,9 @@ impl Gateway {
         let asked = model.unwrap_or_default();
         meter.asked_for(asked, true);
         let group = group_for(snapshot, &caller, PATH, asked)?;
+        if let Some(key) = caller.key() {
+            meter.holds(self.limits.take(key, &[group.name, group.label()], 0)?);
+        }
         let captured = group.captured.clone();
         let mut plan = Plan::new(&snapshot.fleet, group, Asked { no_fallbacks: true, ..Asked::default() });
         let deployment = match plan.on(&Event::Begin, self.clock.monotonic(), self.random.u64()) {

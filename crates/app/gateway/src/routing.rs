@@ -296,18 +296,23 @@ fn for_group(own: &Value, group: &str) -> FallbackList {
 /// A prompt of so many bytes is guessed at by them.
 const SHORT: usize = 16 << 10;
 
-/// What routing looks at in a request.
-pub(crate) fn wants(body: &RawBody, tags: Vec<String>, affinity: Option<u64>, pinned: Option<usize>) -> Wants {
+/// How many tokens a request's words are, roughly.
+pub(crate) fn prompt_tokens(body: &RawBody) -> u64 {
     let prompt = ["messages", "input", "prompt", "contents"].into_iter().find_map(|name| body.get(name));
-    let format = body.typed::<Value>("response_format");
-    let is_schema = |format: &Value| format.get("type").is_some_and(|kind| kind != "text");
     // Pictures are no words: a long prompt is looked through for them.
     let length = |prompt: &Bytes| match prompt.len() {
         short @ ..=SHORT => short,
         _ => usize::try_from(skim(prompt, 0).bytes).unwrap_or(usize::MAX),
     };
+    prompt.map_or(0, |prompt| guess(length(prompt)))
+}
+
+/// What routing looks at in a request.
+pub(crate) fn wants(body: &RawBody, tags: Vec<String>, affinity: Option<u64>, pinned: Option<usize>) -> Wants {
+    let format = body.typed::<Value>("response_format");
+    let is_schema = |format: &Value| format.get("type").is_some_and(|kind| kind != "text");
     Wants {
-        tokens: prompt.map_or(0, |prompt| guess(length(prompt))),
+        tokens: prompt_tokens(body),
         tags,
         has_schema: format.as_ref().is_some_and(is_schema),
         region: None,

@@ -73,6 +73,7 @@ mod tests {
             user: None,
             team: None,
             holders: Vec::new(),
+            limits: Vec::new(),
             may_mock: false,
         }))
     }

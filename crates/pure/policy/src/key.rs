@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt};
 
 use tollgate_wire::{ErrorType, Failure, FailureKind};
 
-use crate::{KeyDigest, RouteSet};
+use crate::{KeyDigest, Limit, RouteSet};
 
 /// A virtual key as calls see it. Made from the store's row once, and kept in memory for the calls that follow.
 #[derive(Clone)]
@@ -33,6 +33,8 @@ pub struct Key {
     pub team: Option<String>,
     /// Those above it whose limits hold for it, too: team, user where it has no team, organisation.
     pub holders: Vec<Holder>,
+    /// How much there may be of its calls, and of those above it.
+    pub limits: Vec<Limit>,
     /// A request may bring its own mocked answer (`metadata.allow_client_mock_response`).
     pub may_mock: bool,
 }
@@ -292,6 +294,7 @@ mod tests {
             user: None,
             team: None,
             holders: Vec::new(),
+            limits: Vec::new(),
             may_mock: false,
         }
     }

@@ -4,10 +4,12 @@ mod access;
 mod caller;
 mod key;
 mod lifetime;
+mod limits;
 pub mod routes;
 
 pub use access::{RouteClass, admit};
 pub use caller::{Caller, KeyDigest};
 pub use key::{Holder, HolderKind, Key, ModelFacts, Models, Role, matches_pattern};
 pub use lifetime::Lifetime;
+pub use limits::{Left, Limit, LimitScope, Limiter, Most, Reached, Taken, What};
 pub use routes::RouteSet;

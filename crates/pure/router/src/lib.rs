@@ -13,7 +13,6 @@ mod plan;
 mod rules;
 mod share;
 mod vitals;
-mod window;
 
 pub use budget::RetryBudget;
 pub use fallbacks::{Fallback, FallbackList, Fallbacks};
@@ -24,5 +23,5 @@ pub use nearest::nearest;
 pub use plan::{Asked, Event, Plan, Step};
 pub use rules::{Policy, RestRules, Rules, Strategy};
 pub use share::{Claim, Others, Share, Told};
+pub use tollgate_wire::window::Counts;
 pub use vitals::{Busy, Flight, Landed, Landing, Limits, Vitals};
-pub use window::Counts;

@@ -9,10 +9,9 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    vitals::{Limits, Vitals},
-    window::Counts,
-};
+use tollgate_wire::window::Counts;
+
+use crate::vitals::{Limits, Vitals};
 
 /// The most that this instance may count in a minute, or have in flight. `None`: what the limits say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -9,10 +9,9 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    share::Held,
-    window::{Counts, Window},
-};
+use tollgate_wire::window::{Counts, Window};
+
+use crate::share::Held;
 
 /// What a deployment may be given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -18,6 +18,7 @@ pub mod rerank;
 pub mod secret;
 pub mod socket;
 pub mod usage;
+pub mod window;
 
 pub use failure::{Blame, ErrorType, Failure, FailureKind};
 pub use raw_body::RawBody;

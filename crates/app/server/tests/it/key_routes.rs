@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use tollgate_gateway::KeyBounds;
-use tollgate_kit::http::{self, Reply};
+use tollgate_kit::{
+    Answer,
+    http::{self, Reply},
+};
 use tollgate_store::{EpochMs, Place, Store, StoreSettings};
 
 use crate::world::{WITH_MASTER, World, hi, refused};
@@ -272,4 +275,63 @@ async fn another_instance_hears_of_a_change_within_a_second() {
         assert!(blocked.elapsed() < Duration::from_secs(5), "still let in");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+#[tokio::test]
+async fn the_limits_of_a_key_hold() {
+    let world = world().await;
+    // SEED-144 and SEED-145, with their own request.
+    let body = json!({"max_parallel_requests": 10, "tpm_limit": 200, "rpm_limit": 4});
+    let key = made(&world, &body).await;
+    let usage = json!({"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20});
+    let answer = json!({
+        "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "gpt-4o", "usage": usage,
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
+    });
+    world.provider.always("/v1/chat/completions", Answer::json(200, answer));
+    for left in (0..4_u64).rev() {
+        let reply = chat(&world, &key, "gpt-4").await;
+        assert_eq!((reply.status, reply.header("x-ratelimit-remaining-requests")), (200, Some(&*left.to_string())));
+        assert_eq!(reply.header("x-litellm-key-tpm-limit"), Some("200"));
+    }
+    let reply = chat(&world, &key, "gpt-4").await;
+    let words = refused(&reply, 429);
+    let hash =
+        http::get(&world.at(&format!("/key/info?key={key}")), &[WITH_MASTER]).await.json()["info"]["token"].clone();
+    let expected = format!(
+        "Max parallel request limit reached Hit limit for api_key: {}. tpm_limit: 200, current_tpm 80 , rpm_limit: 4 current \
+         rpm 4",
+        hash.as_str().unwrap()
+    );
+    assert!(words.starts_with(&expected), "{words}");
+    let wait: u64 = reply.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=61).contains(&wait), "{wait}");
+}
+
+#[tokio::test]
+async fn tokens_and_calls_at_one_time_are_limited_for_one_model_or_all() {
+    let world = world().await;
+    let key = made(&world, &json!({"tpm_limit": 5})).await;
+    let long = json!({"model": "gpt-4", "messages": [{"role": "user", "content": "word ".repeat(200)}]});
+    let reply = world.chat_with(&[("authorization", &bearer(&key))], &long).await;
+    assert!(refused(&reply, 429).contains("tpm_limit: 5, current_tpm 0"));
+    assert!(world.provider.calls().is_empty(), "nobody was asked");
+
+    let key = made(&world, &json!({"model_rpm_limit": {"gpt-4": 1}})).await;
+    assert_eq!(chat(&world, &key, "gpt-4").await.status, 200);
+    assert!(refused(&chat(&world, &key, "gpt-4").await, 429).contains("model_per_key"));
+    assert_eq!(chat(&world, &key, "my-free-tier").await.status, 200);
+
+    let key = made(&world, &json!({"max_parallel_requests": 1})).await;
+    world.provider.script([Answer::json(200, json!({"choices": []})).wait_before_head(Duration::from_secs(2))]);
+    let calls = world.provider.calls().len();
+    let auth = bearer(&key);
+    let slow = async { world.chat_with(&[("authorization", &auth)], &hi("gpt-4")).await.status };
+    let quick = async {
+        world.provider.wait_for_calls(calls + 1).await;
+        chat(&world, &key, "gpt-4").await
+    };
+    let (slow, quick) = tokio::join!(slow, quick);
+    assert!(refused(&quick, 429).contains("max_parallel_requests: 1 current 1"));
+    assert_eq!((slow, chat(&world, &key, "gpt-4").await.status), (200, 200));
 }

@@ -27,7 +27,7 @@ impl Counts {
 
 /// The last minute.
 #[derive(Debug)]
-pub(crate) struct Window {
+pub struct Window {
     seconds: [Counts; KEPT as usize],
     newest: u64,
     total: Counts,
@@ -41,13 +41,13 @@ impl Default for Window {
 
 impl Window {
     /// What is counted at this second.
-    pub(crate) fn at(&mut self, second: u64) -> Counts {
+    pub fn at(&mut self, second: u64) -> Counts {
         self.advance(second);
         self.total
     }
 
     /// Adds to this second; gives the one that it is counted in, which is a later one for a clock that is behind.
-    pub(crate) fn add(&mut self, second: u64, counts: &Counts) -> u64 {
+    pub fn add(&mut self, second: u64, counts: &Counts) -> u64 {
         self.advance(second);
         let newest = self.newest;
         if let Some(slot) = self.slot(newest) {
@@ -64,7 +64,7 @@ impl Window {
     }
 
     /// Takes back what was counted at `second` and did not come.
-    pub(crate) fn give_back(&mut self, second: u64, counts: &Counts) {
+    pub fn give_back(&mut self, second: u64, counts: &Counts) {
         if self.newest.saturating_sub(second) >= KEPT {
             return;
         }
@@ -79,7 +79,7 @@ impl Window {
     }
 
     /// How many seconds after `second` the oldest requests that count leave the window.
-    pub(crate) fn until_room(&self, second: u64) -> u64 {
+    pub fn until_room(&self, second: u64) -> u64 {
         let held = (0..KEPT).rev().map(|ago| second.saturating_sub(ago)).find(|at| {
             let slot = usize::try_from(at % KEPT).ok().and_then(|slot| self.seconds.get(slot));
             slot.is_some_and(|slot| slot.requests > 0 || slot.tokens > 0)
@@ -88,12 +88,12 @@ impl Window {
     }
 
     /// Nothing has failed.
-    pub(crate) fn forget_failures(&mut self) {
+    pub fn forget_failures(&mut self) {
         self.seconds.iter_mut().chain([&mut self.total]).for_each(|counts| counts.failures = 0);
     }
 
     /// The last second that is counted.
-    pub(crate) fn newest(&self) -> u64 {
+    pub fn newest(&self) -> u64 {
         self.newest
     }
 

@@ -1,0 +1,27 @@
+//! The call's place under the limits of its key, which the meter holds until the call is over.
+
+use http::HeaderMap;
+
+use super::Meter;
+use crate::limits::Permit;
+
+impl Meter {
+    /// The call has a place.
+    pub(crate) fn holds(&mut self, permit: Option<Permit>) {
+        self.permit = permit;
+    }
+
+    /// What is left of the limits, for the answer's headers.
+    pub(crate) fn tell_limits(&self, headers: &mut HeaderMap) {
+        if let Some(permit) = &self.permit {
+            permit.tell(headers);
+        }
+    }
+
+    /// The call is over: what its attempts used counts; where nobody was asked, it counts as none.
+    pub(super) fn settle_limits(&mut self) {
+        let Some(permit) = self.permit.take() else { return };
+        let attempts = &self.record.attempts;
+        permit.settle((!attempts.is_empty()).then(|| attempts.iter().map(|attempt| attempt.usage.total()).sum()));
+    }
+}
