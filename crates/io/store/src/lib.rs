@@ -30,4 +30,4 @@ pub use rows::{
 };
 pub use settings::{Place, StoreSettings};
 pub use store::Store;
-pub use values::{EpochMs, Json, NanoDollars};
+pub use values::{EpochMs, Json, NanoDollars, Spent};

@@ -1,14 +1,13 @@
 //! Lists of everything but keys, paged by number.
 
 use crate::{
-    Audit, Budget, ConfigRow, Credential, Customer, EpochMs, Kind, Member, Model, NanoDollars, Organization,
-    OrganizationMember, Project, Stamp, Store, StoreError, Tag, Team, User, changes,
+    Audit, Budget, ConfigRow, Credential, Customer, EpochMs, Kind, Member, Model, Organization, OrganizationMember,
+    Project, Spent, Stamp, Store, StoreError, Tag, Team, User, changes,
     keys::{self, Key, holding},
     row::Table,
     session::{Columns, Read},
     statement::{Draft, Statement},
     tables,
-    values::Field as _,
 };
 
 /// Which part of a list.
@@ -23,8 +22,8 @@ pub struct Page {
 /// A part of a list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listed<T> {
-    /// Its rows, with what was spent in their names in all.
-    pub rows: Vec<(T, NanoDollars)>,
+    /// Its rows, with what was spent in their names.
+    pub rows: Vec<(T, Spent)>,
     /// How many there are in the whole list.
     pub total: i64,
 }
@@ -149,7 +148,7 @@ impl Store {
         counted.push(T::NAME).push(" AS r WHERE true");
         conditions(&mut counted);
         let mut draft = Draft::new("SELECT ");
-        draft.names("r.", T::COLUMNS).push(", COALESCE(s.settled, 0) FROM ").push(T::NAME);
+        draft.names("r.", T::COLUMNS).push(", s.settled, s.last_at FROM ").push(T::NAME);
         draft.push(" AS r LEFT JOIN totals AS s ON s.kind = ").value(T::KIND.name());
         draft.push(" AND s.id = r.").push(id).push(" AND s.window_start = 0 WHERE true");
         conditions(&mut draft);
@@ -160,8 +159,8 @@ impl Store {
         self.within(async {
             let mut db = self.reader().await?;
             let total = db.one(counted.done()).await?;
-            let rows: Vec<Spent<T>> = db.all(draft.done()).await?;
-            Ok(Listed { rows: rows.into_iter().map(|row| (row.row, row.spend)).collect(), total })
+            let rows: Vec<WithSpent<T>> = db.all(draft.done()).await?;
+            Ok(Listed { rows: rows.into_iter().map(|row| (row.row, row.spent)).collect(), total })
         })
         .await
     }
@@ -299,14 +298,14 @@ lists! {
     list_config of ConfigRow, "sections of the configuration";
 }
 
-struct Spent<T> {
+struct WithSpent<T> {
     row: T,
-    spend: NanoDollars,
+    spent: Spent,
 }
 
-impl<T: Table> Read for Spent<T> {
+impl<T: Table> Read for WithSpent<T> {
     fn read(columns: &mut Columns<'_>) -> Result<Self, StoreError> {
-        Ok(Self { row: T::read(columns)?, spend: NanoDollars::take(columns)? })
+        Ok(Self { row: T::read(columns)?, spent: Spent::read(columns)? })
     }
 }
 
