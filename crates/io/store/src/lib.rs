@@ -9,12 +9,15 @@ mod error;
 mod idempotency;
 mod keys;
 mod lists;
+mod many;
 mod migrations;
 mod pool;
+mod record;
 mod row;
 mod rows;
 mod session;
 mod settings;
+mod spend;
 mod statement;
 mod store;
 mod tables;
@@ -29,5 +32,9 @@ pub use rows::{
     Budget, ConfigRow, Credential, Customer, Member, Model, Organization, OrganizationMember, Project, Tag, Team, User,
 };
 pub use settings::{Place, StoreSettings};
+pub use spend::{
+    Activity, ActivityFilter, Batch, Booked, By, Difference, Found, LogFilter, LogListing, LogSort, Of, Projected,
+    SpendRow, Total, UnknownAttempt, Window, Windows,
+};
 pub use store::Store;
 pub use values::{EpochMs, Json, NanoDollars, Spent};

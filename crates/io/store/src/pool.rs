@@ -71,6 +71,16 @@ impl Pool {
         })
     }
 
+    /// A transaction that reads, and sees one state of everything.
+    pub(crate) async fn snapshot(&self) -> Result<Session, StoreError> {
+        Ok(match self {
+            Self::Sqlite { readers, .. } => Session::SqliteWrite(readers.begin().await?),
+            Self::Postgres(pool) => {
+                Session::PostgresWrite(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+            }
+        })
+    }
+
     pub(crate) async fn close(&self) {
         match self {
             Self::Sqlite { writer, readers } => {

@@ -160,7 +160,7 @@ fn for_sqlite(statement: Statement) -> Query<'static, Sqlite, SqliteArguments> {
     let mut query = sqlx::query_with(sql, SqliteArguments::default());
     for value in values {
         query = match value {
-            Value::Text(text) => query.bind(text),
+            Value::Text(text) => query.bind(text.map(without_nul)),
             Value::Integer(number) => query.bind(number),
             Value::Boolean(truth) => query.bind(truth),
             Value::Blob(bytes) => query.bind(bytes),
@@ -174,11 +174,16 @@ fn for_postgres(statement: Statement) -> Query<'static, Postgres, PgArguments> {
     let mut query = sqlx::query_with(sql, PgArguments::default());
     for value in values {
         query = match value {
-            Value::Text(text) => query.bind(text),
+            Value::Text(text) => query.bind(text.map(without_nul)),
             Value::Integer(number) => query.bind(number),
             Value::Boolean(truth) => query.bind(truth),
             Value::Blob(bytes) => query.bind(bytes),
         };
     }
     query
+}
+
+/// PostgreSQL takes every character in a text but this one; with it a record would be refused for ever.
+fn without_nul(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }

@@ -11,4 +11,6 @@ mod opening;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]
+mod spend;
+#[cfg(test)]
 mod world;
