@@ -8,6 +8,7 @@ mod changes;
 mod error;
 mod idempotency;
 mod keys;
+mod leases;
 mod lists;
 mod many;
 mod migrations;
@@ -27,6 +28,7 @@ pub use changes::{Audit, Change, Changes, Kind, Stamp};
 pub use error::StoreError;
 pub use idempotency::{Known, Once};
 pub use keys::{DeletedKey, Key, KeyFilter, KeyListing, KeyPage, KeyPlace, KeySort, KeyState, KeyView};
+pub use leases::{Burial, Grant, Instance, Leased, Wish};
 pub use lists::{Listed, Page, Sort, TeamFilter, UserFilter};
 pub use rows::{
     Budget, ConfigRow, Credential, Customer, Member, Model, Organization, OrganizationMember, Project, Tag, Team, User,

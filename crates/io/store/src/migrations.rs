@@ -34,7 +34,11 @@ macro_rules! migration {
     };
 }
 
-const MIGRATIONS: [Migration; 2] = [migration!(1, "0001_access", needs 1), migration!(2, "0002_spend", needs 1)];
+const MIGRATIONS: [Migration; 3] = [
+    migration!(1, "0001_access", needs 1),
+    migration!(2, "0002_spend", needs 1),
+    migration!(3, "0003_leases", needs 1),
+];
 
 /// The number of PostgreSQL's advisory lock: "tollgate" read as a number.
 const LOCK: i64 = 0x746f_6c6c_6761_7465;

@@ -8,6 +8,8 @@ use crate::{EpochMs, Store, StoreError, statement::Statement};
 pub struct Batch {
     /// The journal.
     pub journal: String,
+    /// The instance whose leases paid for what is in it, if they are in the store.
+    pub instance: Option<String>,
     /// The position that the store has to have of it: nothing is left out.
     pub after: i64,
     /// The position that it has afterwards.
@@ -35,6 +37,8 @@ pub struct Booked {
     pub day: Option<String>,
     /// Its tags, which have days of their own.
     pub tags: Vec<String>,
+    /// It was paid from the instance's leases: not so corrections, and attempts that were unknown before.
+    pub leased: bool,
     /// The journal's record, for the quarantine.
     pub record: Vec<u8>,
 }

@@ -100,7 +100,7 @@ struct Added {
 async fn sum(store: &Store, db: &mut Session, batch: &Batch, kept: &[&Booked]) -> Result<(), StoreError> {
     let mut totals: BTreeMap<&Window, Added> = BTreeMap::new();
     for row in kept.iter().map(|booked| &booked.row) {
-        for window in &row.windows.0 {
+        for window in row.windows.each() {
             let added = totals.entry(window).or_default();
             added.settled += row.spend.0;
             added.last_at = added.last_at.max(row.ended_at);
@@ -117,7 +117,7 @@ async fn sum(store: &Store, db: &mut Session, batch: &Batch, kept: &[&Booked]) -
     let freed = unknown::resolve(db, batch).await?;
     for (attempts, sign) in [(&batch.unknown, 1), (&freed, -1)] {
         for attempt in attempts {
-            for window in &attempt.windows.0 {
+            for window in attempt.windows.each() {
                 totals.entry(window).or_default().unknown += sign * attempt.held.0;
             }
         }
@@ -131,7 +131,26 @@ async fn sum(store: &Store, db: &mut Session, batch: &Batch, kept: &[&Booked]) -
     insert_many(store, db, "folded", FOLDED, ADD_FOLDED, folded).await?;
     daily::add(store, db, kept).await?;
     let rows = batch.unknown.iter().map(UnknownAttempt::values).collect();
-    insert_many(store, db, "unknown", UnknownAttempt::COLUMNS, Conflict::REFUSED, rows).await
+    insert_many(store, db, "unknown", UnknownAttempt::COLUMNS, Conflict::REFUSED, rows).await?;
+    pay(db, batch, kept).await
+}
+
+/// Takes out of the leases what is booked now. The totals are locked already, so nobody sees the money twice or not at all.
+async fn pay(db: &mut Session, batch: &Batch, kept: &[&Booked]) -> Result<(), StoreError> {
+    let Some(instance) = &batch.instance else { return Ok(()) };
+    let mut used: BTreeMap<&Window, i64> = BTreeMap::new();
+    let settled = kept.iter().filter(|booked| booked.leased).map(|booked| (&booked.row.windows, booked.row.spend.0));
+    let unknown = batch.unknown.iter().map(|attempt| (&attempt.windows, attempt.held.0));
+    for (windows, amount) in settled.chain(unknown) {
+        windows.each().into_iter().for_each(|window| *used.entry(window).or_default() += amount);
+    }
+    for (window, amount) in used {
+        let paid =
+            "UPDATE leases SET used = used + $1 WHERE kind = $2 AND id = $3 AND window_start = $4 AND instance = $5";
+        let paid = Statement::new(paid).bind(amount).bind(window.kind.as_str()).bind(window.id.as_str());
+        db.run(paid.bind(window.start).bind(instance.as_str())).await?;
+    }
+    Ok(())
 }
 
 /// Adds to what was settled by rows that are gone.

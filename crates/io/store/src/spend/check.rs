@@ -67,7 +67,7 @@ impl Store {
             }
             from_rows(&mut db, &mut sums).await?;
             for Held { held, windows } in db.all(Statement::new("SELECT held, windows FROM unknown")).await? {
-                windows.0.into_iter().for_each(|window| add(&mut sums, window, 3, held.0));
+                windows.each().into_iter().for_each(|window| add(&mut sums, window.clone(), 3, held.0));
             }
             let wrong = sums.into_iter().filter(|(_, [said, is, held, found])| said != is || held != found);
             let difference = |(window, sums): (Window, [i64; 4])| {
@@ -92,7 +92,7 @@ async fn from_rows(db: &mut Session, sums: &mut BTreeMap<Window, [i64; 4]>) -> R
         let rows = page(db, last.as_ref(), None, AT_ONCE).await?;
         let Some(end) = rows.last().cloned() else { return Ok(()) };
         for Settled { spend, windows, .. } in rows {
-            windows.0.into_iter().for_each(|window| add(sums, window, 1, spend.0));
+            windows.each().into_iter().for_each(|window| add(sums, window.clone(), 1, spend.0));
         }
         last = Some(end);
     }

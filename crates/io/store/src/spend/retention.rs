@@ -48,8 +48,8 @@ impl Store {
         let mut sums = BTreeMap::new();
         let count = i64::try_from(gone.len()).unwrap_or(i64::MAX);
         for row in gone {
-            for window in row.windows.0 {
-                *sums.entry(window).or_default() += row.spend.0;
+            for window in row.windows.each() {
+                *sums.entry(window.clone()).or_default() += row.spend.0;
             }
         }
         booking::fold(self, &mut db, &sums).await?;

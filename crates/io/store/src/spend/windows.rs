@@ -1,5 +1,7 @@
 //! Windows: a scope and when its window began. They are keys, never counters that are set to zero.
 
+use std::collections::BTreeSet;
+
 use crate::{
     EpochMs, NanoDollars, Store, StoreError,
     session::{Columns, Read},
@@ -24,6 +26,13 @@ pub struct Window {
 /// The windows of a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Windows(pub Vec<Window>);
+
+impl Windows {
+    /// Each window once: what is booked twice into one would be counted twice.
+    pub(crate) fn each(&self) -> BTreeSet<&Window> {
+        self.0.iter().collect()
+    }
+}
 
 /// What was settled and what is unknown in a window.
 #[derive(Clone, Debug, PartialEq, Eq)]

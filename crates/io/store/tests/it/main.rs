@@ -5,6 +5,8 @@ mod changes;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod leases;
+#[cfg(test)]
 mod lists;
 #[cfg(test)]
 mod opening;

@@ -52,7 +52,7 @@ pub(crate) fn attempt(number: i64, spend: i64) -> Booked {
         ..SpendRow::default()
     };
     let tags = if number == 0 { texts(["tag", "other"]) } else { Vec::new() };
-    Booked { position: number, row, day: Some("2023-11-14".to_owned()), tags, record: vec![1, 2, 3] }
+    Booked { position: number, row, day: Some("2023-11-14".to_owned()), tags, leased: false, record: vec![1, 2, 3] }
 }
 
 pub(crate) fn batch(after: i64, booked: Vec<Booked>) -> Batch {
