@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod changes;
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod leases;
