@@ -150,21 +150,19 @@ impl Postgres {
         self.listens();
     }
 
-    /// The server's process and its children's, which a signal to the group would miss.
-    fn processes(&self) -> Vec<String> {
-        let pid = fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap_or_default();
-        let Some(pid) = pid.lines().next().filter(|pid| Path::new("/proc").join(pid).exists()) else {
-            return Vec::new();
-        };
-        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-        children.split_whitespace().chain([pid]).map(str::to_owned).collect()
-    }
-
+    /// Signals the server's process and then its children, which may end by themselves meanwhile.
     fn signal(&self, signal: &str) {
-        let processes = self.processes();
-        assert!(!processes.is_empty(), "postgres does not run");
-        let sent = Command::new("kill").arg(signal).args(&processes).status();
-        assert!(sent.is_ok_and(|status| status.success()), "cannot send {signal} to postgres");
+        let file = fs::read_to_string(self.folder.join("data/postmaster.pid")).expect("a running server has this file");
+        let server = file.lines().next().expect("its first line is its number");
+        let children = fs::read_to_string(format!("/proc/{server}/task/{server}/children")).unwrap_or_default();
+        let send = |process: &str| {
+            let sent = Command::new("kill").args([signal, process]).stderr(Stdio::null()).status();
+            sent.is_ok_and(|status| status.success())
+        };
+        assert!(send(server), "cannot send {signal} to postgres");
+        for child in children.split_whitespace() {
+            send(child);
+        }
     }
 
     fn listens(&self) {

@@ -146,7 +146,7 @@ impl Store {
     /// As for one.
     pub async fn insert_keys(&self, keys: &[Key], stamp: &Stamp) -> Result<(), StoreError> {
         self.within_long(async {
-            let mut db = self.writer().await?;
+            let mut db = self.long_writer().await?;
             for key in keys {
                 insert(&mut db, key, stamp).await?;
             }

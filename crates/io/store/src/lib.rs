@@ -36,7 +36,7 @@ pub use rows::{
 pub use settings::{Place, StoreSettings};
 pub use spend::{
     Activity, ActivityFilter, Batch, Booked, By, Difference, Found, LogFilter, LogListing, LogSort, Of, Projected,
-    SpendRow, Total, UnknownAttempt, Window, Windows,
+    Quarantined, SpendRow, Total, UnknownAttempt, Window, Windows,
 };
 pub use store::Store;
 pub use values::{EpochMs, Json, NanoDollars, Spent};

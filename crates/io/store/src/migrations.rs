@@ -9,6 +9,7 @@ use crate::{
     pool::Pool,
     session::{Columns, Read, Session},
     statement::Statement,
+    store::LONG,
     values::Field,
 };
 
@@ -52,6 +53,7 @@ pub(crate) async fn run(pool: &Pool, now: EpochMs) -> Result<(), StoreError> {
         return state.accepted();
     }
     let mut db = pool.writer().await?;
+    db.take_time(LONG).await?;
     lock(&mut db).await?;
     db.run_script(HISTORY).await?;
     // Somebody else may have done it while we waited.

@@ -1,6 +1,8 @@
 //! One text for two databases: a statement with its values, and the connection or transaction that runs it. What differs
 //! between the engines' drivers is here and nowhere else.
 
+use std::time::Duration;
+
 use sqlx::{
     PgConnection, Postgres, Row as _, Sqlite, SqliteConnection, Transaction,
     pool::PoolConnection,
@@ -82,6 +84,15 @@ impl Session {
             Link::Postgres(db) => sqlx::raw_sql(script).execute(db).await.map(|_| ())?,
         }
         Ok(())
+    }
+
+    /// Lets the statements of this transaction take longer than those of a call.
+    pub(crate) async fn take_time(&mut self, patience: Duration) -> Result<(), StoreError> {
+        if !self.is_postgres() {
+            return Ok(());
+        }
+        let set = "SELECT set_config('statement_timeout', $1, true), set_config('lock_timeout', $1, true)";
+        self.run(Statement::new(set).bind(patience.as_millis().to_string())).await.map(|_| ())
     }
 
     /// Makes what a transaction did last. Reading needs no such thing.

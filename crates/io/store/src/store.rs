@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// How long work on many rows may take: migrations, pruning, checks.
-const LONG: Duration = Duration::from_secs(600);
+pub(crate) const LONG: Duration = Duration::from_secs(600);
 
 /// What must survive. Cloning gives another handle to the same connections.
 #[derive(Clone, Debug)]
@@ -64,9 +64,18 @@ impl Store {
         self.pool.writer().await
     }
 
-    /// A connection that sees one state of everything until it is dropped.
+    /// A connection that sees one state of everything until it is dropped, and has time.
     pub(crate) async fn snapshot(&self) -> Result<Session, StoreError> {
-        self.pool.snapshot().await
+        let mut db = self.pool.snapshot().await?;
+        db.take_time(LONG).await?;
+        Ok(db)
+    }
+
+    /// A transaction to write many rows in.
+    pub(crate) async fn long_writer(&self) -> Result<Session, StoreError> {
+        let mut db = self.pool.writer().await?;
+        db.take_time(LONG).await?;
+        Ok(db)
     }
 
     /// One statement in a transaction of its own; how many rows it changed.

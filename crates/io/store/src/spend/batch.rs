@@ -1,7 +1,12 @@
 //! A batch of the journal on its way into the store: all of it in one transaction, with the position up to which it goes.
 
 use super::{SpendRow, UnknownAttempt, booking};
-use crate::{EpochMs, Store, StoreError, statement::Statement};
+use crate::{
+    EpochMs, NanoDollars, Store, StoreError,
+    lists::Page,
+    record::{Record as _, record},
+    statement::{Draft, Statement},
+};
 
 /// What a journal holds between two positions.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,6 +48,24 @@ pub struct Booked {
     pub record: Vec<u8>,
 }
 
+record! {
+    /// A record that the database refused, which is in no sum.
+    pub struct Quarantined {
+        /// The journal that it is from.
+        journal: String,
+        /// Where it stands there.
+        position: i64,
+        /// What it would have booked.
+        spend: NanoDollars,
+        /// What the database said.
+        cause: String,
+        /// The journal's record.
+        record: Vec<u8>,
+        /// When that was.
+        at: EpochMs,
+    }
+}
+
 /// What became of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Projected {
@@ -82,11 +105,14 @@ impl Store {
         Ok(position.unwrap_or(0))
     }
 
-    /// How many records are in quarantine.
+    /// The records in quarantine, the oldest first.
     ///
     /// # Errors
     /// If the database is not available.
-    pub async fn quarantined(&self) -> Result<i64, StoreError> {
-        self.within(async { self.reader().await?.one(Statement::new("SELECT COUNT(*) FROM quarantine")).await }).await
+    pub async fn quarantined(&self, page: Page) -> Result<Vec<Quarantined>, StoreError> {
+        let mut draft = Draft::new("SELECT ");
+        draft.names("", Quarantined::COLUMNS).push(" FROM quarantine ORDER BY at, journal, position LIMIT ");
+        draft.value(page.limit).push(" OFFSET ").value(page.offset);
+        self.within(async { self.reader().await?.all(draft.done()).await }).await
     }
 }

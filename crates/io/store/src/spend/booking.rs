@@ -44,7 +44,7 @@ pub(super) async fn book(store: &Store, batch: &Batch) -> Result<Projected, Stor
 
 /// Books what the database takes, record by record, and puts the others into quarantine.
 pub(super) async fn book_what_goes(store: &Store, batch: &Batch) -> Result<Projected, StoreError> {
-    let mut db = store.writer().await?;
+    let mut db = store.long_writer().await?;
     if let Some(position) = advance(&mut db, batch).await? {
         return Ok(Projected::At(position));
     }

@@ -15,6 +15,8 @@ mod opening;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]
+mod speed;
+#[cfg(test)]
 mod spend;
 #[cfg(test)]
 mod world;

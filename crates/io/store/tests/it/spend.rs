@@ -153,7 +153,9 @@ both! {
         }
         assert_eq!(store.book(&poisoned).await.unwrap(), Projected::Done { quarantined: vec![20, 203] });
         assert_eq!(store.watermark("journal").await.unwrap(), 250);
-        assert_eq!(store.quarantined().await.unwrap(), 2);
+        let kept = store.quarantined(Page { offset: 0, limit: 10 }).await.unwrap();
+        assert_eq!(kept.iter().map(|kept| (kept.position, kept.spend.0)).collect::<Vec<_>>(), [(20, 1_000_000), (203, 1_000_000)]);
+        assert_eq!((kept[0].record.as_slice(), kept[0].at), ([1, 2, 3].as_slice(), NOW));
         let mut sums_only = Batch { keep_rows: false, ..attempts(250..260) };
         sums_only.booked[3].row = attempt(2, 1_000_000).row;
         // Without rows nobody sees that it is the same; it does not stop the others either.
