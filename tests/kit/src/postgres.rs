@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -23,9 +24,8 @@ const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(20);
 const DEBIAN: &str = "/usr/lib/postgresql";
 
 /// Nothing has to survive a test.
-const FAST: [&str; 8] = [
+const FAST: [&str; 7] = [
     "fsync=off",
-    "synchronous_commit=off",
     "full_page_writes=off",
     "autovacuum=off",
     "max_connections=200",
@@ -35,10 +35,14 @@ const FAST: [&str; 8] = [
 ];
 
 /// The server's guardian: it ends the server and removes its folder when its own standard input closes, which happens when the
-/// test process ends, even if it was killed.
+/// test process ends, even if it was killed. Told to `crash`, it only waits for the server, which was killed.
 const GUARD: &str = r#""$0" "$@" >/dev/null 2>&1 </dev/null &
 server=$!
-read -r _
+read -r word
+if [ "$word" = crash ]; then
+    wait $server
+    exit
+fi
 kill -QUIT $server
 wait $server
 rm -rf "$FOLDER""#;
@@ -131,33 +135,34 @@ impl Postgres {
     /// Ends it as a crash does (`kill -9` of all its processes). Its files stay.
     pub fn crash(&mut self) {
         self.signal("-KILL");
-        // The guardian would remove the files.
-        let _ = self.guard.kill();
-        let _ = self.guard.wait();
+        if let Some(guard) = &mut self.guard.stdin {
+            guard.write_all(b"crash\n").expect("the guardian listens");
+        }
+        self.guard.wait().expect("the guardian ends with the server");
     }
 
     /// Starts it again on its port, after it crashed.
     pub fn restart(&mut self) {
+        // What a crash leaves behind.
         let _ = fs::remove_file(self.folder.join("data/postmaster.pid"));
+        let _ = fs::remove_file(self.folder.join(format!(".s.PGSQL.{}.lock", self.port)));
         self.guard = guard(self.port, &self.folder, self.account);
         self.listens();
     }
 
-    /// The server's process and its children's, which a signal to the group would miss.
-    fn processes(&self) -> Vec<String> {
-        let pid = fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap_or_default();
-        let Some(pid) = pid.lines().next().filter(|pid| Path::new("/proc").join(pid).exists()) else {
-            return Vec::new();
-        };
-        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-        children.split_whitespace().chain([pid]).map(str::to_owned).collect()
-    }
-
+    /// Signals the server's process and then its children, which may end by themselves meanwhile.
     fn signal(&self, signal: &str) {
-        let processes = self.processes();
-        assert!(!processes.is_empty(), "postgres does not run");
-        let sent = Command::new("kill").arg(signal).args(&processes).status();
-        assert!(sent.is_ok_and(|status| status.success()), "cannot send {signal} to postgres");
+        let file = fs::read_to_string(self.folder.join("data/postmaster.pid")).expect("a running server has this file");
+        let server = file.lines().next().expect("its first line is its number");
+        let children = fs::read_to_string(format!("/proc/{server}/task/{server}/children")).unwrap_or_default();
+        let send = |process: &str| {
+            let sent = Command::new("kill").args([signal, process]).stderr(Stdio::null()).status();
+            sent.is_ok_and(|status| status.success())
+        };
+        assert!(send(server), "cannot send {signal} to postgres");
+        for child in children.split_whitespace() {
+            send(child);
+        }
     }
 
     fn listens(&self) {

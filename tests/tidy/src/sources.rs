@@ -1,5 +1,7 @@
 //! How Rust is written here, as far as clippy does not see to it.
 
+use std::collections::BTreeSet;
+
 use crate::{Repository, repository::has_extension};
 
 /// More lines than this in one file, and it has two ideas.
@@ -69,6 +71,31 @@ pub fn queues(repository: &Repository) -> Vec<String> {
         }
     }
     found
+}
+
+/// SQL is static text with places for values. The store's one builder takes static pieces; nobody else builds any.
+#[must_use]
+pub fn sql(repository: &Repository) -> Vec<String> {
+    let mut found = Vec::new();
+    for (path, text) in others(repository).filter(|(path, _)| *path != "crates/io/store/src/statement.rs") {
+        for needle in ["AssertSqlSafe", "QueryBuilder"] {
+            found.extend(lines_with(text, needle).map(|line| format!("{path}:{line}: SQL that is not static text")));
+        }
+    }
+    found
+}
+
+/// Each migration is there for both databases.
+#[must_use]
+pub fn migrations(repository: &Repository) -> Vec<String> {
+    let names = |engine: &str| -> BTreeSet<String> {
+        let folder = format!("crates/io/store/migrations/{engine}/");
+        repository.files().filter_map(|file| Some(file.path.strip_prefix(&folder)?.to_owned())).collect()
+    };
+    let (sqlite, postgres) = (names("sqlite"), names("postgres"));
+    let missing = |engine: &'static str| move |name: &String| format!("the migration {name} is missing for {engine}");
+    let without_postgres = sqlite.difference(&postgres).map(missing("PostgreSQL"));
+    without_postgres.chain(postgres.difference(&sqlite).map(missing("SQLite"))).collect()
 }
 
 /// Every file of production code opens with what room it is.

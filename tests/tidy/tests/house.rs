@@ -61,6 +61,27 @@ fn every_file_opens_with_what_it_is() {
 }
 
 #[test]
+fn sql_is_static_text() {
+    holds(sources::sql);
+}
+
+#[test]
+fn every_migration_is_there_for_both_databases() {
+    holds(sources::migrations);
+}
+
+#[test]
+fn a_migration_for_one_database_alone_fails() {
+    let files = [
+        ("crates/io/store/migrations/sqlite/0001_a.sql", ""),
+        ("crates/io/store/migrations/postgres/0001_a.sql", ""),
+        ("crates/io/store/migrations/postgres/0002_b.sql", ""),
+    ];
+    let found = sources::migrations(&Repository::of(&files));
+    assert_eq!(found, ["the migration 0002_b.sql is missing for SQLite"]);
+}
+
+#[test]
 fn nothing_is_left_unfinished() {
     holds(sources::unfinished);
 }

@@ -108,8 +108,6 @@ row! {
         key_rotation_at: Option<EpochMs>,
         /// When its settings were last changed.
         settings_updated_at: Option<EpochMs>,
-        /// When it was last used; written with its spend, so some seconds late.
-        last_active: Option<EpochMs>,
         /// All other fields.
         rest: Option<Json>,
     }
@@ -148,7 +146,7 @@ impl Store {
     /// As for one.
     pub async fn insert_keys(&self, keys: &[Key], stamp: &Stamp) -> Result<(), StoreError> {
         self.within_long(async {
-            let mut db = self.writer().await?;
+            let mut db = self.long_writer().await?;
             for key in keys {
                 insert(&mut db, key, stamp).await?;
             }
@@ -158,12 +156,12 @@ impl Store {
         .await
     }
 
-    /// Writes a key as it is now, if it still has the version that was read; `last_active` stays as it is. Its new version.
+    /// Writes a key as it is now, if it still has the version that was read. Its new version; its origin stays.
     ///
     /// # Errors
     /// [`StoreError::Stale`] if it was changed since, [`StoreError::Missing`] if it is gone, [`StoreError::Taken`] if the alias is.
     pub async fn update_key(&self, key: &Key, expected: i64, stamp: &Stamp) -> Result<i64, StoreError> {
-        tables::update(self, key, expected, &["token", "origin", "last_active"], stamp).await
+        tables::update(self, key, expected, &["token", "origin"], stamp).await
     }
 
     /// The row of a token.
@@ -237,7 +235,7 @@ async fn insert(db: &mut Session, key: &Key, stamp: &Stamp) -> Result<(), StoreE
     tables::insert_row(db, key.clone(), stamp).await?;
     // So that lists by spend find keys that have not spent anything.
     let total = Statement::new(
-        "INSERT INTO totals (kind, id, window_start, settled, unknown, requests) VALUES ('key', $1, 0, 0, 0, 0) ON CONFLICT DO NOTHING",
+        "INSERT INTO totals (kind, id, window_start, settled, unknown, last_at) VALUES ('key', $1, 0, 0, 0, 0) ON CONFLICT DO NOTHING",
     );
     db.run(total.bind(key.origin.as_str())).await?;
     Ok(())

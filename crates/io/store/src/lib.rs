@@ -8,13 +8,17 @@ mod changes;
 mod error;
 mod idempotency;
 mod keys;
+mod leases;
 mod lists;
+mod many;
 mod migrations;
 mod pool;
+mod record;
 mod row;
 mod rows;
 mod session;
 mod settings;
+mod spend;
 mod statement;
 mod store;
 mod tables;
@@ -24,10 +28,15 @@ pub use changes::{Audit, Change, Changes, Kind, Stamp};
 pub use error::StoreError;
 pub use idempotency::{Known, Once};
 pub use keys::{DeletedKey, Key, KeyFilter, KeyListing, KeyPage, KeyPlace, KeySort, KeyState, KeyView};
+pub use leases::{Burial, Grant, Instance, Leased, Wish};
 pub use lists::{Listed, Page, Sort, TeamFilter, UserFilter};
 pub use rows::{
     Budget, ConfigRow, Credential, Customer, Member, Model, Organization, OrganizationMember, Project, Tag, Team, User,
 };
 pub use settings::{Place, StoreSettings};
+pub use spend::{
+    Activity, ActivityFilter, Batch, Booked, By, Difference, Found, LogFilter, LogListing, LogSort, Of, Projected,
+    Quarantined, SpendRow, Total, UnknownAttempt, Window, Windows,
+};
 pub use store::Store;
-pub use values::{EpochMs, Json, NanoDollars};
+pub use values::{EpochMs, Json, NanoDollars, Spent};

@@ -1,14 +1,13 @@
 //! Lists of everything but keys, paged by number.
 
 use crate::{
-    Audit, Budget, ConfigRow, Credential, Customer, EpochMs, Kind, Member, Model, NanoDollars, Organization,
-    OrganizationMember, Project, Stamp, Store, StoreError, Tag, Team, User, changes,
+    Audit, Budget, ConfigRow, Credential, Customer, EpochMs, Kind, Member, Model, Organization, OrganizationMember,
+    Project, Spent, Stamp, Store, StoreError, Tag, Team, User, changes,
     keys::{self, Key, holding},
     row::Table,
     session::{Columns, Read},
     statement::{Draft, Statement},
     tables,
-    values::Field as _,
 };
 
 /// Which part of a list.
@@ -23,8 +22,8 @@ pub struct Page {
 /// A part of a list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listed<T> {
-    /// Its rows, with what was spent in their names in all.
-    pub rows: Vec<(T, NanoDollars)>,
+    /// Its rows, with what was spent in their names.
+    pub rows: Vec<(T, Spent)>,
     /// How many there are in the whole list.
     pub total: i64,
 }
@@ -149,7 +148,7 @@ impl Store {
         counted.push(T::NAME).push(" AS r WHERE true");
         conditions(&mut counted);
         let mut draft = Draft::new("SELECT ");
-        draft.names("r.", T::COLUMNS).push(", COALESCE(s.settled, 0) FROM ").push(T::NAME);
+        draft.names("r.", T::COLUMNS).push(", s.settled, s.last_at FROM ").push(T::NAME);
         draft.push(" AS r LEFT JOIN totals AS s ON s.kind = ").value(T::KIND.name());
         draft.push(" AND s.id = r.").push(id).push(" AND s.window_start = 0 WHERE true");
         conditions(&mut draft);
@@ -160,8 +159,8 @@ impl Store {
         self.within(async {
             let mut db = self.reader().await?;
             let total = db.one(counted.done()).await?;
-            let rows: Vec<Spent<T>> = db.all(draft.done()).await?;
-            Ok(Listed { rows: rows.into_iter().map(|row| (row.row, row.spend)).collect(), total })
+            let rows: Vec<WithSpent<T>> = db.all(draft.done()).await?;
+            Ok(Listed { rows: rows.into_iter().map(|row| (row.row, row.spent)).collect(), total })
         })
         .await
     }
@@ -202,28 +201,59 @@ impl Store {
         self.within(async { tables::select_in(&mut self.reader().await?, column, &[value.to_owned()]).await }).await
     }
 
+    /// Deletes users with their keys and their places in teams and organizations, and gives the users that were there and their
+    /// keys.
+    ///
+    /// # Errors
+    /// If the database is not available.
+    pub async fn delete_users(&self, ids: &[String], stamp: &Stamp) -> Result<(Vec<User>, Vec<Key>), StoreError> {
+        let keys = "SELECT token FROM keys WHERE user_id = $1";
+        let places = [
+            (Kind::Member, "DELETE FROM members WHERE user_id = $1 RETURNING team_id, user_id"),
+            (
+                Kind::OrganizationMember,
+                "DELETE FROM organization_members WHERE user_id = $1 RETURNING organization_id, user_id",
+            ),
+        ];
+        self.delete_with_keys(ids, keys, &places, stamp).await
+    }
+
     /// Deletes teams with their keys and members, and gives the teams that were there and their keys.
     ///
     /// # Errors
     /// If the database is not available.
     pub async fn delete_teams(&self, ids: &[String], stamp: &Stamp) -> Result<(Vec<Team>, Vec<Key>), StoreError> {
+        let keys = "SELECT token FROM keys WHERE team_id = $1";
+        let places = [(Kind::Member, "DELETE FROM members WHERE team_id = $1 RETURNING team_id, user_id")];
+        self.delete_with_keys(ids, keys, &places, stamp).await
+    }
+
+    async fn delete_with_keys<T: Table>(
+        &self,
+        ids: &[String],
+        tokens: &'static str,
+        places: &[(Kind, &'static str)],
+        stamp: &Stamp,
+    ) -> Result<(Vec<T>, Vec<Key>), StoreError> {
         self.within_long(async {
-            let mut db = self.writer().await?;
-            let (mut teams, mut gone) = (Vec::new(), Vec::new());
+            let mut db = self.long_writer().await?;
+            let (mut gone, mut their_keys) = (Vec::new(), Vec::new());
             for id in tables::in_order(ids) {
-                let Some(team) = tables::delete_row::<Team>(&mut db, std::slice::from_ref(&id), stamp).await? else {
+                let Some(row) = tables::delete_row::<T>(&mut db, std::slice::from_ref(&id), stamp).await? else {
                     continue;
                 };
-                let tokens = Statement::new("SELECT token FROM keys WHERE team_id = $1").bind(id.as_str());
-                let tokens: Vec<String> = db.all(tokens).await?;
-                gone.extend(keys::delete(&mut db, &tokens, stamp).await?);
-                db.run(Statement::new("DELETE FROM members WHERE team_id = $1").bind(id.as_str())).await?;
-                changes::tell(&mut db, Kind::Member, &[id], stamp).await?;
-                teams.push(team);
+                let tokens: Vec<String> = db.all(Statement::new(tokens).bind(id.as_str())).await?;
+                their_keys.extend(keys::delete(&mut db, &tokens, stamp).await?);
+                for (kind, delete) in places {
+                    for Pair { whole, user } in db.all(Statement::new(delete).bind(id.as_str())).await? {
+                        changes::tell(&mut db, *kind, &[whole, user], stamp).await?;
+                    }
+                }
+                gone.push(row);
             }
             changes::note(&mut db, stamp).await?;
             db.commit().await?;
-            Ok((teams, gone))
+            Ok((gone, their_keys))
         })
         .await
     }
@@ -241,6 +271,17 @@ impl Store {
         draft.push(" ORDER BY at DESC, id DESC LIMIT ").value(page.limit).push(" OFFSET ").value(page.offset);
         let rows: Vec<Entry> = self.within(async { self.reader().await?.all(draft.done()).await }).await?;
         Ok(rows.into_iter().map(|entry| (entry.at, entry.audit)).collect())
+    }
+}
+
+impl Store {
+    /// Forgets entries of the audit log from before a moment, at most `limit` of them, and says how many.
+    ///
+    /// # Errors
+    /// If the database is not available.
+    pub async fn prune_audit(&self, before: EpochMs, limit: i64) -> Result<u64, StoreError> {
+        let pruned = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 ORDER BY at LIMIT $2)";
+        self.change(Statement::new(pruned).bind(before).bind(limit)).await
     }
 }
 
@@ -299,14 +340,26 @@ lists! {
     list_config of ConfigRow, "sections of the configuration";
 }
 
-struct Spent<T> {
-    row: T,
-    spend: NanoDollars,
+/// Who was where.
+struct Pair {
+    whole: String,
+    user: String,
 }
 
-impl<T: Table> Read for Spent<T> {
+impl Read for Pair {
     fn read(columns: &mut Columns<'_>) -> Result<Self, StoreError> {
-        Ok(Self { row: T::read(columns)?, spend: NanoDollars::take(columns)? })
+        Ok(Self { whole: Read::read(columns)?, user: Read::read(columns)? })
+    }
+}
+
+struct WithSpent<T> {
+    row: T,
+    spent: Spent,
+}
+
+impl<T: Table> Read for WithSpent<T> {
+    fn read(columns: &mut Columns<'_>) -> Result<Self, StoreError> {
+        Ok(Self { row: T::read(columns)?, spent: Spent::read(columns)? })
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
     pool::Pool,
     session::{Columns, Read, Session},
     statement::Statement,
+    store::LONG,
     values::Field,
 };
 
@@ -34,7 +35,11 @@ macro_rules! migration {
     };
 }
 
-const MIGRATIONS: [Migration; 1] = [migration!(1, "0001_access", needs 1)];
+const MIGRATIONS: [Migration; 3] = [
+    migration!(1, "0001_access", needs 1),
+    migration!(2, "0002_spend", needs 1),
+    migration!(3, "0003_leases", needs 1),
+];
 
 /// The number of PostgreSQL's advisory lock: "tollgate" read as a number.
 const LOCK: i64 = 0x746f_6c6c_6761_7465;
@@ -48,6 +53,7 @@ pub(crate) async fn run(pool: &Pool, now: EpochMs) -> Result<(), StoreError> {
         return state.accepted();
     }
     let mut db = pool.writer().await?;
+    db.take_time(LONG).await?;
     lock(&mut db).await?;
     db.run_script(HISTORY).await?;
     // Somebody else may have done it while we waited.

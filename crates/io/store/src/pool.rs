@@ -1,6 +1,6 @@
 //! The connections: to a SQLite file (one that writes, others that read), to memory, or to PostgreSQL.
 
-use std::{str::FromStr, time::Duration};
+use std::{fs::OpenOptions, path::Path, str::FromStr, time::Duration};
 
 use sqlx::{
     Executor as _, PgPool, SqlitePool,
@@ -36,7 +36,12 @@ impl Pool {
     pub(crate) async fn connect(settings: &StoreSettings) -> Result<Self, StoreError> {
         match &settings.place {
             Place::Postgres(url) => {
-                let options = PgConnectOptions::from_str(url.expose()).map_err(|_| StoreError::Address)?;
+                let url = url.expose();
+                // The library takes any scheme.
+                if !["postgresql://", "postgres://"].iter().any(|scheme| url.starts_with(scheme)) {
+                    return Err(StoreError::Address);
+                }
+                let options = PgConnectOptions::from_str(url).map_err(|_| StoreError::Address)?;
                 postgres(options, settings).await
             }
             Place::Memory => {
@@ -49,6 +54,7 @@ impl Pool {
                 Ok(Self::Sqlite { readers: writer.clone(), writer })
             }
             Place::Sqlite(path) => {
+                make_private(path);
                 let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
                 sqlite(options, settings).await
             }
@@ -71,6 +77,16 @@ impl Pool {
         })
     }
 
+    /// A transaction that reads, and sees one state of everything.
+    pub(crate) async fn snapshot(&self) -> Result<Session, StoreError> {
+        Ok(match self {
+            Self::Sqlite { readers, .. } => Session::SqliteWrite(readers.begin().await?),
+            Self::Postgres(pool) => {
+                Session::PostgresWrite(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+            }
+        })
+    }
+
     pub(crate) async fn close(&self) {
         match self {
             Self::Sqlite { writer, readers } => {
@@ -81,6 +97,16 @@ impl Pool {
             Self::Postgres(pool) => pool.close().await,
         }
     }
+}
+
+/// Makes the file, if it is not there, so that only its owner reads it; what SQLite puts beside it gets the same rights. Where
+/// it cannot be made, opening it says why.
+fn make_private(path: &Path) {
+    let mut file = OpenOptions::new();
+    file.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
+    drop(file.open(path));
 }
 
 async fn sqlite(options: SqliteConnectOptions, settings: &StoreSettings) -> Result<Pool, StoreError> {

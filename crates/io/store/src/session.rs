@@ -1,6 +1,8 @@
 //! One text for two databases: a statement with its values, and the connection or transaction that runs it. What differs
 //! between the engines' drivers is here and nowhere else.
 
+use std::time::Duration;
+
 use sqlx::{
     PgConnection, Postgres, Row as _, Sqlite, SqliteConnection, Transaction,
     pool::PoolConnection,
@@ -84,6 +86,15 @@ impl Session {
         Ok(())
     }
 
+    /// Lets the statements of this transaction take longer than those of a call.
+    pub(crate) async fn take_time(&mut self, patience: Duration) -> Result<(), StoreError> {
+        if !self.is_postgres() {
+            return Ok(());
+        }
+        let set = "SELECT set_config('statement_timeout', $1, true), set_config('lock_timeout', $1, true)";
+        self.run(Statement::new(set).bind(patience.as_millis().to_string())).await.map(|_| ())
+    }
+
     /// Makes what a transaction did last. Reading needs no such thing.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         match self {
@@ -160,7 +171,7 @@ fn for_sqlite(statement: Statement) -> Query<'static, Sqlite, SqliteArguments> {
     let mut query = sqlx::query_with(sql, SqliteArguments::default());
     for value in values {
         query = match value {
-            Value::Text(text) => query.bind(text),
+            Value::Text(text) => query.bind(text.map(without_nul)),
             Value::Integer(number) => query.bind(number),
             Value::Boolean(truth) => query.bind(truth),
             Value::Blob(bytes) => query.bind(bytes),
@@ -174,11 +185,16 @@ fn for_postgres(statement: Statement) -> Query<'static, Postgres, PgArguments> {
     let mut query = sqlx::query_with(sql, PgArguments::default());
     for value in values {
         query = match value {
-            Value::Text(text) => query.bind(text),
+            Value::Text(text) => query.bind(text.map(without_nul)),
             Value::Integer(number) => query.bind(number),
             Value::Boolean(truth) => query.bind(truth),
             Value::Blob(bytes) => query.bind(bytes),
         };
     }
     query
+}
+
+/// PostgreSQL takes every character in a text but this one; with it a record would be refused for ever.
+fn without_nul(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }

@@ -83,7 +83,7 @@ impl Draft {
 
     /// The statement.
     pub(crate) fn done(self) -> Statement {
-        // The builder takes text of its own without asking for `AssertSqlSafe`: ours consists of static pieces.
+        // sqlx's builder takes text that was put together; ours consists of static pieces.
         Statement { sql: QueryBuilder::<Sqlite>::new(self.sql).into_sql(), values: self.values }
     }
 }

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use sqlx::SqlStr;
 
-use crate::{EpochMs, StoreError, StoreSettings, keys, migrations, pool::Pool, session::Session, statement::Statement};
+use crate::{
+    EpochMs, StoreError, StoreSettings, keys, many::Texts, migrations, pool::Pool, session::Session,
+    statement::Statement,
+};
 
 /// How long work on many rows may take: migrations, pruning, checks.
-const LONG: Duration = Duration::from_secs(600);
+pub(crate) const LONG: Duration = Duration::from_secs(600);
 
 /// What must survive. Cloning gives another handle to the same connections.
 #[derive(Clone, Debug)]
@@ -15,6 +18,7 @@ pub struct Store {
     pool: Pool,
     bound: Duration,
     view: SqlStr,
+    texts: Texts,
 }
 
 impl Store {
@@ -27,8 +31,12 @@ impl Store {
     pub async fn open(settings: &StoreSettings, now: EpochMs) -> Result<Self, StoreError> {
         let pool = Pool::connect(settings).await?;
         // A call waits for a connection, and then for its statements.
-        let store =
-            Self { pool, bound: settings.acquire_timeout + settings.statement_timeout, view: keys::view_text() };
+        let store = Self {
+            pool,
+            bound: settings.acquire_timeout + settings.statement_timeout,
+            view: keys::view_text(),
+            texts: Texts::default(),
+        };
         store.within_long(migrations::run(&store.pool, now)).await?;
         Ok(store)
     }
@@ -43,12 +51,31 @@ impl Store {
         &self.view
     }
 
+    /// The texts of statements for many rows.
+    pub(crate) fn texts(&self) -> &Texts {
+        &self.texts
+    }
+
     pub(crate) async fn reader(&self) -> Result<Session, StoreError> {
         self.pool.reader().await
     }
 
     pub(crate) async fn writer(&self) -> Result<Session, StoreError> {
         self.pool.writer().await
+    }
+
+    /// A connection that sees one state of everything until it is dropped, and has time.
+    pub(crate) async fn snapshot(&self) -> Result<Session, StoreError> {
+        let mut db = self.pool.snapshot().await?;
+        db.take_time(LONG).await?;
+        Ok(db)
+    }
+
+    /// A transaction to write many rows in.
+    pub(crate) async fn long_writer(&self) -> Result<Session, StoreError> {
+        let mut db = self.pool.writer().await?;
+        db.take_time(LONG).await?;
+        Ok(db)
     }
 
     /// One statement in a transaction of its own; how many rows it changed.

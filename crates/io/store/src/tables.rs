@@ -69,7 +69,7 @@ macro_rules! table {
     };
 }
 
-table!(User, "a user", insert_user, update_user, user, find_users, delete_users);
+table!(User, "a user", insert_user, update_user, user, find_users);
 table!(
     Organization,
     "an organization",

@@ -18,6 +18,15 @@ pub struct NanoDollars(pub i64);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Json(pub String);
 
+/// What was spent in the name of somebody, since the beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// How much.
+    pub settled: NanoDollars,
+    /// When last; written with what was spent, so some seconds late.
+    pub last_active: Option<EpochMs>,
+}
+
 /// A type that a column may have.
 pub(crate) trait Field: Sized {
     fn take(columns: &mut Columns<'_>) -> Result<Self, StoreError>;
@@ -81,5 +90,14 @@ impl Read for i64 {
 impl Read for String {
     fn read(columns: &mut Columns<'_>) -> Result<Self, StoreError> {
         Field::take(columns)
+    }
+}
+
+impl Read for Spent {
+    fn read(columns: &mut Columns<'_>) -> Result<Self, StoreError> {
+        let settled: Option<NanoDollars> = Field::take(columns)?;
+        let last: Option<EpochMs> = Field::take(columns)?;
+        // Nobody was active at the beginning of 1970: there is a row, and nothing was spent yet.
+        Ok(Self { settled: settled.unwrap_or_default(), last_active: last.filter(|last| last.0 > 0) })
     }
 }

@@ -47,7 +47,6 @@ CREATE TABLE keys (
     last_rotation_at bigint,
     key_rotation_at bigint,
     settings_updated_at bigint,
-    last_active bigint,
     rest text COLLATE "C",
     created_at bigint NOT NULL,
     created_by text COLLATE "C",
@@ -125,7 +124,6 @@ CREATE TABLE deleted_keys (
     last_rotation_at bigint,
     key_rotation_at bigint,
     settings_updated_at bigint,
-    last_active bigint,
     rest text COLLATE "C",
     created_at bigint NOT NULL,
     created_by text COLLATE "C",
@@ -410,7 +408,7 @@ CREATE TABLE totals (
     window_start bigint NOT NULL,
     settled bigint NOT NULL,
     unknown bigint NOT NULL,
-    requests bigint NOT NULL,
+    last_at bigint NOT NULL,
     PRIMARY KEY (kind, id, window_start)
 );
 CREATE INDEX totals_settled ON totals (kind, window_start, settled, id);

@@ -2,11 +2,10 @@
 
 use super::Key;
 use crate::{
-    EpochMs, NanoDollars, Store, StoreError,
+    EpochMs, Spent, Store, StoreError,
     row::Table as _,
     session::{Columns, Read},
     statement::{Draft, Value},
-    values::Field,
 };
 
 /// What has to hold for a key to be listed. What is not said does not matter.
@@ -103,8 +102,8 @@ pub enum Place {
 /// Some of the keys.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeyPage {
-    /// The keys with what they spent in all.
-    pub keys: Vec<(Key, NanoDollars)>,
+    /// The keys with what was spent with them.
+    pub keys: Vec<(Key, Spent)>,
     /// How many there are on all pages, if it was asked for.
     pub total: Option<i64>,
     /// Where the next page begins; nothing after the last one.
@@ -145,20 +144,20 @@ impl Store {
             let more = rows.len() > limit;
             rows.truncate(limit);
             let next = rows.last().filter(|_| more).map(|last| listing.sort.place(last));
-            Ok(KeyPage { keys: rows.into_iter().map(|row| (row.key, row.spend)).collect(), total, next })
+            Ok(KeyPage { keys: rows.into_iter().map(|row| (row.key, row.spent)).collect(), total, next })
         })
         .await
     }
 }
 
 struct Listed {
-    spend: NanoDollars,
+    spent: Spent,
     key: Key,
 }
 
 impl Read for Listed {
     fn read(columns: &mut Columns<'_>) -> Result<Self, StoreError> {
-        Ok(Self { spend: NanoDollars::take(columns)?, key: Key::read(columns)? })
+        Ok(Self { spent: Spent::read(columns)?, key: Key::read(columns)? })
     }
 }
 
@@ -193,7 +192,7 @@ impl KeySort {
             Self::UpdatedAt => Place::Number(key.updated_at.0, tie),
             Self::Alias => text(&key.key_alias),
             Self::Name => text(&key.key_name),
-            Self::Spend => Place::Number(row.spend.0, tie),
+            Self::Spend => Place::Number(row.spent.settled.0, tie),
             Self::MaxBudget => Place::Number(key.max_budget.map_or(-1, |money| money.0), tie),
             Self::Expires => Place::Number(key.expires.map_or(-1, |moment| moment.0), tie),
             Self::User => text(&key.user_id),
@@ -205,7 +204,7 @@ impl KeySort {
 
 fn page(listing: &KeyListing) -> Draft {
     let (sort, filter) = (listing.sort, &listing.filter);
-    let mut draft = Draft::new("SELECT COALESCE(s.settled, 0), ");
+    let mut draft = Draft::new("SELECT s.settled, s.last_at, ");
     draft.names("k.", Key::COLUMNS).push(" FROM ").push(table(filter)).push(" AS k ");
     // Every key has a total, so that both joins find the same keys; the inner one may be driven by the index of totals.
     draft.push(if sort == KeySort::Spend || filter.has_spent { "JOIN" } else { "LEFT JOIN" });

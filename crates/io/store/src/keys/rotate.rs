@@ -21,7 +21,7 @@ impl Store {
         self.within(async {
             let mut db = self.writer().await?;
             let id = [old.to_owned()];
-            tables::update_row(&mut db, key.clone(), &id, expected, &["origin", "last_active"], stamp).await?;
+            tables::update_row(&mut db, key.clone(), &id, expected, &["origin"], stamp).await?;
             // Older tokens lead to the new one, not to one that is gone.
             let led = Statement::new("UPDATE old_tokens SET successor = $1 WHERE successor = $2");
             db.run(led.bind(key.token.as_str()).bind(old)).await?;

@@ -4,7 +4,7 @@ use sqlx::SqlStr;
 
 use super::Key;
 use crate::{
-    Budget, EpochMs, Member, NanoDollars, Organization, Project, Store, StoreError, Team, User,
+    Budget, EpochMs, Member, Organization, Project, Spent, Store, StoreError, Team, User,
     row::Table,
     session::{Columns, Read},
     statement::{Draft, Statement},
@@ -16,8 +16,8 @@ use crate::{
 pub struct KeyView {
     /// Until when the token works that was asked for, if the key has a newer one.
     pub old_until: Option<EpochMs>,
-    /// All that was ever spent with it.
-    pub spend: NanoDollars,
+    /// What was spent with it.
+    pub spent: Spent,
     /// The key.
     pub key: Key,
     /// The budget that it refers to.
@@ -53,7 +53,7 @@ impl Store {
 
 /// The question, built once: it names some two hundred columns.
 pub(crate) fn text() -> SqlStr {
-    let mut draft = Draft::new("SELECT o.until, COALESCE(s.settled, 0)");
+    let mut draft = Draft::new("SELECT o.until, s.settled, s.last_at");
     draft.push(", ").names("k.", Key::COLUMNS).push(", ").names("b.", Budget::COLUMNS);
     draft.push(", ").names("u.", User::COLUMNS).push(", ").names("t.", Team::COLUMNS);
     draft.push(", ").names("m.", Member::COLUMNS).push(", ").names("mb.", Budget::COLUMNS);
@@ -81,7 +81,7 @@ impl Read for KeyView {
     fn read(columns: &mut Columns<'_>) -> Result<Self, StoreError> {
         Ok(Self {
             old_until: Field::take(columns)?,
-            spend: NanoDollars::take(columns)?,
+            spent: Spent::read(columns)?,
             key: Key::read(columns)?,
             budget: Budget::read_joined(columns)?,
             user: User::read_joined(columns)?,

@@ -54,6 +54,23 @@ both! {
         assert_eq!(kinds, [Kind::Team, Kind::Key, Kind::Member]);
     }
 
+    async fn a_user_takes_its_keys_and_places_with_it(world: World) {
+        let store = world.store;
+        store.insert_user(&User { user_id: "u".to_owned(), ..User::default() }, &stamp(0)).await.unwrap();
+        let user_id = Some("u".to_owned());
+        store.insert_key(&tollgate_store::Key { user_id, ..key("one") }, &stamp(0)).await.unwrap();
+        for user in ["u", "v"] {
+            let member = tollgate_store::Member { team_id: "t".to_owned(), user_id: user.to_owned(), ..Default::default() };
+            store.insert_member(&member, &stamp(0)).await.unwrap();
+        }
+        let start = store.last_change().await.unwrap();
+        let (users, keys) = store.delete_users(&texts(["u", "none"]), &stamp(1)).await.unwrap();
+        assert_eq!((users.len(), keys.len(), store.members_of("t").await.unwrap().len()), (1, 1, 1));
+        let told = store.changes_since(start).await.unwrap().changes;
+        let what: Vec<_> = told.iter().map(|change| (change.kind, change.id.as_str(), change.other.as_deref())).collect();
+        assert_eq!(what, [(Kind::User, "u", None), (Kind::Key, "one", None), (Kind::Member, "t", Some("u"))]);
+    }
+
     async fn who_asks_too_late_is_told_of_the_gap(world: World) {
         let store = world.store;
         for number in 0..5 {
@@ -113,6 +130,9 @@ both! {
         assert_eq!(store.audit_log(Some("one"), page).await.unwrap(), [(later(1), audit)]);
         assert!(store.audit_log(Some("two"), page).await.unwrap().is_empty());
         assert_eq!(store.audit_log(None, page).await.unwrap().len(), 1);
+        assert_eq!(store.prune_audit(later(1), 10).await.unwrap(), 0);
+        assert_eq!(store.prune_audit(later(2), 10).await.unwrap(), 1);
+        assert!(store.audit_log(None, page).await.unwrap().is_empty());
     }
 
     async fn a_write_that_is_sent_twice_is_done_once(world: World) {

@@ -1,7 +1,7 @@
 //! Keys: what is written is read again, and nothing is written over what somebody else wrote.
 
 use tollgate_store::{
-    Budget, Key, KeyFilter, KeyListing, KeyState, Member, NanoDollars, Organization, Project, StoreError, Team, User,
+    Budget, Key, KeyFilter, KeyListing, KeyState, Member, Organization, Project, Spent, StoreError, Team, User,
 };
 
 use crate::world::{NOW, both, dollars, json, key, later, stamp, texts};
@@ -53,7 +53,6 @@ fn full(name: &str) -> Key {
         last_rotation_at: Some(later(-5)),
         key_rotation_at: Some(later(500)),
         settings_updated_at: Some(later(-1)),
-        last_active: Some(later(-2)),
         rest: json(r#"{"guardrails":["g"]}"#),
         created_at: NOW,
         created_by: Some("creator".to_owned()),
@@ -94,7 +93,7 @@ both! {
 
         let view = store.find_key("one", NOW).await.unwrap().unwrap();
         assert_eq!(view.key, store.key("one").await.unwrap().unwrap());
-        assert_eq!((view.spend, view.old_until), (NanoDollars(0), None));
+        assert_eq!((view.spent, view.old_until), (Spent::default(), None));
         assert_eq!(view.budget.unwrap().budget_id, "budget");
         assert_eq!(view.user.unwrap().rpm_limit, Some(7));
         assert_eq!(view.team.unwrap().team_id, "team");
@@ -146,7 +145,7 @@ both! {
         read.rpm_limit = Some(1);
         read.key_alias = None;
         // These are not the caller's to change.
-        (read.origin, read.last_active, read.created_by) = ("other".to_owned(), None, None);
+        (read.origin, read.created_by) = ("other".to_owned(), None);
         assert_eq!(store.update_key(&read, 1, &stamp(9)).await, Ok(2));
         let now = store.key("one").await.unwrap().unwrap();
         let wanted = Key {

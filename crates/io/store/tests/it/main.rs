@@ -3,12 +3,20 @@
 #[cfg(test)]
 mod changes;
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod keys;
+#[cfg(test)]
+mod leases;
 #[cfg(test)]
 mod lists;
 #[cfg(test)]
 mod opening;
 #[cfg(test)]
 mod rows;
+#[cfg(test)]
+mod speed;
+#[cfg(test)]
+mod spend;
 #[cfg(test)]
 mod world;

@@ -90,6 +90,10 @@ async fn a_file_that_is_no_database_is_refused_in_one_line() {
     let path = folder.write("tollgate.db", "this is a text, and not a short one either: SQLite looks at sixteen bytes");
     let refused = Store::open(&StoreSettings::at(Place::Sqlite(path)), NOW).await.unwrap_err();
     assert!(matches!(&refused, StoreError::Broken(cause) if cause.contains("not a database")), "{refused:?}");
+    let private = folder.path().join("private.db");
+    Store::open(&StoreSettings::at(Place::Sqlite(private.clone())), NOW).await.unwrap();
+    let rights = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(private).unwrap().permissions());
+    assert_eq!(rights & 0o777, 0o600);
     let nowhere = StoreSettings::at(Place::Sqlite(folder.path().join("no/such/folder.db")));
     assert!(matches!(Store::open(&nowhere, NOW).await, Err(StoreError::Unavailable(_))));
 }
