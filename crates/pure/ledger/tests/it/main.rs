@@ -1,0 +1,4 @@
+//! The money machine from outside.
+
+#[cfg(test)]
+mod fuzz;
