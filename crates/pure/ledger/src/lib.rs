@@ -4,11 +4,15 @@
 //! each budget window, how much to lower `max_tokens`, how much money to ask the store for. What is written down and when
 //! is not decided here.
 
+pub mod book;
+pub mod estimate;
+pub mod lease;
 mod nanos;
 pub mod records;
 mod scope;
 pub mod windows;
 
+pub use book::Book;
 pub use nanos::Nanos;
 pub use records::Record;
 pub use scope::{NoScope, Scope, ScopeKind, Slot};

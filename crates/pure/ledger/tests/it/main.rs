@@ -2,3 +2,5 @@
 
 #[cfg(test)]
 mod fuzz;
+#[cfg(test)]
+mod sim;
