@@ -241,7 +241,10 @@ impl Journal {
     /// Everything up to `sequence` is in the store. Segments go when nothing in them is needed; they are kept for a while
     /// ([`Journal::prune`]).
     pub fn release(&self, sequence: u64) {
-        self.shared.lock().segments.release(sequence);
+        let mut state = self.shared.lock();
+        // What is not forced to disk may have to be written again.
+        let sequence = sequence.min(state.synced);
+        state.segments.release(sequence);
     }
 
     /// How it stands.

@@ -215,8 +215,9 @@ impl Segments {
         let running = &self.running;
         for segment in self.list.iter_mut().take(closed).filter(|segment| segment.last <= sequence) {
             let begins_here = |open: &u64| (segment.first..=segment.last).contains(open);
-            if !segment.is_dirty && !running.iter().any(begins_here) {
+            if !running.iter().any(begins_here) {
                 segment.is_released = true;
+                segment.is_dirty = false;
                 segment.file = None;
             }
         }

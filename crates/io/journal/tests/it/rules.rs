@@ -248,6 +248,53 @@ fn house_13_9_after_a_failed_fsync_what_was_not_on_disk_is_written_again_elsewhe
 }
 
 #[test]
+fn house_13_9_what_could_not_be_forced_is_written_again_when_there_is_room() {
+    let disk = FaultyDisk::new();
+    let (journal, _) = open(&disk, interval(), 1);
+    journal.append(b"kept", NOW).unwrap();
+    disk.set_capacity(Some(0));
+    disk.plan(&[Fault::SyncFails { sync: 0 }]);
+    assert!(journal.sync().is_err() && journal.sync().is_err(), "there is no room for another segment");
+    assert_eq!((journal.standing().synced, tail(&journal).len()), (0, 0));
+    disk.set_capacity(None);
+    journal.sync().unwrap();
+    assert_eq!(tail(&journal), [(1, b"kept".to_vec())]);
+    disk.restart(Loss::Unsynced(1));
+    let (_next, mut found) = open(&disk, interval(), 2);
+    assert_eq!(records(&mut found[0]), [(1, b"kept".to_vec())]);
+}
+
+#[test]
+fn house_13_9_a_record_that_failed_is_neither_written_later_nor_missed() {
+    let disk = FaultyDisk::new();
+    let (journal, _) = open(&disk, interval(), 1);
+    journal.append(b"one", NOW).unwrap();
+    let nothing = |write| Fault::WriteFails { write, bytes: 0 };
+    disk.plan(&[nothing(0), nothing(1), Fault::SyncFails { sync: 0 }]);
+    assert!(journal.append(b"two", NOW).is_err());
+    journal.append(b"three", NOW).unwrap();
+    journal.append(b"four", NOW + Duration::from_mins(1)).unwrap();
+    journal.sync().unwrap();
+    let there = [(1, b"one".to_vec()), (3, b"three".to_vec()), (4, b"four".to_vec())];
+    assert_eq!(tail(&journal), there);
+    disk.restart(Loss::Nothing);
+    let (_next, mut found) = open(&disk, interval(), 2);
+    assert!(found[0].damage().unwrap().unsure.is_empty());
+    assert_eq!(records(&mut found[0]), there);
+}
+
+#[test]
+fn house_13_8_nothing_is_released_that_power_could_take_back() {
+    let disk = FaultyDisk::new();
+    let (journal, _) = open(&disk, Settings { keep_bytes: 0, ..interval() }, 1);
+    fill(&journal, 10, NOW);
+    journal.release(10);
+    journal.prune(NOW).unwrap();
+    journal.sync().unwrap();
+    assert_eq!(tail(&journal).len(), 10);
+}
+
+#[test]
 fn house_13_9_a_read_only_disk_fails_the_start_and_what_runs() {
     let disk = FaultyDisk::new();
     disk.set_read_only(true);
