@@ -617,6 +617,9 @@ impl World {
             }
             for instance in &self.instances {
                 assert_eq!(instance.book.balance(slot).held, Nanos::ZERO, "{slot:?}");
+                // What an instance thinks that it has is what the store thinks.
+                let share = row.shares.get(&instance.life).copied().unwrap_or_default();
+                assert_eq!(instance.book.clone().give_back(slot, Nanos::ZERO), share.outstanding(), "{slot:?}");
             }
         }
     }
