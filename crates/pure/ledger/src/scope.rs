@@ -160,32 +160,40 @@ impl Scope {
     }
 }
 
-/// `team:t1`, `member:t1/u1`, `proxy`. In names `%` is written `%25` and `/` is written `%2F`.
-impl fmt::Display for Scope {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Scope {
+    /// Gives the pieces of its text form to `put`: `team:t1`, `member:t1/u1`, `proxy`. In names `%` is written `%25` and `/` is
+    /// written `%2F`.
+    pub(crate) fn write(&self, put: &mut impl FnMut(&str)) {
         let (kind, name, second) = self.parts();
-        out.write_str(kind.as_str())?;
+        put(kind.as_str());
         for (mark, name) in [(":", name), ("/", second)] {
             if let Some(name) = name {
-                out.write_str(mark)?;
-                write_name(out, name)?;
+                put(mark);
+                write_name(name, put);
             }
         }
-        Ok(())
     }
 }
 
-fn write_name(out: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
-    for piece in name.split_inclusive(['%', '/']) {
-        match piece.strip_suffix('%') {
-            Some(before) => write!(out, "{before}%25")?,
-            None => match piece.strip_suffix('/') {
-                Some(before) => write!(out, "{before}%2F")?,
-                None => out.write_str(piece)?,
-            },
-        }
+fn write_name(name: &str, put: &mut impl FnMut(&str)) {
+    let mut rest = name;
+    while let Some(at) = rest.find(['%', '/']) {
+        let (before, marked) = rest.split_at(at);
+        put(before);
+        put(if marked.starts_with('%') { "%25" } else { "%2F" });
+        // Both marks are one byte long.
+        rest = marked.get(1..).unwrap_or_default();
     }
-    Ok(())
+    put(rest);
+}
+
+/// As it is stored.
+impl fmt::Display for Scope {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut outcome = Ok(());
+        self.write(&mut |piece| outcome = outcome.and_then(|()| out.write_str(piece)));
+        outcome
+    }
 }
 
 /// A text that is no scope.

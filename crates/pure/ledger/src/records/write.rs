@@ -164,26 +164,24 @@ impl Writer<'_> {
 
     fn slots(&mut self, slots: &[Slot]) -> Result<(), TooLong> {
         slots.iter().try_for_each(|slot| {
-            let mut value = Vec::with_capacity(80);
-            put_signed(&mut value, slot.since);
-            value.extend_from_slice(slot.scope.to_string().as_bytes());
-            self.must(tag::SLOT, &value)
+            self.value(tag::SLOT, |into| {
+                put_signed(into, slot.since);
+                slot.scope.write(&mut |piece| into.extend_from_slice(piece.as_bytes()));
+            })
         })
     }
 
     fn usage(&mut self, usage: &Usage) -> Result<(), TooLong> {
-        let mut value = Vec::with_capacity(48);
-        for count in counts(usage) {
-            put_unsigned(&mut value, count);
-        }
-        // Later counts come behind it: it is the one that may be missing.
-        if let Some(nanos) = usage.stated_cost_nanos {
-            value.push(1);
-            put_signed(&mut value, nanos);
-        } else {
-            value.push(0);
-        }
-        self.must(tag::USAGE, &value)
+        self.value(tag::USAGE, |into| {
+            for count in counts(usage) {
+                put_unsigned(into, count);
+            }
+            // Later counts come behind it: it is the one that may be missing.
+            into.push(usage.stated_cost_nanos.is_some().into());
+            if let Some(nanos) = usage.stated_cost_nanos {
+                put_signed(into, nanos);
+            }
+        })
     }
 
     fn outcome(&mut self, outcome: &Outcome) -> Result<(), TooLong> {
@@ -204,15 +202,33 @@ impl Writer<'_> {
     }
 
     fn unsigned(&mut self, tag: u8, number: u64) -> Result<(), TooLong> {
-        let mut value = Vec::with_capacity(10);
-        put_unsigned(&mut value, number);
-        self.must(tag, &value)
+        self.value(tag, |into| put_unsigned(into, number))
     }
 
     fn signed(&mut self, tag: u8, number: i64) -> Result<(), TooLong> {
-        let mut value = Vec::with_capacity(10);
-        put_signed(&mut value, number);
-        self.must(tag, &value)
+        self.value(tag, |into| put_signed(into, number))
+    }
+
+    /// A field whose value is written in place, and its length afterwards.
+    fn value(&mut self, tag: u8, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), TooLong> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&[tag, 0]);
+        let from = self.bytes.len();
+        write(self.bytes);
+        let length = self.bytes.len() - from;
+        let [low, high, ..] = length.to_le_bytes();
+        if length >= 0x80 {
+            // Two bytes of seven bits are enough for whatever fits into a record.
+            self.bytes.insert(from, (high << 1) | (low >> 7));
+        }
+        if self.bytes.len() > self.end {
+            self.bytes.truncate(start);
+            return Err(TooLong);
+        }
+        if let Some(place) = self.bytes.get_mut(start + 1) {
+            *place = if length >= 0x80 { low | 0x80 } else { low };
+        }
+        Ok(())
     }
 
     fn text(&mut self, tag: u8, text: &str) {
