@@ -29,18 +29,20 @@ fn may_import(place: &str) -> Option<Vec<&'static str>> {
 }
 
 /// Outside libraries and the crates that own them.
-const OWNERS: [(&str, &[&str]); 20] = [
+const OWNERS: [(&str, &[&str]); 22] = [
     ("anyhow", &["app/cli"]),
     ("aws-config", &["io/net"]),
     ("aws-sigv4", &["pure/providers"]),
     ("aws-smithy-eventstream", &["pure/wire"]),
     ("axum", &["app/server"]),
     ("clap", &["app/cli"]),
+    ("crc32c", &["io/journal"]),
     ("hyper-rustls", &["io/net"]),
     ("minijinja", &["pure/providers"]),
     ("minijinja-contrib", &["pure/providers"]),
     ("redis", &["io/kv"]),
     ("reqwest", &["io/net"]),
+    ("rustix", &["io/journal"]),
     ("rustls", &["io/net"]),
     ("rustls-native-certs", &["io/net"]),
     ("rustls-pki-types", &["io/net", "app/server"]),

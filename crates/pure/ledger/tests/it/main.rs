@@ -1,0 +1,6 @@
+//! The money machine from outside.
+
+#[cfg(test)]
+mod fuzz;
+#[cfg(test)]
+mod sim;
