@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use tollgate_policy::Lifetime;
-use tollgate_store::{EpochMs, Json, Key, NanoDollars};
+use tollgate_store::{EpochMs, Json, Key, NanoDollars, Spent};
 use tollgate_wire::Failure;
 
 use super::rows::document;
@@ -332,7 +332,7 @@ const NULLS: [&str; 14] = [
 ];
 
 /// A row as `/key/info` and `/key/list` show it (surface appendix B.2), with what was spent.
-pub(crate) fn info(key: &Key, spend: NanoDollars, now: EpochMs) -> Map<String, Value> {
+pub(crate) fn info(key: &Key, spent: Spent, now: EpochMs) -> Map<String, Value> {
     let moment = |moment: Option<EpochMs>| moment.map_or(Value::Null, |moment| iso(moment).into());
     let mut info = read(key);
     let status = match (key.blocked, key.expires) {
@@ -342,13 +342,13 @@ pub(crate) fn info(key: &Key, spend: NanoDollars, now: EpochMs) -> Map<String, V
     };
     let more = json!({
         "token": key.token,
-        "spend": usd(spend.0),
-        "total_spend": usd(spend.0),
+        "spend": usd(spent.settled.0),
+        "total_spend": usd(spent.settled.0),
         "status": status,
         "model_spend": {},
         "soft_budget_cooldown": false,
         "litellm_budget_table": Value::Null,
-        "last_active": moment(key.last_active),
+        "last_active": moment(spent.last_active),
         "settings_updated_at": moment(key.settings_updated_at),
         "rotation_count": key.rotation_count,
         "last_rotation_at": moment(key.last_rotation_at),
@@ -439,10 +439,11 @@ mod tests {
 
     #[test]
     fn a_row_tells_how_the_key_is() {
-        let status = |key: &Key| info(key, NanoDollars(1_500_000_000), NOW)["status"].clone();
+        let spent = Spent { settled: NanoDollars(1_500_000_000), last_active: None };
+        let status = |key: &Key| info(key, spent, NOW)["status"].clone();
         let mut key = Key { expires: Some(EpochMs(NOW.0 + 1)), ..Key::default() };
         assert_eq!(
-            (status(&key), &info(&key, NanoDollars(1_500_000_000), NOW)["spend"]),
+            (status(&key), &info(&key, spent, NOW)["spend"]),
             (json!("active"), &json!(1.5))
         );
         key.expires = Some(NOW);

@@ -310,8 +310,8 @@ impl Desk<'_> {
     /// A row as it is shown, with what was spent.
     async fn info_of(&self, row: &Key) -> Result<Map<String, Value>, Failure> {
         let view = self.store.find_key(&row.token, self.now).await.map_err(|error| failure_of(error, ""))?;
-        let spend = view.map_or(NanoDollars(0), |view| view.spend);
-        let mut info = fields::info(row, spend, self.now);
+        let spent = view.map(|view| view.spent).unwrap_or_default();
+        let mut info = fields::info(row, spent, self.now);
         info.insert("version".to_owned(), row.version.into());
         Ok(info)
     }
@@ -379,7 +379,7 @@ impl Desk<'_> {
         self.forget(&old);
         self.forget(&row.token);
         let spend =
-            self.store.find_key(&row.token, self.now).await.ok().flatten().map_or(NanoDollars(0), |view| view.spend);
+            self.store.find_key(&row.token, self.now).await.ok().flatten().map_or(NanoDollars(0), |view| view.spent.settled);
         Ok(told(&row, &text, spend))
     }
 

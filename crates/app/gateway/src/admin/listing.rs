@@ -78,8 +78,8 @@ impl Desk<'_> {
         let keys: Vec<Value> = listed
             .keys
             .iter()
-            .map(|(row, spend)| match whole {
-                true => Value::Object(fields::info(row, *spend, self.now)),
+            .map(|(row, spent)| match whole {
+                true => Value::Object(fields::info(row, *spent, self.now)),
                 false => row.token.clone().into(),
             })
             .collect();
