@@ -116,6 +116,8 @@ pub(crate) struct CallOptions {
     pub(crate) call_id: Option<String>,
     /// Where the client wants the call to go.
     pub(crate) client_side: ClientSide,
+    /// It only sees whether a deployment answers, and says nothing to routing by itself.
+    pub(crate) is_check: bool,
 }
 
 impl CallOptions {
@@ -194,6 +196,7 @@ pub(crate) fn take(body: &mut RawBody, headers: &HeaderMap, route: Route) -> Res
             api_version: text("api_version"),
             names: CLIENT_SIDE.iter().copied().filter(|name| body.has(name)).collect(),
         },
+        is_check: false,
     };
     if options.client_side.api_key.as_ref().is_some_and(|key| key.expose().trim_start().starts_with('{')) {
         // Service keys name addresses (SAP, Google), which is not what may be chosen where a key may.

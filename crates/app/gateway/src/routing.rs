@@ -283,9 +283,9 @@ pub(crate) fn wants(body: &RawBody, tags: Vec<String>, affinity: Option<u64>, pi
         tokens: prompt.map_or(0, |prompt| guess(length(prompt))),
         tags,
         has_schema: format.as_ref().is_some_and(is_schema),
-        region: None,
         pinned,
         affinity,
+        ..Wants::default()
     }
 }
 

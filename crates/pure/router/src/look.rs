@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::{
     fleet::{Deployment, Fleet, Group},
+    pace::Pace,
     vitals::Busy,
 };
 
@@ -23,6 +24,8 @@ pub struct Wants {
     pub pinned: Option<usize>,
     /// What its session, key or prompt prefix comes to as a number: equal ones go to the same deployment.
     pub affinity: Option<u64>,
+    /// What its latency is measured in.
+    pub pace: Pace,
 }
 
 /// Why a deployment is passed over.

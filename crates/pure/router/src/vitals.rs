@@ -10,6 +10,7 @@ use std::{
 };
 
 use crate::{
+    pace::{Pace, Paces},
     share::Held,
     window::{Counts, Window},
 };
@@ -44,19 +45,8 @@ pub enum Busy {
     },
 }
 
-/// Latencies that are averaged, as many as `LiteLLM` has by default.
-const SAMPLES: usize = 10;
-/// A latency of so long ago says nothing of now.
-const STALE: Duration = Duration::from_secs(3600);
 /// When what other instances hold may have come here.
 const LENT: Duration = Duration::from_millis(100);
-
-#[derive(Debug, Default)]
-struct Samples {
-    seconds: [f64; SAMPLES],
-    count: usize,
-    next: usize,
-}
 
 /// One deployment's state.
 #[derive(Debug, Default)]
@@ -69,11 +59,9 @@ pub struct Vitals {
     sums: Sums,
     /// Failures since the last answer.
     in_a_row: AtomicU32,
-    samples: Mutex<Samples>,
-    /// The mean of the samples, seconds as bits; 0: none.
-    latency: AtomicU64,
-    /// When the last sample was taken, milliseconds.
-    sampled_at: AtomicU64,
+    paces: Paces,
+    /// Milliseconds; 0: when it was last looked at it was well, or nobody has looked.
+    unwell_until: AtomicU64,
     elsewhere: Elsewhere,
     pub(crate) held: Held,
 }
@@ -171,12 +159,10 @@ impl Vitals {
         })
     }
 
-    /// The mean of its last latencies: seconds a token, or to the first one of streams. `None`: unknown.
+    /// The mean of its last latencies of that kind, seconds. `None`: unknown.
     #[must_use]
-    pub fn latency(&self, now: Duration) -> Option<f64> {
-        let mean = f64::from_bits(self.latency.load(Relaxed));
-        let at = Duration::from_millis(self.sampled_at.load(Relaxed));
-        (mean > 0.0 && now.saturating_sub(at) < STALE).then_some(mean)
+    pub fn latency(&self, pace: Pace, now: Duration) -> Option<f64> {
+        self.paces.mean(pace, now)
     }
 
     /// Until when it rests; a rest that is over counts until a call has shown that the deployment is back.
@@ -204,6 +190,17 @@ impl Vitals {
         self.resting_until.store(0, Relaxed);
     }
 
+    /// What a look at it came to: it counts as unwell until then, or as well.
+    pub fn set_unwell(&self, until: Option<Duration>) {
+        self.unwell_until.store(until.map_or(0, |until| millis(until).max(1)), Relaxed);
+    }
+
+    /// It was not well when it was last looked at, which was not long ago.
+    #[must_use]
+    pub fn is_unwell(&self, now: Duration) -> bool {
+        millis(now) < self.unwell_until.load(Relaxed)
+    }
+
     /// What other instances say of it.
     pub fn set_elsewhere(&self, minute: Counts, in_flight: u32) {
         self.elsewhere.in_flight.store(in_flight, Relaxed);
@@ -214,7 +211,8 @@ impl Vitals {
     }
 
     /// Why it cannot take a call of so many tokens now.
-    pub(crate) fn busy(&self, now: Duration, limits: &Limits, tokens: u64) -> Option<Busy> {
+    #[must_use]
+    pub fn busy(&self, now: Duration, limits: &Limits, tokens: u64) -> Option<Busy> {
         if let Some(until) = self.resting_until() {
             if now < until {
                 return Some(Busy::Resting { until });
@@ -303,21 +301,6 @@ impl Vitals {
     pub(crate) fn window(&self) -> std::sync::MutexGuard<'_, Window> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn sample(&self, now: Duration, seconds: f64) {
-        let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = samples.next;
-        if let Some(slot) = samples.seconds.get_mut(next) {
-            *slot = seconds;
-        }
-        samples.next = (next + 1) % SAMPLES;
-        samples.count = (samples.count + 1).min(SAMPLES);
-        let known = samples.seconds.get(..samples.count).unwrap_or_default();
-        #[expect(clippy::cast_precision_loss, reason = "at most ten")]
-        let mean = known.iter().sum::<f64>() / known.len().max(1) as f64;
-        self.latency.store(mean.to_bits(), Relaxed);
-        self.sampled_at.store(millis(now), Relaxed);
-    }
 }
 
 /// How a call went.
@@ -327,13 +310,13 @@ pub enum Landing {
     Well {
         /// Tokens it used, input and output.
         tokens: u64,
-        /// Its latency: seconds per token of the answer, or until the first one of a stream.
-        latency: Option<f64>,
+        /// Its latency, seconds of that kind.
+        latency: Option<(Pace, f64)>,
     },
     /// It failed, and the provider is to blame.
     Badly {
-        /// It ran into a timeout: slower than any that were answered.
-        late: bool,
+        /// It ran into a timeout: slower than any of its kind that were answered.
+        late: Option<Pace>,
     },
     /// It says nothing about the deployment: the client's mistake, or its leaving.
     Aside {
@@ -341,9 +324,6 @@ pub enum Landing {
         tokens: u64,
     },
 }
-
-/// What a timeout counts as, in seconds, so that nobody is sent where it happened; `LiteLLM`'s number.
-const LATE: f64 = 1_000.0;
 
 /// A call on its way. Dropped without a landing it says nothing.
 #[derive(Debug)]
@@ -366,21 +346,28 @@ impl Flight {
         }
     }
 
+    /// The call goes on, and has used so many tokens since the last time: a socket is one call of many turns.
+    pub fn uses(&self, now: Duration, tokens: u64) {
+        let mut window = self.vitals.window();
+        let second = window.add(now.as_secs(), &Counts { tokens, ..Counts::default() });
+        self.vitals.sums.set(second, &window.at(second));
+    }
+
     /// The call is over. Its place is held until what is given back is dropped: a deployment that is to rest must do so before
     /// the next call can take the place.
     pub fn land(mut self, now: Duration, landing: Landing) -> Landed {
         let counts = match landing {
             Landing::Well { tokens, latency } => {
                 self.is_answered();
-                if let Some(latency) = latency {
-                    self.vitals.sample(now, latency);
+                if let Some((pace, seconds)) = latency {
+                    self.vitals.paces.sample(pace, now, seconds);
                 }
                 Counts { successes: 1, tokens, ..Counts::default() }
             }
             Landing::Badly { late } => {
                 self.vitals.in_a_row.fetch_add(1, Relaxed);
-                if late {
-                    self.vitals.sample(now, LATE);
+                if let Some(pace) = late {
+                    self.vitals.paces.late(pace, now);
                 }
                 Counts { failures: 1, ..Counts::default() }
             }
@@ -463,6 +450,18 @@ mod tests {
     }
 
     #[test]
+    fn what_a_call_uses_on_its_way_counts_at_once() {
+        let vitals = Arc::<Vitals>::default();
+        let limits = Limits { tpm: Some(100), ..NONE };
+        let flight = vitals.begin(at(10), &limits, 0).unwrap();
+        flight.uses(at(11), 60);
+        flight.uses(at(30), 40);
+        assert!(matches!(vitals.busy(at(31), &limits, 1), Some(Busy::Spent { .. })));
+        flight.land(at(32), Landing::Well { tokens: 0, latency: None });
+        assert_eq!((vitals.last_minute(at(32)).tokens, vitals.last_minute(at(80)).tokens), (100, 40));
+    }
+
+    #[test]
     fn a_rest_is_not_made_shorter() {
         let vitals = Arc::<Vitals>::default();
         vitals.rest(at(60));
@@ -474,7 +473,7 @@ mod tests {
     fn a_call_that_failed_has_its_place_until_the_deployment_can_be_sent_to_rest() {
         let vitals = Arc::<Vitals>::default();
         vitals.rest(at(10));
-        let place = vitals.begin(at(10), &NONE, 0).unwrap().land(at(11), Landing::Badly { late: false });
+        let place = vitals.begin(at(10), &NONE, 0).unwrap().land(at(11), Landing::Badly { late: None });
         assert_eq!(vitals.begin(at(11), &NONE, 0).unwrap_err(), Busy::Probing);
         vitals.rest(at(16));
         drop(place);
@@ -497,18 +496,5 @@ mod tests {
         behind.land(at(12), Landing::Aside { tokens: 0 });
         first.land(at(12), Landing::Aside { tokens: 0 });
         assert_eq!(vitals.last_minute(at(12)).tokens, 0);
-    }
-
-    #[test]
-    fn latency_is_the_mean_of_the_last_ten_and_gets_old() {
-        let vitals = Arc::<Vitals>::default();
-        assert_eq!(vitals.latency(at(1)), None);
-        for seconds in 0..12 {
-            let flight = vitals.begin(at(seconds), &NONE, 0).unwrap();
-            let latency = Some(if seconds < 2 { 50.0 } else { 2.0 });
-            flight.land(at(seconds), Landing::Well { tokens: 0, latency });
-        }
-        assert_eq!(vitals.latency(at(12)), Some(2.0));
-        assert_eq!(vitals.latency(at(4_000)), None);
     }
 }

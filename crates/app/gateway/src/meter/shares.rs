@@ -1,4 +1,5 @@
-//! An attempt in which several models had part: a batch.
+//! Calls that are not one client's one attempt: a batch in which several models had part, a socket of many turns, what the
+//! gateway asks itself.
 
 use std::sync::Arc;
 
@@ -9,6 +10,16 @@ use super::Meter;
 use crate::{deployment::Place, words::Prompt};
 
 impl Meter {
+    /// The gateway itself asks.
+    pub(crate) fn asked_in_the_name_of(&mut self, who: &'static str) {
+        self.record.caller = who;
+    }
+
+    /// Tokens of all attempts so far.
+    pub(crate) fn used(&self) -> u64 {
+        self.record.attempts.iter().map(|attempt| attempt.usage.input.saturating_add(attempt.usage.output)).sum()
+    }
+
     /// The attempt is over, and several models had part in it: each is an attempt of its own in the record, which
     /// began with this one.
     pub(crate) fn settle_shares(&mut self, shares: Vec<(Arc<Place>, Usage)>, certainty: Certainty, outcome: Outcome) {

@@ -205,7 +205,7 @@ fn the_next_fallback_is_better_than_waiting_for_this_one() {
 
 fn fail(fleet: &tollgate_router::Fleet, index: usize, kind: FailureKind, now: Duration) -> Option<Duration> {
     let one = &fleet.deployments()[index];
-    one.vitals.begin(now, &one.limits(), 0).unwrap().land(now, Landing::Badly { late: false });
+    one.vitals.begin(now, &one.limits(), 0).unwrap().land(now, Landing::Badly { late: None });
     fleet.rest_after(index, &failure(kind), now)
 }
 
