@@ -70,6 +70,7 @@ async fn serve(options: &Options, loaded: Loaded) -> anyhow::Result<()> {
     let sharing = sharing::of(&config, &environment, &clock)?;
     let gateway = Gateway::new(Parts { client, clock, random, snapshot, workers, sharing });
     gateway.start_sharing().await;
+    gateway.start_checks();
     let stop = stop_signals(&gateway)?;
     reload::start(&gateway, options, settings.debug, files, config.general.config_poll_interval)?;
     greet(options, &config, &environment, &server, address);

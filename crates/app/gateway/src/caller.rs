@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 use tollgate_config::EphemeralKeys;
-use tollgate_policy::{Caller, KeyDigest};
+use tollgate_policy::{Caller, KeyDigest, RouteClass, admit};
 use tollgate_wire::{Failure, FailureKind, secret::masked};
 
 use crate::snapshot::Snapshot;
@@ -23,6 +23,14 @@ pub fn identify(snapshot: &Snapshot, headers: &HeaderMap) -> Result<Caller, Fail
         return Ok(Caller::Admin);
     }
     Err(unknown(key))
+}
+
+/// Lets the admin pass, and nobody else.
+///
+/// # Errors
+/// As [`identify`], and 401 or 403 for anybody else.
+pub fn identify_admin(snapshot: &Snapshot, headers: &HeaderMap) -> Result<(), Failure> {
+    admit(identify(snapshot, headers)?, RouteClass::Manage)
 }
 
 /// Whether a caller may be given a provider's ephemeral key, with which he calls past this gateway.

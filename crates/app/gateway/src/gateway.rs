@@ -13,9 +13,9 @@ use tollgate_net::Client;
 use tollgate_wire::clock::{Clock, Random};
 
 use crate::{
-    batches::Followed, credentials::Credentials, decisions::Decisions, documents::Documents, health::Health,
-    kept::KeptAnswers, ledger::Ledger, reload::Source, sealed::SealKey, sharing::Sharing, snapshot::Snapshot,
-    workers::Workers,
+    batches::Followed, checks::Checks, credentials::Credentials, decisions::Decisions, documents::Documents,
+    health::Health, kept::KeptAnswers, ledger::Ledger, readiness::LastReload, reload::Source, sealed::SealKey,
+    sharing::Sharing, snapshot::Snapshot, workers::Workers,
 };
 
 /// What a gateway is built from; everything that waits, ticks or rolls dice comes in here.
@@ -41,6 +41,7 @@ pub struct Gateway {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) ledger: Ledger,
     pub(crate) health: Health,
+    pub(crate) checks: Checks,
     pub(crate) workers: Workers,
     pub(crate) credentials: Credentials,
     pub(crate) documents: Documents,
@@ -52,6 +53,7 @@ pub struct Gateway {
     pub(crate) instance: String,
     /// Where configurations come from.
     pub(crate) source: std::sync::OnceLock<Arc<dyn Source>>,
+    pub(crate) last_reload: LastReload,
     pub(crate) reloading: tokio::sync::Mutex<()>,
     snapshot: ArcSwap<Snapshot>,
     /// Seals ids where no secret of the configuration does: they open in this process only.
@@ -105,6 +107,7 @@ impl Gateway {
             random: parts.random,
             ledger: Ledger::default(),
             health: Health::default(),
+            checks: Checks::default(),
             workers: parts.workers,
             credentials: Credentials::default(),
             documents: Documents::default(),
@@ -115,6 +118,7 @@ impl Gateway {
             instance,
             seal: SealKey::of(&secret),
             source: std::sync::OnceLock::new(),
+            last_reload: LastReload::default(),
             reloading: tokio::sync::Mutex::new(()),
             snapshot: ArcSwap::from_pointee(parts.snapshot),
             draining: Closed::default(),
@@ -132,6 +136,7 @@ impl Gateway {
     pub fn swap(&self, mut snapshot: Snapshot) {
         snapshot.fleet.inherit(&self.snapshot().fleet);
         self.snapshot.store(Arc::new(snapshot));
+        self.checks.changed.notify_one();
     }
 
     /// Readiness fails from now on.

@@ -125,6 +125,7 @@ fn rules(config: &Config) -> Rules {
         tag_filtering: router.enable_tag_filtering,
         any_tag: router.tag_filtering_match_any,
         pre_call_checks: router.enable_pre_call_checks,
+        health_routing: config.general.health.background && config.general.health.routes,
         affinity: router
             .optional_pre_call_checks
             .iter()
@@ -194,6 +195,11 @@ fn named(item: &Value) -> usize {
 }
 
 impl OwnFallbacks {
+    /// Nobody else is asked.
+    pub(crate) fn none() -> Self {
+        Self { none: true, ..Self::default() }
+    }
+
     /// Reads `fallbacks`, `context_window_fallbacks`, `content_policy_fallbacks`, `max_fallbacks`, `disable_fallbacks`.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use tollgate_router::Fleet;
 
 use crate::{
     batches::BatchBounds,
+    checks::CheckRules,
     deployment::{Globals, Served},
     kept::KeptBounds,
     media::MediaRules,
@@ -89,6 +90,7 @@ pub struct Snapshot {
     pub(crate) ephemeral_keys: EphemeralKeys,
     pub(crate) media: MediaRules,
     pub(crate) endpoints: Vec<Arc<Endpoint>>,
+    pub(crate) checks: CheckRules,
     has_default_model: bool,
 }
 
@@ -151,6 +153,7 @@ impl Snapshot {
             disconnect: general.client_disconnect,
             ephemeral_keys: general.ephemeral_keys,
             media: media(config),
+            checks: CheckRules::of(config),
             has_default_model: general.default_model.is_some(),
         }
     }

@@ -39,6 +39,8 @@ pub enum Why {
     Failed,
     /// It cannot take a call now.
     Busy(Busy),
+    /// When it was last looked at it was not well.
+    Unwell,
     /// A limit of it is 0.
     Closed,
     /// Its tags are not those of the call.
@@ -63,6 +65,7 @@ impl Why {
             Self::Busy(Busy::Probing) => "probing",
             Self::Busy(Busy::Full) => "parallel",
             Self::Busy(Busy::Spent { .. }) => "minute",
+            Self::Unwell => "unhealthy",
             Self::Closed => "limit",
             Self::Tags => "tags",
             Self::Window(_) => "context_window",
@@ -95,6 +98,7 @@ impl std::fmt::Display for Why {
             Self::Busy(Busy::Probing) => f.write_str("one call tries whether it is back"),
             Self::Busy(Busy::Full) => f.write_str("has all the calls it takes at one time"),
             Self::Busy(Busy::Spent { .. }) => f.write_str("has used its requests or tokens of this minute"),
+            Self::Unwell => f.write_str("was not well when it was last looked at"),
             Self::Closed => f.write_str("has a limit of 0"),
             Self::Tags => f.write_str("its tags are not those of the call"),
             Self::Window(most) => write!(f, "takes at most {most} tokens of input"),
@@ -124,6 +128,8 @@ pub(crate) struct Look<'l> {
     pub(crate) failed: &'l [usize],
     pub(crate) now: Duration,
     tags: TagRule,
+    /// Who is not well is passed over, as others of the group are.
+    spares_unwell: bool,
 }
 
 impl<'l> Look<'l> {
@@ -134,7 +140,11 @@ impl<'l> Look<'l> {
         failed: &'l [usize],
         now: Duration,
     ) -> Self {
-        let mut look = Self { fleet, wants, failed, now, tags: TagRule::Any };
+        let mut look = Self { fleet, wants, failed, now, tags: TagRule::Any, spares_unwell: false };
+        if fleet.rules().health_routing {
+            let is_well = |one: &Deployment| one.unservable.is_none() && !one.vitals.is_unwell(now);
+            look.spares_unwell = members(fleet, group).any(is_well);
+        }
         if fleet.rules().tag_filtering {
             look.tags = look.tag_rule(group);
         }
@@ -143,7 +153,7 @@ impl<'l> Look<'l> {
 
     /// Surface chapter 6.8.
     fn tag_rule(&self, group: &Group<'_>) -> TagRule {
-        let members = || group.members.iter().filter_map(|index| self.fleet.deployments().get(*index));
+        let members = || members(self.fleet, group);
         let default = members().any(is_default);
         if self.wants.tags.is_empty() {
             return if default { TagRule::Default } else { TagRule::Any };
@@ -187,6 +197,9 @@ impl<'l> Look<'l> {
             if self.failed.contains(&index) {
                 return Some(Why::Failed);
             }
+            if self.spares_unwell && one.vitals.is_unwell(self.now) {
+                return Some(Why::Unwell);
+            }
             let limits = [one.rpm, one.tpm, one.parallel];
             if limits.contains(&Some(0)) {
                 return Some(Why::Closed);
@@ -217,6 +230,10 @@ impl<'l> Look<'l> {
         }
         (self.wants.has_schema && one.refuses_schema).then_some(Why::Schema)
     }
+}
+
+fn members<'l>(fleet: &'l Fleet, group: &'l Group<'_>) -> impl Iterator<Item = &'l Deployment> {
+    group.members.iter().filter_map(|index| fleet.deployments().get(*index))
 }
 
 fn is_default(one: &Deployment) -> bool {

@@ -122,6 +122,8 @@ pub struct Rules {
     pub any_tag: bool,
     /// Deployments are left out whose window is too small, whose region or abilities do not fit.
     pub pre_call_checks: bool,
+    /// Deployments that were not well when they were last looked at get no calls, unless all of a group were not.
+    pub health_routing: bool,
     /// Calls of one session, key or long prompt go to the same deployment.
     pub affinity: bool,
 }
@@ -141,6 +143,7 @@ impl Default for Rules {
             tag_filtering: false,
             any_tag: true,
             pre_call_checks: false,
+            health_routing: false,
             affinity: false,
         }
     }
