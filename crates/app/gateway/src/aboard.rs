@@ -139,6 +139,7 @@ impl Ask {
         Asked {
             wants: Wants {
                 pace: self.pace(),
+                region: self.options.region.clone(),
                 ..routing::wants(&self.body, self.options.tags.clone(), affinity, pinned)
             },
             retries: self.options.num_retries,

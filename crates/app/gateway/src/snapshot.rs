@@ -136,7 +136,7 @@ impl Snapshot {
         let salt = environment.get("LITELLM_SALT_KEY").filter(|salt| !salt.is_empty()).or(master.as_ref());
         Self {
             seal: salt.map(|salt| SealKey::of(salt.as_bytes())),
-            fleet: routing::fleet(config, &served, settings.answers_everything),
+            fleet: routing::fleet(config, &served, &catalog, settings.answers_everything),
             served,
             master: master.map(|key| KeyDigest::of(&key)),
             key_header: general.litellm_key_header_name.as_ref().and_then(|name| name.parse().ok()),

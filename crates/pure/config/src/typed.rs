@@ -1,5 +1,6 @@
 //! The configuration as the gateway uses it: typed, with LiteLLM's names.
 
+mod budget;
 mod failover;
 mod general;
 mod health;
@@ -9,6 +10,7 @@ mod params;
 mod pass_through;
 mod router;
 
+pub use budget::Budget;
 pub use failover::Failover;
 pub use general::GeneralSettings;
 pub use health::{HealthChecks, ModelHealth};

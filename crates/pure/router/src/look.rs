@@ -41,6 +41,8 @@ pub enum Why {
     Busy(Busy),
     /// When it was last looked at it was not well.
     Unwell,
+    /// What may be spent is spent: whose budget it was.
+    Budget(String),
     /// A limit of it is 0.
     Closed,
     /// Its tags are not those of the call.
@@ -66,6 +68,7 @@ impl Why {
             Self::Busy(Busy::Full) => "parallel",
             Self::Busy(Busy::Spent { .. }) => "minute",
             Self::Unwell => "unhealthy",
+            Self::Budget(_) => "budget",
             Self::Closed => "limit",
             Self::Tags => "tags",
             Self::Window(_) => "context_window",
@@ -85,6 +88,11 @@ impl Why {
     }
 }
 
+/// What a client is told whose deployments have all spent what they may; `LiteLLM`'s words.
+pub(crate) fn crossed(words: &str) -> String {
+    format!("No deployments available - crossed budget: {words}")
+}
+
 /// When to look again for what ends at no known time.
 const SOON: Duration = Duration::from_millis(50);
 
@@ -99,10 +107,11 @@ impl std::fmt::Display for Why {
             Self::Busy(Busy::Full) => f.write_str("has all the calls it takes at one time"),
             Self::Busy(Busy::Spent { .. }) => f.write_str("has used its requests or tokens of this minute"),
             Self::Unwell => f.write_str("was not well when it was last looked at"),
+            Self::Budget(words) => f.write_str(words),
             Self::Closed => f.write_str("has a limit of 0"),
             Self::Tags => f.write_str("its tags are not those of the call"),
             Self::Window(most) => write!(f, "takes at most {most} tokens of input"),
-            Self::Region => f.write_str("is in another region"),
+            Self::Region => f.write_str("is not known to be in the region that is asked for"),
             Self::Schema => f.write_str("takes no response_format"),
         }
     }
@@ -197,6 +206,10 @@ impl<'l> Look<'l> {
             if self.failed.contains(&index) {
                 return Some(Why::Failed);
             }
+            let mut purses = one.purses.iter().chain(self.fleet.rules().purses.of_tags(&self.wants.tags));
+            if let Some(words) = purses.find_map(|purse| purse.used_up(self.now)) {
+                return Some(Why::Budget(words));
+            }
             if self.spares_unwell && one.vitals.is_unwell(self.now) {
                 return Some(Why::Unwell);
             }
@@ -218,15 +231,16 @@ impl<'l> Look<'l> {
         if !fits {
             return Some(Why::Tags);
         }
+        // What a call says of where it may go holds whatever is checked. Of a deployment of which nobody knows where it is,
+        // nobody knows that it is there.
+        if self.wants.region.as_ref().is_some_and(|wanted| one.region.as_ref() != Some(wanted)) {
+            return Some(Why::Region);
+        }
         if !self.fleet.rules().pre_call_checks {
             return None;
         }
         if let Some(most) = one.max_input_tokens.filter(|most| self.wants.tokens > *most) {
             return Some(Why::Window(most));
-        }
-        let elsewhere = |wanted: &String| one.region.as_ref().is_some_and(|region| region != wanted);
-        if self.wants.region.as_ref().is_some_and(elsewhere) {
-            return Some(Why::Region);
         }
         (self.wants.has_schema && one.refuses_schema).then_some(Why::Schema)
     }

@@ -50,7 +50,7 @@ fn nobody(group: &Group<'_>, look: &Look<'_>) -> Picked {
         None => Picked::Nobody(reasons().max_by_key(|why| match why {
             Why::Window(_) => 3,
             Why::Tags => 2,
-            Why::Region | Why::Schema => 1,
+            Why::Region | Why::Schema | Why::Budget(_) => 1,
             _ => 0,
         })),
     }

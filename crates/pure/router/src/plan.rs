@@ -9,7 +9,7 @@ use tollgate_wire::{Failure, FailureKind};
 use crate::{
     fallbacks::{Fallback, Fallbacks, shown},
     fleet::{Fleet, Group},
-    look::{Look, Wants, Why},
+    look::{Look, Wants, Why, crossed},
     pick::{Picked, pick},
 };
 
@@ -490,6 +490,7 @@ fn nobody(group: &str, why: Option<Why>) -> Failure {
             failure
         }
         Some(Why::Unservable(reason)) => Failure::new(FailureKind::Misconfigured, format!("model '{group}': {reason}")),
+        Some(Why::Budget(words)) => Failure::new(FailureKind::NoDeployment, crossed(&words)),
         Some(why @ (Why::Region | Why::Schema)) => {
             Failure::new(FailureKind::NoDeployment, format!("no deployment of '{group}' fits the call: one {why}"))
         }

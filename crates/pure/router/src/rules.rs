@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use tollgate_wire::FailureKind;
 
-use crate::{fallbacks::Fallbacks, fleet::Group};
+use crate::{fallbacks::Fallbacks, fleet::Group, purse::Purses};
 
 /// How one deployment of several is picked (surface chapter 6.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -124,6 +124,8 @@ pub struct Rules {
     pub pre_call_checks: bool,
     /// Deployments that were not well when they were last looked at get no calls, unless all of a group were not.
     pub health_routing: bool,
+    /// What may be spent.
+    pub purses: Purses,
     /// Calls of one session, key or long prompt go to the same deployment.
     pub affinity: bool,
 }
@@ -144,6 +146,7 @@ impl Default for Rules {
             any_tag: true,
             pre_call_checks: false,
             health_routing: false,
+            purses: Purses::default(),
             affinity: false,
         }
     }

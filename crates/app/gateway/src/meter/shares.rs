@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
+use tollgate_catalog::Money;
 use tollgate_observe::{Certainty, Outcome};
+use tollgate_router::Nanos;
 use tollgate_wire::Usage;
 
 use super::Meter;
@@ -13,6 +15,20 @@ impl Meter {
     /// The gateway itself asks.
     pub(crate) fn asked_in_the_name_of(&mut self, who: &'static str) {
         self.record.caller = who;
+    }
+
+    /// The call has these tags.
+    pub(crate) fn tagged(&mut self, tags: &[String]) {
+        self.tags = tags.to_vec();
+    }
+
+    /// An attempt has cost so much, which the budgets of routing hear of.
+    pub(super) fn takes_from_purses(&self, deployment: &str, cost: Option<Money>) {
+        let nanos = cost.and_then(|cost| u64::try_from(cost.nanos()).ok()).unwrap_or_default();
+        if nanos > 0 {
+            let now = self.gateway.clock.monotonic();
+            self.gateway.snapshot().fleet.spend(deployment, &self.tags, Nanos(nanos), now);
+        }
     }
 
     /// Tokens of all attempts so far.
