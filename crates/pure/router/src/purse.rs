@@ -54,6 +54,8 @@ struct Spent {
     /// When the window began.
     began: Option<Duration>,
     nanos: u64,
+    /// What of it no other instance has been told.
+    untold: u64,
 }
 
 impl Purse {
@@ -78,6 +80,45 @@ impl Purse {
         self.spent(now, |spent| {
             spent.began.get_or_insert(now);
             spent.nanos = spent.nanos.saturating_add(nanos.0);
+            spent.untold = spent.untold.saturating_add(nanos.0);
+        });
+    }
+
+    /// Whose it is, as a name of a shared key.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match &self.payer {
+            Payer::Provider(name) => format!("provider:{name}"),
+            Payer::Deployment { id, .. } => format!("deployment:{id}"),
+            Payer::Tag(tag) => format!("tag:{tag}"),
+        }
+    }
+
+    /// How long its window is.
+    #[must_use]
+    pub fn window(&self) -> Option<Duration> {
+        self.window
+    }
+
+    /// What the other instances are to be told; counts as told from now on.
+    #[must_use]
+    pub fn tell(&self, now: Duration) -> Nanos {
+        self.spent(now, |spent| Nanos(std::mem::take(&mut spent.untold)))
+    }
+
+    /// They could not be told: it is told the next time.
+    pub fn was_not_told(&self, nanos: Nanos, now: Duration) {
+        self.spent(now, |spent| spent.untold = spent.untold.saturating_add(nanos.0));
+    }
+
+    /// What all instances have spent together, and for how long their window goes on; `None`: it has not begun, or does not
+    /// end.
+    pub fn hear(&self, together: Nanos, left: Option<Duration>, now: Duration) {
+        self.spent(now, |spent| {
+            // What was spent meanwhile is not in it.
+            spent.nanos = together.0.saturating_add(spent.untold);
+            let began = left.zip(self.window).map(|(left, window)| (now + left).saturating_sub(window));
+            spent.began = if spent.nanos == 0 { None } else { began.or(spent.began).or(Some(now)) };
         });
     }
 
@@ -127,6 +168,11 @@ impl Purses {
         purse
     }
 
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Purse>> {
+        self.of.values()
+    }
+
     /// The purses of a call's tags.
     pub(crate) fn of_tags<'t>(&'t self, tags: &'t [String]) -> impl Iterator<Item = &'t Arc<Purse>> {
         tags.iter().filter_map(|tag| self.tags.get(tag))
@@ -174,6 +220,24 @@ mod tests {
         purse.spend(Nanos(3_000_000_000), at(1));
         let words = "Exceeded budget for tag='t', tag_spend=3.0, tag_budget_limit=2.5";
         assert_eq!(purse.used_up(at(1_000_000_000)).as_deref(), Some(words));
+    }
+
+    #[test]
+    fn what_instances_spend_together_counts_once() {
+        let (mine, its) = (openai(100), openai(100));
+        mine.spend(Nanos(40), at(10));
+        its.spend(Nanos(50), at(10));
+        let told = mine.tell(at(11));
+        assert_eq!((told, mine.tell(at(11))), (Nanos(40), Nanos(0)));
+        mine.was_not_told(told, at(12));
+        assert_eq!(mine.tell(at(13)), Nanos(40), "nothing is lost when nobody listens");
+        mine.spend(Nanos(9), at(13));
+        mine.hear(Nanos(90), Some(at(57)), at(13));
+        assert_eq!(mine.used_up(at(13)), None);
+        mine.spend(Nanos(1), at(14));
+        assert!(mine.used_up(at(69)).is_some() && mine.used_up(at(70)).is_none(), "the window is that of all");
+        mine.hear(Nanos(0), None, at(71));
+        assert_eq!(mine.tell(at(71)), Nanos(0));
     }
 
     #[test]
