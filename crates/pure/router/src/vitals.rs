@@ -153,7 +153,7 @@ impl Vitals {
 
     fn counted(&self, second: u64) -> Counts {
         self.sums.at(second).unwrap_or_else(|| {
-            let counts = self.window().at(second);
+            let counts = self.window().seen_from(second);
             self.sums.set(second, &counts);
             counts
         })
@@ -447,6 +447,16 @@ mod tests {
         let mut probe = vitals.begin(at(11), &NONE, 0).expect("a probe that came to nothing leaves its place");
         probe.is_answered();
         assert_eq!(vitals.busy(at(11), &NONE, 0), None);
+    }
+
+    #[test]
+    fn a_rehearsal_that_looks_a_minute_ahead_forgets_nothing_of_this_one() {
+        let vitals = Arc::<Vitals>::default();
+        let limits = Limits { rpm: Some(1), ..NONE };
+        drop(vitals.begin(at(10), &limits, 0).unwrap().land(at(11), Landing::Aside { tokens: 0 }));
+        assert_eq!(vitals.busy(at(71), &limits, 0), None);
+        assert!(vitals.busy(at(12), &limits, 0).is_some() && vitals.begin(at(12), &limits, 0).is_err());
+        assert_eq!(vitals.last_minute(at(12)).requests, 1);
     }
 
     #[test]
