@@ -3,17 +3,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::HeaderMap;
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::value::RawValue;
 use tollgate_router::{Asked, Flight, Group, Landing, Pace, Plan, Strategy, Wants, mark};
 use tollgate_wire::{Blame, Failure, FailureKind, Usage};
 
-use crate::{dispatch::Ask, gateway::Gateway, journey::check_members, options, routing, snapshot::Snapshot};
+use crate::{dispatch::Ask, gateway::Gateway, routing, snapshot::Snapshot, waiting::Lines};
 
 /// An attempt's place at its deployment. Dropped without an end, it says nothing.
 pub(crate) struct Aboard {
-    flight: Flight,
+    /// Gone when the attempt is over.
+    flight: Option<Flight>,
     snapshot: Arc<Snapshot>,
+    lines: Arc<Lines>,
     deployment: usize,
     /// The client chose the address or the key, or nobody asked: what comes of it says nothing to routing.
     says_nothing: bool,
@@ -25,45 +26,56 @@ pub(crate) struct Aboard {
 impl Aboard {
     /// The deployment answers.
     pub(crate) fn is_answered(&mut self) {
-        if !self.says_nothing {
-            self.flight.is_answered();
+        if let Some(flight) = self.flight.as_mut().filter(|_| !self.says_nothing) {
+            flight.is_answered();
+            self.ring();
         }
     }
 
     /// A socket is open: it keeps its place, and nothing of the configuration that it began with.
-    pub(crate) fn stays(mut self) -> Flight {
+    pub(crate) fn stays(mut self) -> Seat {
         self.is_answered();
-        self.flight
+        let one = self.snapshot.fleet.deployments().get(self.deployment);
+        let group = one.map(|one| one.group.clone()).unwrap_or_default();
+        Seat { flight: self.flight.take(), lines: Arc::clone(&self.lines), group }
     }
 
     /// The attempt is over, and did not fail. Of one that was answered: when it began, and when a stream had content.
-    pub(crate) fn land(self, now: Duration, answered: Option<(Duration, Option<Duration>)>, usage: &Usage) {
+    pub(crate) fn land(mut self, now: Duration, answered: Option<(Duration, Option<Duration>)>, usage: &Usage) {
         let tokens = usage.input.saturating_add(usage.output);
-        self.flight.land(
-            now,
-            match answered {
-                Some((began, content)) if !self.says_nothing => {
-                    let took = |until: Duration| until.saturating_sub(began).as_secs_f64();
-                    let seconds = match self.pace {
-                        Pace::First => content.map(took),
-                        Pace::Token => each(took(now), usage.output),
-                        Pace::Whole => Some(took(now)),
-                    };
-                    Landing::Well { tokens, latency: seconds.map(|seconds| (self.pace, seconds)) }
-                }
-                _ => Landing::Aside { tokens },
-            },
-        );
+        let landing = match answered {
+            Some((began, content)) if !self.says_nothing => {
+                let took = |until: Duration| until.saturating_sub(began).as_secs_f64();
+                let seconds = match self.pace {
+                    Pace::First => content.map(took),
+                    Pace::Token => each(took(now), usage.output),
+                    Pace::Whole => Some(took(now)),
+                };
+                Landing::Well { tokens, latency: seconds.map(|seconds| (self.pace, seconds)) }
+            }
+            _ => Landing::Aside { tokens },
+        };
+        drop(self.flight.take().map(|flight| flight.land(now, landing)));
     }
 
-    /// The attempt failed; the deployment may rest for it.
-    pub(crate) fn fail(self, failure: &Failure, now: Duration) {
+    /// The attempt failed before anything was asked, where our own mistakes say nothing of the deployment.
+    pub(crate) fn fail_unasked(self, failure: &Failure, now: Duration) {
+        if !failure.kind.class().is_empty() {
+            self.fail(failure, now, &Usage::default());
+        }
+    }
+
+    /// The attempt failed, having used so much; the deployment may rest for it.
+    pub(crate) fn fail(mut self, failure: &Failure, now: Duration, usage: &Usage) {
+        let Some(flight) = self.flight.take() else { return };
+        let tokens = usage.input.saturating_add(usage.output);
         let late = failure.kind == FailureKind::Timeout;
-        if failure.kind.blame() != Blame::Provider || self.says_nothing || (late && self.is_hurried) {
-            self.flight.land(now, Landing::Aside { tokens: 0 });
+        let is_another = !flight.is_current();
+        if failure.kind.blame() != Blame::Provider || self.says_nothing || is_another || (late && self.is_hurried) {
+            flight.land(now, Landing::Aside { tokens });
             return;
         }
-        let _place = self.flight.land(now, Landing::Badly { late: late.then_some(self.pace) });
+        let _place = flight.land(now, Landing::Badly { late: late.then_some(self.pace), tokens });
         let fleet = &self.snapshot.fleet;
         let Some(one) = fleet.deployments().get(self.deployment) else { return };
         let Some(until) = fleet.rest_after(self.deployment, failure, now) else { return };
@@ -73,13 +85,66 @@ impl Aboard {
     }
 }
 
+impl Aboard {
+    /// Those who wait for the deployment may have their turn.
+    fn ring(&self) {
+        if let Some(one) = self.snapshot.fleet.deployments().get(self.deployment) {
+            self.lines.ring(&one.group);
+        }
+    }
+}
+
+impl Drop for Aboard {
+    fn drop(&mut self) {
+        // Whoever is told must find the place free.
+        self.flight = None;
+        self.ring();
+    }
+}
+
+/// The place of a socket, which keeps nothing of the configuration that it began with.
+pub(crate) struct Seat {
+    /// Gone when the socket is over.
+    flight: Option<Flight>,
+    lines: Arc<Lines>,
+    group: String,
+}
+
+impl Seat {
+    /// So many tokens more are used.
+    pub(crate) fn uses(&self, now: Duration, tokens: u64) {
+        if let Some(flight) = &self.flight {
+            flight.uses(now, tokens);
+        }
+    }
+
+    /// The socket is over.
+    pub(crate) fn land(mut self, now: Duration, landing: Landing) {
+        drop(self.flight.take().map(|flight| flight.land(now, landing)));
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.flight = None;
+        self.lines.ring(&self.group);
+    }
+}
+
 impl Gateway {
     /// The place of a socket, or of what is asked about one, at a deployment; `None`: others were faster.
     pub(crate) fn board(&self, snapshot: &Arc<Snapshot>, deployment: usize) -> Option<Aboard> {
         let one = snapshot.fleet.deployments().get(deployment)?;
         let flight = one.vitals.begin(self.clock.monotonic(), &one.limits(), 0).ok()?;
-        let snapshot = Arc::clone(snapshot);
-        Some(Aboard { flight, snapshot, deployment, says_nothing: false, is_hurried: false, pace: Pace::Whole })
+        Some(Aboard {
+            flight: Some(flight),
+            snapshot: Arc::clone(snapshot),
+            lines: Arc::clone(&self.lines),
+            deployment,
+            says_nothing: false,
+            is_hurried: false,
+            pace: Pace::Whole,
+        })
     }
 }
 
@@ -110,8 +175,9 @@ impl Ask {
             .map(|served| if self.context.stream { served.stream_timeout } else { served.timeout });
         let own = if self.context.stream { options.stream_timeout.or(options.timeout) } else { options.timeout };
         Some(Aboard {
-            flight,
+            flight: Some(flight),
             snapshot: Arc::clone(&self.snapshot),
+            lines: Arc::clone(&self.gateway.lines),
             deployment,
             says_nothing: !options.client_side.names.is_empty() || options.is_check,
             is_hurried: own.zip(fair).is_some_and(|(own, fair)| own < fair),
@@ -160,37 +226,5 @@ impl Ask {
         let first = messages.iter().position(|message| message.get().contains("\"user\"")).unwrap_or_default();
         let beginning = messages.get(..=first)?;
         Some(beginning.iter().fold(0, |sum: u64, message| sum.rotate_left(7) ^ mark(message.get().as_bytes())))
-    }
-
-    /// The call with messages and parameters that a fallback brings itself; they are checked like a client's.
-    pub(crate) fn saying(&self, words: &Map<String, Value>) -> Result<Self, Failure> {
-        let mut body = self.body.clone();
-        // Whether the client reads a stream was settled before.
-        for (name, value) in words.iter().filter(|(name, _)| !matches!(name.as_str(), "stream" | "stream_options")) {
-            body.set(name, value);
-        }
-        let taken = options::take(&mut body, &HeaderMap::new(), self.route)?;
-        check_members(self.route, &body)?;
-        let mut own = self.options.clone();
-        own.timeout = taken.timeout.or(own.timeout);
-        own.stream_timeout = taken.stream_timeout.or(own.stream_timeout);
-        own.client_side = taken.client_side;
-        own.params.extra_headers.extend(taken.params.extra_headers);
-        own.params.drop_params = taken.params.drop_params.or(own.params.drop_params);
-        Ok(Self {
-            gateway: Arc::clone(&self.gateway),
-            snapshot: Arc::clone(&self.snapshot),
-            route: self.route,
-            caller: self.caller,
-            body,
-            form: self.form.clone(),
-            options: own,
-            responses: self.responses.clone(),
-            names: self.names.clone(),
-            context: self.context.clone(),
-            headers: self.headers.clone(),
-            left: Arc::clone(&self.left),
-            fetched: std::sync::Mutex::default(),
-        })
     }
 }

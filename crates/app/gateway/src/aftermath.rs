@@ -114,7 +114,7 @@ impl Aftermath {
                     id: id.clone(),
                     deployment: Arc::clone(&self.deployment),
                     place: Arc::clone(place),
-                    caller: self.ids.caller(),
+                    caller: self.ids.caller().clone(),
                     call_id: call_id.to_owned(),
                 },
             );

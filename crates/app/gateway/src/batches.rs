@@ -117,7 +117,7 @@ impl Gateway {
             return;
         }
         let mut meter = Meter::start_at(self, ROUTE, false, &CHAT_CLIENT);
-        meter.asked_by(started.caller);
+        meter.asked_by(&started.caller);
         meter.asked_for(&started.place.model, false);
         meter.set_call_id(started.call_id.clone());
         meter.open_at(&started.deployment, &started.place, Prompt::of(std::iter::empty()));

@@ -5,42 +5,50 @@ use tollgate_config::EphemeralKeys;
 use tollgate_policy::{Caller, KeyDigest, RouteClass, admit};
 use tollgate_wire::{Failure, FailureKind, secret::masked};
 
-use crate::snapshot::Snapshot;
+use crate::{gateway::Gateway, snapshot::Snapshot};
 
 /// Where a key may stand, in the order in which it is looked for (surface chapter 5.2).
 const KEY_HEADERS: [&str; 6] =
     ["x-litellm-api-key", AUTHORIZATION, "api-key", "x-api-key", "x-goog-api-key", "ocp-apim-subscription-key"];
 const AUTHORIZATION: &str = "authorization";
 
-/// Who sent these headers. Without a master key anyone may call, whatever key he shows (decision 4).
-///
-/// # Errors
-/// 401 when a master key is set and the request shows none, a malformed one, or another.
-pub fn identify(snapshot: &Snapshot, headers: &HeaderMap) -> Result<Caller, Failure> {
-    let Some(master) = &snapshot.master else { return Ok(Caller::Anyone) };
-    let key = key_of(snapshot, headers)?;
-    if KeyDigest::of(key).matches(master) {
-        return Ok(Caller::Admin);
+impl Gateway {
+    /// Who sent these headers. Without a master key anyone may call, whatever key he shows (decision 4).
+    ///
+    /// # Errors
+    /// 401 when a master key is set and the request shows no key, a malformed one, or one that is not known; 503 when that
+    /// cannot be told, as the store does not answer.
+    pub async fn identify(&self, snapshot: &Snapshot, headers: &HeaderMap) -> Result<Caller, Failure> {
+        let Some(master) = &snapshot.master else { return Ok(Caller::Anyone) };
+        let key = key_of(snapshot, headers)?;
+        let digest = KeyDigest::of(key);
+        if digest.matches(master) {
+            return Ok(Caller::Admin);
+        }
+        let Some(callers) = self.callers.as_ref().filter(|_| key.starts_with("sk-")) else { return Err(unknown(key)) };
+        let found = callers.find(digest).await?.ok_or_else(|| unknown(key))?;
+        found.usable_at(u64::try_from(self.clock.unix().as_millis()).unwrap_or(u64::MAX))?;
+        Ok(Caller::Key(found))
     }
-    Err(unknown(key))
-}
 
-/// Lets the admin pass, and nobody else.
-///
-/// # Errors
-/// As [`identify`], and 401 or 403 for anybody else.
-pub fn identify_admin(snapshot: &Snapshot, headers: &HeaderMap) -> Result<(), Failure> {
-    admit(identify(snapshot, headers)?, RouteClass::Manage)
+    /// Lets those pass who may manage, at this path, and nobody else.
+    ///
+    /// # Errors
+    /// As [`Self::identify`], and 401 or 403 for anybody else.
+    pub async fn admits_admin(&self, headers: &HeaderMap, path: &'static str) -> Result<(), Failure> {
+        admit(&self.identify(&self.snapshot(), headers).await?, RouteClass::Manage, path)
+    }
 }
 
 /// Whether a caller may be given a provider's ephemeral key, with which he calls past this gateway.
 ///
 /// # Errors
 /// 403 with what to set.
-pub(crate) fn admit_ephemeral_key(snapshot: &Snapshot, caller: Caller) -> Result<(), Failure> {
+pub(crate) fn admit_ephemeral_key(snapshot: &Snapshot, caller: &Caller) -> Result<(), Failure> {
     let words = match (snapshot.ephemeral_keys, caller) {
-        (EphemeralKeys::Everyone, _) | (EphemeralKeys::Admin, Caller::Admin) => return Ok(()),
-        (EphemeralKeys::Admin, Caller::Anyone) => {
+        (EphemeralKeys::Everyone, _) => return Ok(()),
+        (EphemeralKeys::Admin, caller) if caller.is_admin() => return Ok(()),
+        (EphemeralKeys::Admin, _) => {
             "a provider's ephemeral keys are given to the holder of the master key only, as calls with them are not \
              metered; set general_settings.master_key, or general_settings.ephemeral_keys to everyone"
         }

@@ -10,9 +10,13 @@ use std::{
 use serde_json::{Value, json};
 use tollgate_policy::Caller;
 use tollgate_router::{Group, Plan};
-use tollgate_wire::FailureKind;
+use tollgate_wire::{Failure, FailureKind};
 
-use crate::{dispatch::Ask, gateway::Gateway};
+use crate::{
+    dispatch::{Ask, Missed},
+    gateway::Gateway,
+    meter::Meter,
+};
 
 /// All of them.
 #[derive(Default)]
@@ -30,9 +34,9 @@ impl Decisions {
     }
 
     /// The newest of this id that the caller may see, as JSON.
-    pub(crate) fn find(&self, call_id: &str, caller: Caller) -> Option<Value> {
+    pub(crate) fn find(&self, call_id: &str, caller: &Caller) -> Option<Value> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let visible = |one: &&Decision| caller == Caller::Admin || one.caller == caller;
+        let visible = |one: &&Decision| caller.is_admin() || one.caller == *caller;
         kept.iter().rev().filter(visible).find(|one| one.call_id() == call_id).map(Decision::document)
     }
 }
@@ -186,7 +190,7 @@ impl<'g> Deliberation<'g> {
         words.push_str(call_id);
         minutes.decision = Some(Decision {
             words,
-            caller: ask.caller,
+            caller: ask.caller.clone(),
             at: ask.gateway.clock.unix(),
             strategy: ask.snapshot.fleet.rules().strategy.name(),
             attempts: Few::new(),
@@ -249,6 +253,12 @@ impl<'g> Deliberation<'g> {
         }
     }
 
+    /// The call has failed.
+    pub(crate) fn gives_up(&mut self, failure: Failure, meter: Meter) -> Missed {
+        self.ends(Err(failure.kind));
+        Box::new((failure, meter))
+    }
+
     fn last(&mut self, end: End) {
         if let Some(chosen) = self.decision.as_mut().and_then(|decision| decision.attempts.last_mut()) {
             chosen.end = end;
@@ -285,7 +295,7 @@ mod tests {
         let decisions = Decisions::default();
         decisions.put(decision("mine", Caller::Admin), 10);
         decisions.put(decision("anyones", Caller::Anyone), 10);
-        let seen = |id, caller| decisions.find(id, caller).is_some();
+        let seen = |id, caller| decisions.find(id, &caller).is_some();
         assert!(seen("mine", Caller::Admin) && seen("anyones", Caller::Admin) && seen("anyones", Caller::Anyone));
         assert!(!seen("mine", Caller::Anyone) && !seen("other", Caller::Admin));
     }

@@ -8,16 +8,16 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 use tollgate_catalog::cost;
 use tollgate_policy::{RouteClass, admit};
-use tollgate_router::{Event, Group, Plan, Step, Why};
+use tollgate_router::{Group, Plan, Step, Why};
 use tollgate_wire::{Failure, FailureKind, Usage};
 
 use crate::{
-    caller::identify,
+    access::group_for,
     dispatch::Ask,
     gateway::Gateway,
     inbound::{Inbound, Route},
-    journey::group_for,
     meter::Meter,
+    news::News,
 };
 
 /// Steps of a rehearsal; who waits for a place that stays taken would wait forever.
@@ -28,12 +28,13 @@ impl Gateway {
     ///
     /// # Errors
     /// As the call itself would be refused.
-    pub fn explain(self: &Arc<Self>, headers: HeaderMap, body: Bytes) -> Result<Value, Failure> {
+    pub async fn explain(self: &Arc<Self>, headers: HeaderMap, body: Bytes) -> Result<Value, Failure> {
         let snapshot = self.snapshot();
         let route = Route::ChatCompletions;
         let mut meter = Meter::silent(self, route);
-        let ask = self.read(&snapshot, Inbound { route, path_model: None, headers, body }, &mut meter)?;
-        let group = group_for(&snapshot, route, &ask.context.alias)?;
+        let caller = self.identify(&snapshot, &headers).await?;
+        let ask = self.read(&snapshot, caller, Inbound { route, path_model: None, headers, body }, &mut meter)?;
+        let group = group_for(&snapshot, &ask.caller, route.path(), &ask.context.alias)?;
         Ok(Explanation { ask: &ask, now: ask.now() }.of(&group))
     }
 
@@ -41,10 +42,10 @@ impl Gateway {
     ///
     /// # Errors
     /// 401 as for a call; 404 for a call that is not kept, or that another key made.
-    pub fn explain_call(&self, headers: &HeaderMap, call_id: &str) -> Result<Value, Failure> {
-        let caller = identify(&self.snapshot(), headers)?;
-        admit(caller, RouteClass::Call)?;
-        self.decisions.find(call_id, caller).ok_or_else(|| {
+    pub async fn explain_call(&self, headers: &HeaderMap, call_id: &str) -> Result<Value, Failure> {
+        let caller = self.identify(&self.snapshot(), headers).await?;
+        admit(&caller, RouteClass::Call, "/router/explain")?;
+        self.decisions.find(call_id, &caller).ok_or_else(|| {
             let words = format!(
                 "no decision of the call '{}' is kept; router_settings.kept_decisions says how many are",
                 call_id.chars().take(128).collect::<String>()
@@ -92,10 +93,10 @@ impl<'a> Explanation<'a> {
     /// What is tried, in order, when everybody answers 503; and what the client is told then.
     fn rehearse(&self, plan: &mut Plan<'a>, groups: &mut Vec<Group<'a>>) -> (Vec<Value>, Value) {
         let down = Failure::new(FailureKind::ServiceUnavailable, "the service is unavailable");
-        let (mut steps, mut event, mut now) = (Vec::new(), Event::Begin, self.now);
+        let (mut steps, mut news, mut now) = (Vec::new(), News::Begin, self.now);
         while steps.len() < MOST_STEPS {
             let since = |time: Duration| time.saturating_sub(self.now).as_secs_f64();
-            match plan.on(&event, now, self.ask.gateway.random.u64()) {
+            match plan.on(&news.event(), now, self.ask.gateway.random.u64()) {
                 Step::Start { deployment, after } => {
                     now += after;
                     if let Some(group) = plan.group().filter(|one| groups.iter().all(|known| known.name != one.name)) {
@@ -109,19 +110,29 @@ impl<'a> Explanation<'a> {
                         "retries": plan.retries(),
                         "fallbacks": plan.fallbacks(),
                     }));
-                    event = Event::Failed(&down);
+                    news = News::Failed(down.clone());
                 }
                 Step::Wait { until } => {
-                    let waits = until.saturating_sub(now);
+                    let waits = until.map(|until| until.saturating_sub(now));
                     let group = plan.group().map(|group| group.name);
-                    now = until.max(now);
+                    now = until.unwrap_or(now).max(now);
                     steps.push(json!({
                         "at_seconds": since(now),
                         "group": group,
                         "deployment": null,
-                        "wait_seconds": waits.as_secs_f64(),
+                        "wait_seconds": waits.map(|waits| waits.as_secs_f64()),
                     }));
-                    event = Event::Woken;
+                    if waits.is_none() {
+                        // What comes then depends on other calls.
+                        return (steps, Value::Null);
+                    }
+                    news = News::Woken;
+                }
+                Step::Reword => {
+                    news = match self.ask.reworded(plan) {
+                        Ok((_, wants)) => News::Reworded(wants),
+                        Err(failure) => News::Refused(failure),
+                    };
                 }
                 Step::GiveUp(failure) => {
                     let end = json!({"status": failure.http_status(), "message": failure.client_message()});
@@ -172,7 +183,8 @@ impl<'a> Explanation<'a> {
             "takes_it": why.is_none(),
             "filter": why.map(Why::filter),
             "reason": why.map(ToString::to_string),
-            "again_in_seconds": why.and_then(|why| why.until(self.now)).map(seconds_until),
+            "passes": why.is_some_and(Why::passes),
+            "again_in_seconds": why.and_then(Why::until).map(seconds_until),
             "in_flight": one.vitals.in_flight(),
             "last_minute": {
                 "requests": minute.requests,
@@ -199,7 +211,7 @@ fn tokens_of(ask: &Ask) -> u64 {
 
 /// The most that an answer may cost, at the dearest deployment that may give it; by the guess of the input.
 fn ceiling(candidates: &[Value]) -> Value {
-    let may_answer = |one: &&Value| one["takes_it"] == json!(true) || !one["again_in_seconds"].is_null();
+    let may_answer = |one: &&Value| one["takes_it"] == json!(true) || one["passes"] == json!(true);
     let usd = |one: &Value| one["ceiling_usd"].as_f64();
     let open: Vec<&Value> = candidates.iter().filter(may_answer).collect();
     let unknown: Vec<&Value> = open.iter().filter(|one| usd(one).is_none()).map(|one| &one["deployment"]).collect();

@@ -14,6 +14,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 use tollgate_observe::{AttemptRecord, Outcome};
+use tollgate_policy::Caller;
 use tollgate_wire::{Blame, FailureKind};
 
 use crate::{deployment::GoesTo, gateway::Gateway, probe, snapshot::Snapshot};
@@ -82,8 +83,10 @@ impl Gateway {
     /// looked at in the background is judged by the last look; another one by its last answer, and one that was never
     /// called, or failed a while ago, by whether somebody listens at its address. All are asked at the same time.
     /// `generates`: all are really called, which costs what it costs.
-    pub async fn health(self: &Arc<Self>, model: Option<&str>, generates: bool) -> Value {
+    pub async fn health(self: &Arc<Self>, model: Option<&str>, generates: bool, caller: &Caller) -> Value {
         let snapshot = self.snapshot();
+        // Surface chapter 14.18: where providers are is nothing for those who only call.
+        let tells_addresses = caller.is_admin() || *caller == Caller::Anyone;
         let places = Semaphore::new(if generates { snapshot.checks.at_once } else { AT_ONCE });
         // Real calls have times of their own.
         let deadline = Instant::now() + if generates { LONGEST } else { PATIENCE };
@@ -102,7 +105,7 @@ impl Gateway {
         }));
         let (mut healthy, mut unhealthy) = (Vec::new(), Vec::new());
         for (index, verdict) in asked.iter().zip(verdicts.await) {
-            let mut entry = entry(&snapshot, *index);
+            let mut entry = entry(&snapshot, *index, tells_addresses);
             match verdict {
                 Ok(()) => healthy.push(Value::Object(entry)),
                 Err(why) => {
@@ -155,7 +158,7 @@ impl Gateway {
     }
 }
 
-fn entry(snapshot: &Snapshot, index: usize) -> Map<String, Value> {
+fn entry(snapshot: &Snapshot, index: usize, tells_addresses: bool) -> Map<String, Value> {
     let mut entry = Map::new();
     let Some(served) = snapshot.served.get(index) else { return entry };
     entry.insert("model".to_owned(), served.model.as_str().into());
@@ -163,7 +166,7 @@ fn entry(snapshot: &Snapshot, index: usize) -> Map<String, Value> {
     if !snapshot.checks.details {
         return entry;
     }
-    if let GoesTo::Fixed(place) = &served.goes_to {
+    if let (GoesTo::Fixed(place), true) = (&served.goes_to, tells_addresses) {
         entry.insert("api_base".to_owned(), place.address.as_str().into());
     }
     entry.insert("model_name".to_owned(), served.group.as_str().into());

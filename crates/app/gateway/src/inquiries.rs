@@ -68,7 +68,7 @@ impl Gateway {
     ///
     /// # Errors
     /// 400 when the request is none, or names no model of ours. That the provider's dialect refuses it is an answer.
-    pub fn transform_request(&self, caller: Caller, body: &Bytes) -> Result<Value, Failure> {
+    pub fn transform_request(&self, caller: &Caller, body: &Bytes) -> Result<Value, Failure> {
         let body = RawBody::parse(body).map_err(|error| Failure::invalid(format!("Invalid JSON payload: {error}")))?;
         let call_type: String = body
             .typed("call_type")
@@ -122,7 +122,7 @@ impl Snapshot {
     /// Where the first deployment of a name that can be served goes.
     fn place_of(&self, name: &str) -> Option<Arc<Place>> {
         let group = self.fleet.find(name)?;
-        let (captured, client) = (group.captured.as_deref(), ClientSide::default());
+        let (captured, client) = (group.captured.as_ref(), ClientSide::default());
         let mut members = group.members.iter().filter_map(|index| self.served.get(*index));
         members.find_map(|served| served.place_for(captured, &client, &self.catalog, &self.environment).ok())
     }
@@ -195,9 +195,9 @@ const HIDDEN: &str = "[hidden]";
 /// What is shorter is hidden only where it stands alone, bytes.
 const SHORT: usize = 6;
 
-fn shown(outgoing: &Outgoing, place: &Place, caller: Caller) -> Value {
+fn shown(outgoing: &Outgoing, place: &Place, caller: &Caller) -> Value {
     let is_plain = |name: &str| matches!(name, "accept" | "content-type" | "user-agent");
-    let is_hidden = |name: &str| caller != Caller::Admin && !is_plain(name) && place.target.headers.contains_key(name);
+    let is_hidden = |name: &str| !caller.is_admin() && !is_plain(name) && place.target.headers.contains_key(name);
     let headers: Map<String, Value> = debug::masked_headers(outgoing)
         .map(|(name, value)| (name.to_owned(), if is_hidden(name) { HIDDEN.into() } else { value.into() }))
         .collect();

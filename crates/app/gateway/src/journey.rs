@@ -9,21 +9,20 @@ use tollgate_config::ClientDisconnect;
 use tollgate_observe::Outcome;
 use tollgate_policy::{Caller, RouteClass, admit};
 use tollgate_providers::codec::AnswerContext;
-use tollgate_router::{Group, nearest};
-use tollgate_wire::{Failure, FailureKind, RawBody, json};
+use tollgate_wire::{Failure, RawBody, json};
 
 use crate::{
+    access::{admit_fallbacks, group_for},
     answer::Answer,
-    caller::identify,
     dispatch::Ask,
     drain::{Drained, DrainedStream},
     forms,
-    gateway::Gateway,
+    gateway::{Closed, Gateway},
     headers,
     inbound::{Inbound, Route},
     late,
     meter::Meter,
-    options, responses,
+    options, overlay, responses,
     snapshot::Snapshot,
     things,
 };
@@ -33,12 +32,15 @@ impl Gateway {
     pub async fn call(self: &Arc<Self>, inbound: Inbound) -> Answer {
         let snapshot = self.snapshot();
         let mut meter = Meter::start(self, inbound.route);
-        let read = self.read(&snapshot, inbound, &mut meter);
-        let ask = match read {
+        let read = async {
+            let caller = self.identify(&snapshot, &inbound.headers).await?;
+            self.read(&snapshot, caller, inbound, &mut meter)
+        };
+        let ask = match read.await {
             Ok(ask) => ask,
             Err(failure) => return refuse(&failure, meter),
         };
-        let (call_id, left) = (meter.call_id().to_owned(), Arc::clone(&ask.left));
+        let (call_id, left) = (meter.call_id().to_owned(), ask.left.clone());
         let streams = ask.context.stream;
         let client = ask.route.client();
         let drains = ask.disconnect() == ClientDisconnect::Drain;
@@ -72,18 +74,19 @@ impl Gateway {
     pub(crate) fn read(
         self: &Arc<Self>,
         snapshot: &Arc<Snapshot>,
+        caller: Caller,
         inbound: Inbound,
         meter: &mut Meter,
     ) -> Result<Box<Ask>, Failure> {
-        let caller = identify(snapshot, &inbound.headers)?;
-        meter.asked_by(caller);
-        admit(caller, RouteClass::Call)?;
+        meter.asked_by(&caller);
+        admit(&caller, RouteClass::Call, inbound.route.path())?;
         let Inbound { route, path_model, headers, body } = inbound;
         let mut form = route.takes_form().then(|| forms::read(&headers, &body)).transpose()?;
         let mut body = form.as_ref().map_or_else(|| parse(&body), |form| Ok(forms::fields(form)))?;
         // Here it is the provider's, which keeps it beside the answer.
         let metadata = body.get("metadata").filter(|_| route.is_of_responses()).cloned();
-        let options = options::take(&mut body, &headers, route)?;
+        let mut options = options::take(&mut body, &headers, route)?;
+        options.num_retries = options.num_retries.map(|asked| asked.min(snapshot.bounds.max_client_retries));
         if let Some(metadata) = metadata {
             body.set_raw("metadata", metadata);
         }
@@ -95,10 +98,11 @@ impl Gateway {
         if let Some(id) = &options.call_id {
             meter.set_call_id(id.clone());
         }
-        if options.mock_response.is_some() && !may_mock(snapshot, caller) {
+        if options.mock_response.is_some() && !may_mock(snapshot, &caller) {
             let words = "`mock_response` cannot be set by a request with this key";
             return Err(Failure::invalid(words).with_param("mock_response"));
         }
+        admit_fallbacks(snapshot, &caller, &options.fallbacks)?;
         check_members(route, &body)?;
         let asked = asked_model(snapshot, route, path_model, &body)?;
         let stream = match route.streams() {
@@ -111,8 +115,9 @@ impl Gateway {
         let include_usage = stream && (route == Route::Messages || wants_usage(snapshot, &body)?);
         meter.asked_for(&asked, stream);
         let id = meter.call_id().to_owned();
-        let (responses, told) = responses::begin(self, snapshot, caller, route, &mut body)?;
-        let names = things::in_prompt(self, snapshot, caller, &mut body)?;
+        let unopened = overlay::unopened(snapshot, &options, &body);
+        let (responses, told) = responses::begin(self, snapshot, &caller, route, &mut body)?;
+        let names = things::in_prompt(self, snapshot, &caller, &mut body)?;
         let now = self.now_unix();
         let context = AnswerContext { alias: asked, now, id, include_usage, stream, responses: told };
         Ok(Box::new(Ask {
@@ -121,13 +126,14 @@ impl Gateway {
             route,
             caller,
             body,
+            unopened,
             form,
             options,
             responses,
             names,
             context,
             headers,
-            left: Arc::default(),
+            left: Closed::default(),
             fetched: std::sync::Mutex::default(),
         }))
     }
@@ -136,11 +142,17 @@ impl Gateway {
 /// Finds the group and asks it.
 async fn answer(mut ask: Box<Ask>, meter: Meter) -> Answer {
     let snapshot = Arc::clone(&ask.snapshot);
-    let group = match group_for(&snapshot, ask.route, &ask.context.alias) {
+    let group = match group_for(&snapshot, &ask.caller, ask.route.path(), &ask.context.alias) {
         Ok(group) => group,
         Err(failure) => return refuse(&failure, meter),
     };
-    if ask.context.alias.is_empty() {
+    let asked = group.name;
+    let group = match ask.home(&snapshot, group) {
+        Ok(group) => group,
+        Err(failure) => return refuse(&failure, meter),
+    };
+    // An answer does not bear the name of a model that has not made it.
+    if ask.context.alias.is_empty() || group.name != asked {
         group.name.clone_into(&mut ask.context.alias);
     }
     if let Err(failure) = ask.keeper(&group) {
@@ -197,9 +209,9 @@ fn parse(body: &Bytes) -> Result<RawBody, Failure> {
     Ok(read)
 }
 
-/// The admin and, on a machine of one's own, anyone may ask for a mocked answer.
-fn may_mock(snapshot: &Snapshot, caller: Caller) -> bool {
-    caller == Caller::Admin || !snapshot.has_master_key()
+/// The admin, whoever has a key that says so and, on a machine of one's own, anyone may ask for a mocked answer.
+pub(crate) fn may_mock(snapshot: &Snapshot, caller: &Caller) -> bool {
+    !snapshot.has_master_key() || caller.is_admin() || caller.key().is_some_and(|key| key.may_mock)
 }
 
 /// What every provider would refuse is refused here, in `OpenAI`'s words.
@@ -258,43 +270,6 @@ fn asked_model(snapshot: &Snapshot, route: Route, path: Option<String>, body: &R
         return Ok(String::new());
     }
     body.typed::<String>("model").ok_or_else(|| Failure::invalid("`model` must be text").with_param("model"))
-}
-
-pub(crate) fn group_for<'s>(snapshot: &'s Snapshot, route: Route, asked: &str) -> Result<Group<'s>, Failure> {
-    group_for_path(snapshot, route.path(), asked)
-}
-
-/// The group of a name; `path` is for the words of a refusal.
-pub(crate) fn group_for_path<'s>(snapshot: &'s Snapshot, path: &str, asked: &str) -> Result<Group<'s>, Failure> {
-    let none = || {
-        Failure::new(
-            FailureKind::UnknownModel,
-            "no model is configured; start with --model <provider>/<model> or a model_list in the config",
-        )
-    };
-    if asked.is_empty() {
-        return snapshot.fleet.default_group().ok_or_else(none);
-    }
-    if let Some(group) = snapshot.fleet.find(asked) {
-        return Ok(group);
-    }
-    if snapshot.forgives_unknown_names() {
-        return snapshot.fleet.default_group().ok_or_else(none);
-    }
-    let mut words = format!(
-        "{path}: Invalid model name passed in model={asked}. Call `/v1/models` to view available models for your key."
-    );
-    // Nobody mistypes a name of this length, and comparing takes the square of it.
-    let near = if asked.len() <= 256 { nearest(asked, snapshot.fleet.names(), 3) } else { Vec::new() };
-    if !near.is_empty() {
-        words.push_str(" Did you mean ");
-        words.push_str(&near.join(", "));
-        words.push('?');
-    }
-    let mut failure = Failure::new(FailureKind::UnknownModel, words);
-    // LiteLLM's clients find the words here as well.
-    failure.provider_fields = Some(Box::new(serde_json::json!({"error": failure.message})));
-    Err(failure)
 }
 
 fn flag(body: &RawBody, name: &str) -> Result<bool, Failure> {

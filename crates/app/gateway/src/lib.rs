@@ -2,11 +2,14 @@
 //! requests come in as [`Inbound`], answers go out as [`Answer`].
 
 mod aboard;
+mod access;
+mod admin;
 mod aftermath;
 mod answer;
 mod batches;
 mod byte_stream;
 mod caller;
+mod callers;
 mod checks;
 mod credentials;
 mod decisions;
@@ -34,7 +37,9 @@ mod media;
 mod meter;
 mod mock;
 mod models;
+mod news;
 mod options;
+mod overlay;
 mod passage;
 mod passing;
 mod prepare;
@@ -55,12 +60,14 @@ mod tally;
 mod things;
 mod trial;
 mod upload;
+mod waiting;
 mod words;
 mod workers;
 
+pub use admin::{Action, ManageAsk};
 pub use answer::{Answer, AnswerBody};
 pub use byte_stream::ByteStream;
-pub use caller::{identify, identify_admin};
+pub use callers::KeyBounds;
 pub use deployment::settings_of;
 pub use drain::DrainedStream;
 pub use event_stream::EventStream;

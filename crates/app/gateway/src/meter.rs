@@ -22,6 +22,7 @@ use crate::{
     words::{Prompt, Said, Words},
 };
 
+mod boarding;
 mod shares;
 mod standing;
 
@@ -126,7 +127,7 @@ impl Meter {
                 call_id: gateway.uuid_v4().to_string(),
                 route: path,
                 asked: String::new(),
-                caller: "",
+                caller: std::borrow::Cow::Borrowed(""),
                 status: 0,
                 streamed: false,
                 took: Duration::ZERO,
@@ -158,7 +159,7 @@ impl Meter {
         self.record.call_id = id;
     }
 
-    pub(crate) fn asked_by(&mut self, caller: tollgate_policy::Caller) {
+    pub(crate) fn asked_by(&mut self, caller: &tollgate_policy::Caller) {
         self.record.caller = caller.label();
     }
 
@@ -176,16 +177,6 @@ impl Meter {
     pub(crate) fn upstream(&self) -> Duration {
         let open = self.open.as_ref().map_or(Duration::ZERO, |open| self.gateway.since(open.started));
         self.record.attempts.iter().map(|attempt| attempt.took).sum::<Duration>() + open
-    }
-
-    /// The next attempt has a place at its deployment.
-    pub(crate) fn boards(&mut self, aboard: Aboard) {
-        self.aboard = Some(aboard);
-    }
-
-    /// The attempt came to nothing before it was opened.
-    pub(crate) fn leaves(&mut self) {
-        self.aboard = None;
     }
 
     /// An attempt goes out: the first money point.
@@ -380,7 +371,7 @@ impl Meter {
         };
         self.settle(open, usage, certainty, Outcome::Failed(kind));
         if let Some(aboard) = aboard {
-            aboard.fail(failure, self.gateway.clock.monotonic());
+            aboard.fail(failure, self.gateway.clock.monotonic(), &usage);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What models there are: `/models`, `/model/info`, `/model_group/info`.
 
 use serde_json::{Map, Value, json};
+use tollgate_policy::Caller;
 use tollgate_wire::{Failure, FailureKind, secret::sounds_secret};
 
 use crate::{
@@ -15,8 +16,8 @@ impl Snapshot {
     /// `GET /models`: the names that clients may use. Patterns are listed as the models of their provider that the
     /// catalog knows, or as written with `return_wildcard_routes`.
     #[must_use]
-    pub fn models(&self, patterns_as_written: bool) -> Value {
-        let data: Vec<Value> = self.model_names(patterns_as_written).iter().map(|name| model(name)).collect();
+    pub fn models(&self, caller: &Caller, patterns_as_written: bool) -> Value {
+        let data: Vec<Value> = self.model_names(caller, patterns_as_written).iter().map(|name| model(name)).collect();
         json!({"data": data, "object": "list"})
     }
 
@@ -24,8 +25,8 @@ impl Snapshot {
     ///
     /// # Errors
     /// 404 for a name that means nothing here.
-    pub fn model(&self, id: &str) -> Result<Value, Failure> {
-        if self.fleet.find(id).is_some() {
+    pub fn model(&self, caller: &Caller, id: &str) -> Result<Value, Failure> {
+        if self.shows(caller, id) && self.fleet.find(id).is_some() {
             return Ok(model(id));
         }
         let mut failure = Failure::new(FailureKind::InvalidRequest, format!("The model `{id}` does not exist"));
@@ -33,9 +34,12 @@ impl Snapshot {
         Err(failure.with_param("model"))
     }
 
-    fn model_names(&self, patterns_as_written: bool) -> Vec<String> {
+    fn model_names(&self, caller: &Caller, patterns_as_written: bool) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         for name in self.fleet.names() {
+            if !name.contains('*') && !self.shows(caller, name) {
+                continue;
+            }
             if !name.contains('*') {
                 names.push(name.to_owned());
                 continue;
@@ -50,13 +54,18 @@ impl Snapshot {
                 names.push(name.to_owned());
             }
         }
+        if caller.key().is_some() {
+            names.retain(|name| self.shows(caller, name));
+        }
         names
     }
 
     /// `GET /model/info`: every deployment, without secrets.
     #[must_use]
-    pub fn model_info(&self, id: Option<&str>) -> Value {
-        let wanted = |served: &&std::sync::Arc<Served>| id.is_none_or(|id| *served.id == *id);
+    pub fn model_info(&self, caller: &Caller, id: Option<&str>) -> Value {
+        let wanted = |served: &&std::sync::Arc<Served>| {
+            id.is_none_or(|id| *served.id == *id) && self.shows(caller, &served.group)
+        };
         let data: Vec<Value> = self.served.iter().filter(wanted).map(|served| self.deployment_info(served)).collect();
         json!({ "data": data })
     }
@@ -77,8 +86,9 @@ impl Snapshot {
 
     /// `GET /model_group/info`: what the deployments of each group can do together.
     #[must_use]
-    pub fn model_groups(&self, wanted: Option<&str>) -> Value {
-        let names = self.fleet.names().filter(|name| wanted.is_none_or(|wanted| wanted == *name));
+    pub fn model_groups(&self, caller: &Caller, wanted: Option<&str>) -> Value {
+        let names =
+            self.fleet.names().filter(|name| wanted.is_none_or(|wanted| wanted == *name) && self.shows(caller, name));
         let data: Vec<Value> = names.filter_map(|name| self.group_info(name)).collect();
         json!({ "data": data })
     }

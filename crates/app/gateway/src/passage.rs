@@ -21,10 +21,11 @@ use tollgate_wire::{
 };
 
 use crate::{
+    access::admit_passed,
     aftermath::{Aftermath, Sighting},
     answer::{Answer, AnswerBody},
     byte_stream::ByteStream,
-    caller::{admit_ephemeral_key, identify},
+    caller::admit_ephemeral_key,
     deployment::{Place, shown_address},
     event_stream::Source,
     exchange::{host, was_never_sent},
@@ -132,16 +133,16 @@ impl Gateway {
         meter: &mut Meter,
     ) -> Result<Ready, Failure> {
         leads.show_key(call);
-        let caller = if leads.wants_key() { identify(snapshot, &call.headers)? } else { Caller::Anyone };
+        let caller = if leads.wants_key() { self.identify(snapshot, &call.headers).await? } else { Caller::Anyone };
         if leads.wants_key() {
-            meter.asked_by(caller);
-            admit(caller, RouteClass::Call)?;
+            meter.asked_by(&caller);
+            admit(&caller, RouteClass::Call, leads.label())?;
             if matches!(leads, Leads::Provider(_, rest) if passage::gives_key(rest)) {
-                admit_ephemeral_key(snapshot, caller)?;
+                admit_ephemeral_key(snapshot, &caller)?;
                 tracing::info!(target: "tollgate::call", call_id = meter.call_id(), "an ephemeral key is asked for");
             }
         }
-        let ids = || Ids::of(self, snapshot, caller);
+        let ids = || Ids::of(self, snapshot, &caller);
         let mut ready = match leads {
             Leads::Provider(prefix, rest) => to_provider(snapshot, prefix, rest, ids(), call, meter).await?,
             Leads::Endpoint(endpoint, rest) => to_endpoint(endpoint, rest, call)?,
@@ -384,7 +385,12 @@ async fn to_provider(
     let by_path = rest.rsplit(['/', ':']).next().is_some_and(|last| last.to_ascii_lowercase().contains("stream"));
     let streams = by_path || parsed.as_ref().is_some_and(|body| body.typed("stream") == Some(true));
     meter.asked_for(model.as_deref().unwrap_or_default(), streams);
-    let Chosen { place, deployment, renames } = passing::choose(snapshot, prefix.providers, model.as_deref())?;
+    let is_call = call.method == Method::POST;
+    admit_passed(ids.caller(), prefix.providers, model.as_deref(), is_call)?;
+    let meant = ids.caller().key().zip(model.as_deref()).map(|(key, asked)| key.meant(asked).to_owned());
+    let asked = meant.as_deref().or(model.as_deref());
+    let Chosen { place, deployment, renames } = passing::choose(snapshot, prefix.providers, asked)?;
+    let renames = renames.or_else(|| meant.filter(|meant| Some(meant) != model.as_ref()));
     let mut rest = Cow::Borrowed(rest);
     match (renames, parsed) {
         (Some(own), Some(mut body)) if named.is_some() => {

@@ -9,7 +9,7 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 use tollgate_policy::Caller;
 
-use crate::{caller::identify, gateway::Gateway, seen::written, sharing::SharingState};
+use crate::{gateway::Gateway, seen::written, sharing::SharingState};
 
 /// What came of the last reload.
 #[derive(Default)]
@@ -50,10 +50,10 @@ pub struct Readiness {
 impl Gateway {
     /// `GET /health/readiness`: short for everybody, in full for the admin and where no master key is set (surface chapter
     /// 14.19). Nothing is asked of anybody: what is told is what is known.
-    #[must_use]
-    pub fn readiness(&self, headers: &HeaderMap) -> Readiness {
+    pub async fn readiness(&self, headers: &HeaderMap) -> Readiness {
         let snapshot = self.snapshot();
-        let may_know = matches!(identify(&snapshot, headers), Ok(Caller::Admin | Caller::Anyone));
+        let may_know =
+            self.identify(&snapshot, headers).await.is_ok_and(|caller| caller.is_admin() || caller == Caller::Anyone);
         let is_ready = !self.is_draining();
         let status = if is_ready { "healthy" } else { "stopping" };
         if !may_know {

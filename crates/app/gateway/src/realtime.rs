@@ -14,19 +14,20 @@ use tollgate_observe::Outcome;
 use tollgate_policy::{RouteClass, admit};
 use tollgate_providers::{auth, dialects::openai::CHAT_CLIENT, realtime, target::Credential};
 use tollgate_router::{Asked, Event, Group, Plan, Step};
-use tollgate_wire::{Failure, FailureKind, RawBody, http::Outgoing};
+use tollgate_wire::{Failure, FailureKind, RawBody, Usage, http::Outgoing};
 
 pub(crate) use self::relay::{GOING_AWAY, KEY_EVERY, POLICY};
 use self::turns::Turns;
 use crate::{
     aboard::Aboard,
+    access::group_for,
     answer::Answer,
-    caller::{admit_ephemeral_key, identify},
+    caller::admit_ephemeral_key,
     deployment::{Place, Served},
     exchange::host,
     gateway::Gateway,
     hops,
-    journey::{group_for_path, refuse},
+    journey::refuse,
     meter::Meter,
     options::ClientSide,
     snapshot::Snapshot,
@@ -104,7 +105,7 @@ impl Gateway {
         caller: &Caller,
         meter: &mut Meter,
     ) -> Result<(SocketSender, SocketReceiver, Admitted), Failure> {
-        let admitted = self.admitted(snapshot, &caller.headers, caller.model.as_deref(), meter)?;
+        let admitted = self.admitted(snapshot, &caller.headers, caller.model.as_deref(), meter).await?;
         let (served, place) = (&admitted.served, &admitted.place);
         let url = realtime::address(&place.target, caller.intent.as_deref()).ok_or_else(|| no_realtime(place))?;
         let mut outgoing = self.request(Method::GET, url, &caller.headers, place).await?;
@@ -114,30 +115,30 @@ impl Gateway {
             Ok((to_provider, from_provider)) => Ok((to_provider, from_provider, admitted)),
             Err(refusal) => {
                 let failure = failure_of(refusal, place);
-                admitted.aboard.fail(&failure, self.clock.monotonic());
+                admitted.aboard.fail(&failure, self.clock.monotonic(), &Usage::default());
                 Err(failure)
             }
         }
     }
 
     /// Who asks, and the first deployment that may be asked, with a place at it.
-    fn admitted(
+    async fn admitted(
         &self,
         snapshot: &Arc<Snapshot>,
         headers: &HeaderMap,
         model: Option<&str>,
         meter: &mut Meter,
     ) -> Result<Admitted, Failure> {
-        let caller = identify(snapshot, headers)?;
-        meter.asked_by(caller);
-        admit(caller, RouteClass::Call)?;
+        let caller = self.identify(snapshot, headers).await?;
+        meter.asked_by(&caller);
+        admit(&caller, RouteClass::Call, PATH)?;
         let asked = model.unwrap_or_default();
         meter.asked_for(asked, true);
-        let group = group_for_path(snapshot, PATH, asked)?;
+        let group = group_for(snapshot, &caller, PATH, asked)?;
         let captured = group.captured.clone();
         let (deployment, aboard) = self.boarded(snapshot, group)?;
         let served = snapshot.served.get(deployment).ok_or_else(|| Failure::bug("a deployment without a place"))?;
-        let (captured, client) = (captured.as_deref(), ClientSide::default());
+        let (captured, client) = (captured.as_ref(), ClientSide::default());
         let place = served.place_for(captured, &client, &snapshot.catalog, &snapshot.environment);
         let place = place.map_err(|why| Failure::new(FailureKind::Misconfigured, why.to_string()))?;
         Ok(Admitted { served: Arc::clone(served), place, aboard })
@@ -158,7 +159,7 @@ impl Gateway {
                 }
                 Step::GiveUp(failure) => return Err(*failure),
                 // A socket does not wait for its turn.
-                Step::Wait { .. } => break,
+                Step::Wait { .. } | Step::Reword => break,
             }
         }
         Err(Failure::new(FailureKind::NoDeployment, "No deployments available for selected model"))
@@ -212,14 +213,14 @@ impl Gateway {
         body: &Bytes,
         meter: &mut Meter,
     ) -> Result<Answer, Failure> {
-        let caller = identify(snapshot, headers)?;
-        meter.asked_by(caller);
-        admit_ephemeral_key(snapshot, caller)?;
+        let caller = self.identify(snapshot, headers).await?;
+        meter.asked_by(&caller);
+        admit_ephemeral_key(snapshot, &caller)?;
         let body = RawBody::parse(body).map_err(|error| Failure::invalid(format!("Invalid JSON payload: {error}")))?;
         let mut body = Value::Object(body.to_map());
         let asked = model_in(&body).map(str::to_owned);
         let asked = asked.ok_or_else(|| Failure::invalid("`model` must be text").with_param("model"))?;
-        let Admitted { served, place, aboard } = self.admitted(snapshot, headers, Some(&asked), meter)?;
+        let Admitted { served, place, aboard } = self.admitted(snapshot, headers, Some(&asked), meter).await?;
         rename_model(&mut body, &asked, &place.target.model);
         let url = realtime::document_address(&place.target, path).ok_or_else(|| no_realtime(&place))?;
         let mut outgoing = self.request(Method::POST, url, headers, &place).await?;
@@ -245,7 +246,7 @@ impl Gateway {
                 Ok(Answer::json(status, body))
             }
             Err(failure) => {
-                aboard.fail(&failure, self.clock.monotonic());
+                aboard.fail(&failure, self.clock.monotonic(), &Usage::default());
                 Err(failure)
             }
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tollgate_policy::{RouteClass, admit};
 use tollgate_wire::{Failure, FailureKind};
 
-use crate::{caller::identify, gateway::Gateway, snapshot::Snapshot};
+use crate::{gateway::Gateway, snapshot::Snapshot};
 
 /// Where configurations come from. Asked on a thread where it may take its time.
 pub trait Source: Send + Sync {
@@ -80,8 +80,8 @@ impl Gateway {
     /// # Errors
     /// As [`Self::reload`], and 401 or 403 for anybody else.
     pub async fn reload_for(&self, headers: &http::HeaderMap) -> Result<Reloaded, Failure> {
-        let caller = identify(&self.snapshot(), headers)?;
-        admit(caller, RouteClass::Manage)?;
+        let caller = self.identify(&self.snapshot(), headers).await?;
+        admit(&caller, RouteClass::Manage, "/config/reload")?;
         if self.is_draining() {
             return Err(Failure::new(FailureKind::Overloaded, "the gateway is shutting down"));
         }

@@ -24,16 +24,12 @@ use crate::{
 /// What a call of the Responses API brings along.
 #[derive(Clone)]
 pub(crate) struct ResponsesAsk {
-    owner: &'static str,
+    /// Whose answers these are. Every key has answers of its own.
+    owner: Cow<'static, str>,
     /// The deployment that made the answer before, where its provider keeps it.
     made_by: Option<String>,
     /// The answer may be kept.
     keeps: bool,
-}
-
-/// Whose answers these are. Every key has answers of its own.
-pub(crate) fn owner_of(caller: Caller) -> &'static str {
-    caller.label()
 }
 
 /// Reads what the request says of the answer before it, and puts that into the request: the provider's own id where the
@@ -44,7 +40,7 @@ pub(crate) fn owner_of(caller: Caller) -> &'static str {
 pub(crate) fn begin(
     gateway: &Gateway,
     snapshot: &Snapshot,
-    caller: Caller,
+    caller: &Caller,
     route: Route,
     body: &mut RawBody,
 ) -> Result<(Option<ResponsesAsk>, ResponsesContext), Failure> {
@@ -53,7 +49,7 @@ pub(crate) fn begin(
     }
     let context = ResponsesContext::of(&body.to_map());
     let keeps = body.typed::<bool>("store") != Some(false);
-    let mut ask = ResponsesAsk { owner: owner_of(caller), made_by: None, keeps };
+    let mut ask = ResponsesAsk { owner: caller.owner(), made_by: None, keeps };
     let Some(previous) = body.typed::<String>("previous_response_id") else {
         return Ok((Some(ask), context));
     };
@@ -118,7 +114,7 @@ impl Ask {
         context.responses.desk = Some(Arc::new(Counter {
             gateway: Arc::clone(&self.gateway),
             key: self.gateway.seal_key(&self.snapshot).clone(),
-            owner: asked.owner,
+            owner: asked.owner.clone(),
             deployment: attempt.served.id.as_ref().to_owned(),
             own: self.gateway.uuid_v4().simple().to_string(),
             input: asked.keeps.then(|| self.body.get("input").cloned().unwrap_or_default()),
@@ -127,11 +123,44 @@ impl Ask {
         Cow::Owned(context)
     }
 
-    /// The group's one deployment that knows the answer before, where there is one.
+    /// The group's one deployment that knows the answer before, where there is one: that which made it, else one of the same
+    /// account at the same provider.
     pub(crate) fn pinned(&self, group: &Group<'_>) -> Option<usize> {
         let made_by = self.responses.as_ref()?.made_by.as_deref()?;
-        let knows = |index: &&usize| self.snapshot.served.get(**index).is_some_and(|served| *served.id == *made_by);
-        group.members.iter().find(knows).copied()
+        let maker = self.snapshot.served.iter().find(|served| *served.id == *made_by);
+        let account = maker.and_then(|served| self.account_of(served, group));
+        self.holder(group, made_by, account.as_ref())
+    }
+
+    /// Where a call goes that asks for this group: elsewhere if it goes on with an answer that is kept elsewhere, as nobody
+    /// else knows that.
+    ///
+    /// # Errors
+    /// 400 when the deployment that made it is no more, or needs the model's name; 403 when the key may not use it any more.
+    pub(crate) fn home<'s>(&self, snapshot: &'s Snapshot, group: Group<'s>) -> Result<Group<'s>, Failure> {
+        let Some(made_by) = self.responses.as_ref().and_then(|asked| asked.made_by.as_deref()) else {
+            return Ok(group);
+        };
+        if self.pinned(&group).is_some() {
+            return Ok(group);
+        }
+        let wrong = |what: &str| {
+            let words = format!("The previous response {what}. Send the whole conversation as `input`.");
+            Failure::invalid(words).with_param("previous_response_id")
+        };
+        let Some(maker) = snapshot.fleet.of_id(made_by) else {
+            return Err(wrong("was made by a deployment that is configured no longer"));
+        };
+        if maker.name.contains('*') {
+            return Err(wrong(&format!(
+                "is not kept where the model '{}' is; ask the model that made it",
+                group.label()
+            )));
+        }
+        if let Some(key) = self.caller.key() {
+            snapshot.admit(key, maker.name, &maker)?;
+        }
+        Ok(maker)
     }
 }
 
@@ -139,7 +168,8 @@ impl Ask {
 struct Counter {
     gateway: Arc<Gateway>,
     key: SealKey,
-    owner: &'static str,
+    /// Whose answers these are. Every key has answers of its own.
+    owner: Cow<'static, str>,
     deployment: String,
     /// Our id for it, where the provider has none.
     own: String,
@@ -152,7 +182,7 @@ impl Desk for Counter {
     fn id(&self, provider: &str) -> String {
         let ours = provider.is_empty();
         let origin = Origin {
-            owner: self.owner.to_owned(),
+            owner: self.owner.clone().into_owned(),
             deployment: self.deployment.clone(),
             answer: if ours { self.own.clone() } else { provider.to_owned() },
             ours,

@@ -18,7 +18,6 @@ use tollgate_wire::{
 
 use crate::{
     answer::{Answer, AnswerBody},
-    caller::identify,
     gateway::Gateway,
     inbound::{Inbound, Route},
     journey::refuse,
@@ -60,9 +59,9 @@ impl Gateway {
     ///
     /// # Errors
     /// The refusal, as an answer over HTTP; it has left its record.
-    pub fn responses_socket(self: &Arc<Self>, mut headers: HeaderMap) -> Result<ResponsesSocket, Box<Answer>> {
+    pub async fn responses_socket(self: &Arc<Self>, mut headers: HeaderMap) -> Result<ResponsesSocket, Box<Answer>> {
         key_from_protocol(&mut headers);
-        match identify(&self.snapshot(), &headers) {
+        match self.identify(&self.snapshot(), &headers).await {
             Ok(_) => Ok(ResponsesSocket { gateway: Arc::clone(self), headers, last: None }),
             Err(failure) => Err(Box::new(refuse(&failure, Meter::start(self, Route::Responses)))),
         }
@@ -283,7 +282,7 @@ fn error_event(answer: &Answer) -> Value {
 async fn key_is_gone(gateway: &Gateway, headers: &HeaderMap) -> End {
     loop {
         tokio::time::sleep(KEY_EVERY).await;
-        if let Err(failure) = identify(&gateway.snapshot(), headers) {
+        if let Err(failure) = gateway.identify(&gateway.snapshot(), headers).await {
             return End::Ours(Closing::new(POLICY, &failure.message));
         }
     }

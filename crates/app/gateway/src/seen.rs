@@ -7,7 +7,7 @@ use http::HeaderMap;
 use serde_json::{Map, Value, json};
 use tollgate_wire::Failure;
 
-use crate::{caller::identify_admin, checks::Checked, gateway::Gateway};
+use crate::{checks::Checked, gateway::Gateway};
 
 /// Which looks are asked for.
 #[derive(Clone, Debug)]
@@ -30,8 +30,8 @@ impl Gateway {
     ///
     /// # Errors
     /// 401 for anybody but the admin.
-    pub fn health_latest(&self, headers: &HeaderMap) -> Result<Value, Failure> {
-        identify_admin(&self.snapshot(), headers)?;
+    pub async fn health_latest(&self, headers: &HeaderMap) -> Result<Value, Failure> {
+        self.admits_admin(headers, "/health/latest").await?;
         let rows = self.checks.latest();
         let known: Map<String, Value> =
             rows.iter().map(|checked| (checked.deployment.to_string(), row(checked))).collect();
@@ -42,8 +42,8 @@ impl Gateway {
     ///
     /// # Errors
     /// 401 for anybody but the admin.
-    pub fn health_history(&self, headers: &HeaderMap, asked: &Looked) -> Result<Value, Failure> {
-        identify_admin(&self.snapshot(), headers)?;
+    pub async fn health_history(&self, headers: &HeaderMap, asked: &Looked) -> Result<Value, Failure> {
+        self.admits_admin(headers, "/health/history").await?;
         let is_of = |checked: &Checked, model: &str| checked.group == model || &*checked.deployment == model;
         let fits = |checked: &Checked| {
             asked.model.as_deref().is_none_or(|model| is_of(checked, model))
@@ -59,8 +59,8 @@ impl Gateway {
     ///
     /// # Errors
     /// 401 for anybody but the admin.
-    pub fn health_shared_status(&self, headers: &HeaderMap) -> Result<Value, Failure> {
-        identify_admin(&self.snapshot(), headers)?;
+    pub async fn health_shared_status(&self, headers: &HeaderMap) -> Result<Value, Failure> {
+        self.admits_admin(headers, "/health/shared-status").await?;
         Ok(json!({
             "shared_health_check_enabled": false,
             "message": "every instance looks at its deployments itself; what it costs is told under health_check_probe",

@@ -14,6 +14,7 @@ use tollgate_providers::{
     dialects::{openai, openai_responses::splice},
     target::Credential,
 };
+use tollgate_router::Captured;
 use tollgate_wire::{
     Failure, RawBody,
     http::{Outgoing, Reply},
@@ -21,7 +22,6 @@ use tollgate_wire::{
 
 use crate::{
     answer::Answer,
-    caller::identify,
     deployment::{Place, Served},
     exchange::host,
     gateway::Gateway,
@@ -30,7 +30,7 @@ use crate::{
     journey::refuse,
     meter::Meter,
     options::ClientSide,
-    responses::{owner_of, unknown},
+    responses::unknown,
     sealed::Origin,
     snapshot::Snapshot,
 };
@@ -98,10 +98,10 @@ impl Gateway {
     }
 
     async fn do_stored(&self, snapshot: &Snapshot, ask: &StoredAsk, meter: &mut Meter) -> Result<Answer, Failure> {
-        let caller = identify(snapshot, &ask.headers)?;
-        meter.asked_by(caller);
-        admit(caller, RouteClass::Call)?;
-        let origin = self.seal_key(snapshot).open(&ask.id).filter(|origin| origin.owner == owner_of(caller));
+        let caller = self.identify(snapshot, &ask.headers).await?;
+        meter.asked_by(&caller);
+        admit(&caller, RouteClass::Call, Route::Responses.path())?;
+        let origin = self.seal_key(snapshot).open(&ask.id).filter(|origin| origin.owner == caller.owner());
         let origin = origin.ok_or_else(|| unknown(&ask.id))?;
         if origin.ours { self.remembered(ask, &origin) } else { self.asked_again(snapshot, ask, &origin).await }
     }
@@ -128,7 +128,12 @@ impl Gateway {
         let served = snapshot.served.iter().find(|served| *served.id == *origin.deployment);
         let served = served.ok_or_else(|| unknown(&ask.id))?;
         // The model plays no part in these addresses.
-        let place = served.place_for(Some("any"), &ClientSide::default(), &snapshot.catalog, &snapshot.environment);
+        let place = served.place_for(
+            Some(&Captured::of("any")),
+            &ClientSide::default(),
+            &snapshot.catalog,
+            &snapshot.environment,
+        );
         let place = place.map_err(|_| unknown(&ask.id))?;
         let mut outgoing = outgoing(ask, origin, &place).ok_or_else(|| unknown(&ask.id))??;
         hops::mark(&self.instance, &ask.headers, &place, &mut outgoing)?;

@@ -10,12 +10,18 @@ use tollgate_config::ModelHealth;
 use tollgate_observe::Outcome;
 use tollgate_policy::Caller;
 use tollgate_providers::codec::AnswerContext;
-use tollgate_router::Group;
+use tollgate_router::{Captured, Group};
 use tollgate_wire::{Failure, FailureKind, RawBody};
 
 use crate::{
-    dispatch::Ask, gateway::Gateway, inbound::Route, meter::Meter, options::CallOptions, responses,
-    routing::OwnFallbacks, snapshot::Snapshot,
+    dispatch::Ask,
+    gateway::{Closed, Gateway},
+    inbound::Route,
+    meter::Meter,
+    options::CallOptions,
+    responses,
+    routing::OwnFallbacks,
+    snapshot::Snapshot,
 };
 
 /// What calls of the gateway itself are recorded as.
@@ -78,7 +84,7 @@ impl Gateway {
     ) -> Result<(), Failure> {
         let mut group =
             snapshot.fleet.find(deployment).ok_or_else(|| Failure::bug("a deployment that is not there"))?;
-        group.captured = model;
+        group.captured = model.map(Captured::of);
         let mut meter = Meter::start(self, trial.route);
         meter.asked_in_the_name_of(OURSELVES);
         meter.asked_for(group.name, false);
@@ -104,13 +110,14 @@ impl Gateway {
     ) -> Result<Box<Ask>, Failure> {
         let body = RawBody::parse(&trial.body.to_string().into());
         let mut body = body.map_err(|_| Failure::bug("a check that is no document"))?;
-        let (responses, told) = responses::begin(self, snapshot, Caller::Admin, trial.route, &mut body)?;
+        let (responses, told) = responses::begin(self, snapshot, &Caller::Admin, trial.route, &mut body)?;
         Ok(Box::new(Ask {
             gateway: Arc::clone(self),
             snapshot: Arc::clone(snapshot),
             route: trial.route,
             caller: Caller::Admin,
             body,
+            unopened: None,
             form: None,
             options: CallOptions {
                 num_retries: Some(0),
@@ -130,7 +137,7 @@ impl Gateway {
                 responses: told,
             },
             headers: HeaderMap::new(),
-            left: Arc::default(),
+            left: Closed::default(),
             fetched: std::sync::Mutex::default(),
         }))
     }

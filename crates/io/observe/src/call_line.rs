@@ -22,7 +22,7 @@ fn line(record: &CallRecord, at: Duration, json: bool) -> String {
     fields.text("call_id", &record.call_id);
     fields.text("route", record.route);
     fields.text("model", &record.asked);
-    fields.text("caller", record.caller);
+    fields.text("caller", &record.caller);
     if let Some(attempt) = record.attempts.last() {
         fields.attempt(attempt);
         fields.sums(&record.attempts);
@@ -143,7 +143,7 @@ mod tests {
             call_id: "id-1".to_owned(),
             route: "/chat/completions",
             asked: asked.to_owned(),
-            caller: "admin",
+            caller: "admin".into(),
             status: 429,
             streamed: false,
             took: Duration::from_micros(12_034),

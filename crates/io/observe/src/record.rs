@@ -1,6 +1,6 @@
 //! The two facts that everything else reads: how an attempt ended, and how a call ended.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use tollgate_catalog::Money;
 use tollgate_wire::{FailureKind, Usage};
@@ -72,7 +72,7 @@ pub struct CallRecord {
     /// The model that the client asked for.
     pub asked: String,
     /// Who asked.
-    pub caller: &'static str,
+    pub caller: Cow<'static, str>,
     /// The status that the client saw.
     pub status: u16,
     /// The answer was streamed.

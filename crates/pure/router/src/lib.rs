@@ -19,7 +19,7 @@ mod window;
 
 pub use budget::RetryBudget;
 pub use fallbacks::{Fallback, FallbackList, Fallbacks};
-pub use fleet::{Deployment, Fleet, FleetBuilder, Group};
+pub use fleet::{Captured, Deployment, Fleet, FleetBuilder, Group};
 pub use level::mark;
 pub use look::{Wants, Why};
 pub use nearest::nearest;

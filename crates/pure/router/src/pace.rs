@@ -87,6 +87,14 @@ impl Paces {
         lane.at.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Relaxed);
     }
 
+    /// Nothing is known any more.
+    pub(crate) fn forget(&self) {
+        for lane in [&self.token, &self.first, &self.whole] {
+            *lane.samples.lock().unwrap_or_else(PoisonError::into_inner) = Samples::default();
+            lane.mean.store(0, Relaxed);
+        }
+    }
+
     /// A call of a kind ran into its timeout.
     pub(crate) fn late(&self, pace: Pace, now: Duration) {
         self.sample(pace, now, LATE);

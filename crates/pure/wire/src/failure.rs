@@ -125,6 +125,39 @@ kinds! {
     Bug: "", 500, Gateway, false, "internal_server_error";
 }
 
+macro_rules! types {
+    ($($(#[$doc:meta])* $name:ident: $text:literal;)*) => {
+        /// `error.type` where one kind has several, as `LiteLLM`'s clients tell them apart.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum ErrorType { $($(#[$doc])* $name,)* }
+
+        impl ErrorType {
+            /// As clients see it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str { match self { $(Self::$name => $text,)* } }
+        }
+    };
+}
+
+types! {
+    /// The key has ended.
+    ExpiredKey: "expired_key";
+    /// The key is not known.
+    UnknownKey: "token_not_found_in_db";
+    /// The team may not use the model.
+    TeamModelDenied: "team_model_access_denied";
+    /// The user may not use the model.
+    UserModelDenied: "user_model_access_denied";
+    /// The organisation may not use the model.
+    OrganizationModelDenied: "org_model_access_denied";
+    /// The project may not use the model.
+    ProjectModelDenied: "project_model_access_denied";
+    /// Something that was named is not there.
+    NotFound: "not_found_error";
+    /// The request is well-formed, and does not go with what there is.
+    BadRequest: "bad_request_error";
+}
+
 /// The only error that a client can see.
 #[derive(Clone, Debug)]
 pub struct Failure {
@@ -146,6 +179,8 @@ pub struct Failure {
     pub is_paid: bool,
     /// Whatever else the provider said, for `error.provider_specific_fields`.
     pub provider_fields: Option<Box<Value>>,
+    /// `error.type` where one kind has several.
+    pub own_type: Option<ErrorType>,
 }
 
 impl Failure {
@@ -162,6 +197,7 @@ impl Failure {
             provider: None,
             is_paid: false,
             provider_fields: None,
+            own_type: None,
         }
     }
 
@@ -205,6 +241,19 @@ impl Failure {
     pub fn paid(mut self) -> Self {
         self.is_paid = true;
         self
+    }
+
+    /// Says the client's `error.type`, where it is not the kind's.
+    #[must_use]
+    pub fn with_type(mut self, own_type: ErrorType) -> Self {
+        self.own_type = Some(own_type);
+        self
+    }
+
+    /// The client's `error.type`.
+    #[must_use]
+    pub fn error_type(&self) -> &'static str {
+        self.own_type.map_or(self.kind.error_type(), ErrorType::as_str)
     }
 
     /// The HTTP status that the client sees.

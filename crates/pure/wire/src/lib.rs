@@ -19,7 +19,7 @@ pub mod secret;
 pub mod socket;
 pub mod usage;
 
-pub use failure::{Blame, Failure, FailureKind};
+pub use failure::{Blame, ErrorType, Failure, FailureKind};
 pub use raw_body::RawBody;
 pub use secret::Secret;
 pub use usage::Usage;

@@ -14,7 +14,7 @@ use crate::{deployment::Place, words::Prompt};
 impl Meter {
     /// The gateway itself asks.
     pub(crate) fn asked_in_the_name_of(&mut self, who: &'static str) {
-        self.record.caller = who;
+        self.record.caller = who.into();
     }
 
     /// The call has these tags.

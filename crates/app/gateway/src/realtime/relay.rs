@@ -14,7 +14,7 @@ use tollgate_wire::{
 };
 
 use super::{RealtimeCall, turns::Turns};
-use crate::{caller::identify, gateway::Gateway};
+use crate::gateway::Gateway;
 
 /// How often the client's key is looked at again.
 pub(crate) const KEY_EVERY: Duration = Duration::from_secs(10);
@@ -156,7 +156,7 @@ where
 async fn watch(gateway: &Gateway, headers: &http::HeaderMap, spoken: &Spoken<'_>, idle: Duration) -> End {
     loop {
         tokio::time::sleep(KEY_EVERY.min(idle)).await;
-        if let Err(failure) = identify(&gateway.snapshot(), headers) {
+        if let Err(failure) = gateway.identify(&gateway.snapshot(), headers).await {
             return End::Ours(Closing::new(POLICY, &failure.message));
         }
         if spoken.silence() >= idle {

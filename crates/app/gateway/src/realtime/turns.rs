@@ -8,10 +8,11 @@ use tollgate_providers::{
     realtime::{Event, event},
     translate::Progress,
 };
-use tollgate_router::{Flight, Landing};
+use tollgate_router::Landing;
 use tollgate_wire::FailureKind;
 
 use crate::{
+    aboard::Seat,
     deployment::{Place, Served},
     meter::Meter,
     words::Prompt,
@@ -26,14 +27,14 @@ pub(super) struct Turns {
     listener: Arc<Place>,
     progress: Progress,
     /// The socket's place at its deployment.
-    flight: Flight,
+    seat: Seat,
     /// Tokens that the deployment's minute has been told of.
     told: u64,
 }
 
 impl Turns {
-    pub(super) fn new(meter: Meter, served: Arc<Served>, place: Arc<Place>, flight: Flight) -> Self {
-        Self { meter, served, listener: Arc::clone(&place), place, progress: Progress::default(), flight, told: 0 }
+    pub(super) fn new(meter: Meter, served: Arc<Served>, place: Arc<Place>, seat: Seat) -> Self {
+        Self { meter, served, listener: Arc::clone(&place), place, progress: Progress::default(), seat, told: 0 }
     }
 
     /// The provider has said this.
@@ -66,7 +67,7 @@ impl Turns {
     /// What turns use counts in the minute in which they use it.
     fn tell(&mut self, now: Duration) {
         let used = self.meter.used();
-        self.flight.uses(now, used.saturating_sub(self.told));
+        self.seat.uses(now, used.saturating_sub(self.told));
         self.told = used;
     }
 
@@ -90,9 +91,9 @@ impl Turns {
         self.meter.settle_at_once();
         self.tell(now);
         let is_lost = matches!(outcome, Outcome::Failed(FailureKind::Connection | FailureKind::InvalidResponse));
-        self.flight.land(
+        self.seat.land(
             now,
-            if is_lost { Landing::Badly { late: None } } else { Landing::Well { tokens: 0, latency: None } },
+            if is_lost { Landing::Badly { late: None, tokens: 0 } } else { Landing::Well { tokens: 0, latency: None } },
         );
         // The status of a socket that was opened.
         self.meter.finish(101, outcome);

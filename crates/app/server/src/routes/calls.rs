@@ -9,7 +9,7 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use tollgate_gateway::{Answer, Inbound, Passing, Route, Way, identify};
+use tollgate_gateway::{Answer, Inbound, Passing, Route, Way};
 use tollgate_wire::{Failure, percent};
 
 use super::{App, json_list::JsonList};
@@ -127,7 +127,7 @@ pub(super) async fn read(app: &App, route: Route, headers: &HeaderMap, body: Bod
     let bounds = &app.settings.bounds;
     let stated = body::stated(headers);
     if stated.is_none_or(|stated| stated > SMALL) {
-        identify(&app.gateway.snapshot(), headers)?;
+        app.gateway.identify(&app.gateway.snapshot(), headers).await?;
     }
     if route.takes_form() {
         // What may be larger may take longer.

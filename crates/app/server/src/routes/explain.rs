@@ -5,7 +5,7 @@ use axum::{
     response::Response,
 };
 use http::HeaderMap;
-use tollgate_gateway::{Route, identify};
+use tollgate_gateway::Route;
 use tollgate_wire::Failure;
 
 use super::{App, calls, inquiries::told};
@@ -13,9 +13,9 @@ use super::{App, calls, inquiries::told};
 pub(crate) async fn ahead(State(app): State<App>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let explained = async {
-        identify(&app.gateway.snapshot(), &head.headers)?;
+        app.gateway.identify(&app.gateway.snapshot(), &head.headers).await?;
         let body = calls::read(&app, Route::ChatCompletions, &head.headers, body).await?;
-        app.gateway.explain(head.headers, body)
+        app.gateway.explain(head.headers, body).await
     };
     told(explained.await)
 }
@@ -26,5 +26,8 @@ pub(crate) async fn afterwards(
     headers: HeaderMap,
 ) -> Response {
     let id = id.map_err(|rejection| Failure::invalid(rejection.body_text()));
-    told(id.and_then(|Path(id)| app.gateway.explain_call(&headers, &id)))
+    told(match id {
+        Ok(Path(id)) => app.gateway.explain_call(&headers, &id).await,
+        Err(failure) => Err(failure),
+    })
 }

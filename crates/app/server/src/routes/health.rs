@@ -7,7 +7,7 @@ use axum::{
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tollgate_gateway::{Looked, identify, identify_admin};
+use tollgate_gateway::Looked;
 use tollgate_wire::Failure;
 
 use super::{App, info::queried, inquiries::told};
@@ -55,7 +55,7 @@ pub(crate) async fn alive() -> Response {
 }
 
 pub(crate) async fn ready(State(app): State<App>, headers: HeaderMap) -> Response {
-    let readiness = app.gateway.readiness(&headers);
+    let readiness = app.gateway.readiness(&headers).await;
     let mut response = reply::json(&readiness.document);
     if !readiness.is_ready {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
@@ -65,14 +65,14 @@ pub(crate) async fn ready(State(app): State<App>, headers: HeaderMap) -> Respons
 
 /// The same for the admin only.
 pub(crate) async fn ready_in_full(State(app): State<App>, headers: HeaderMap) -> Response {
-    match identify_admin(&app.gateway.snapshot(), &headers) {
+    match app.gateway.admits_admin(&headers, "/health/readiness/details").await {
         Ok(()) => ready(State(app), headers).await,
         Err(failure) => reply::failure(&failure),
     }
 }
 
 pub(crate) async fn latest(State(app): State<App>, headers: HeaderMap) -> Response {
-    told(app.gateway.health_latest(&headers))
+    told(app.gateway.health_latest(&headers).await)
 }
 
 pub(crate) async fn history(
@@ -80,19 +80,21 @@ pub(crate) async fn history(
     query: Result<Query<HistoryQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
-    told(queried(query).and_then(|query| {
+    let told_of = async {
+        let query = queried(query)?;
         let looked = Looked {
             model: query.model,
             status: query.status_filter,
             limit: query.limit.unwrap_or(100),
             offset: query.offset.unwrap_or_default(),
         };
-        app.gateway.health_history(&headers, &looked)
-    }))
+        app.gateway.health_history(&headers, &looked).await
+    };
+    told(told_of.await)
 }
 
 pub(crate) async fn shared_status(State(app): State<App>, headers: HeaderMap) -> Response {
-    told(app.gateway.health_shared_status(&headers))
+    told(app.gateway.health_shared_status(&headers).await)
 }
 
 /// `POST /config/reload`: the configuration is read again, as `SIGHUP` does.
@@ -112,20 +114,22 @@ pub(crate) async fn health(
     query: Result<Query<HealthQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
-    let asked = identify(&app.gateway.snapshot(), &headers).and_then(|_| queried(query)).and_then(|query| {
+    let asked = async {
+        let caller = app.gateway.identify(&app.gateway.snapshot(), &headers).await?;
+        let query = queried(query)?;
         let generates = query.generates()?;
         // What costs money is the admin's to ask for.
         if generates {
-            identify_admin(&app.gateway.snapshot(), &headers)?;
+            app.gateway.admits_admin(&headers, "/health").await?;
         }
-        Ok((query, generates))
-    });
-    let (query, generates) = match asked {
+        Ok::<_, Failure>((query, generates, caller))
+    };
+    let (query, generates, caller) = match asked.await {
         Ok(asked) => asked,
         Err(failure) => return reply::failure(&failure),
     };
     let wanted = query.model_id.or(query.model);
-    let report = app.gateway.health(wanted.as_deref(), generates).await;
+    let report = app.gateway.health(wanted.as_deref(), generates, &caller).await;
     let none_healthy = wanted.is_some() && report.get("healthy_count").and_then(Value::as_u64) == Some(0);
     let mut response = reply::json(&report);
     if none_healthy {

@@ -9,7 +9,8 @@ use axum::{
 };
 use http::HeaderMap;
 use serde::Deserialize;
-use tollgate_gateway::{Snapshot, identify};
+use tollgate_gateway::Snapshot;
+use tollgate_policy::Caller;
 use tollgate_wire::Failure;
 
 use super::App;
@@ -34,10 +35,11 @@ pub(crate) async fn models(
     query: Result<Query<ModelsQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
-    told(&app, &headers, |snapshot| {
+    told(&app, &headers, |snapshot, caller| {
         let wanted = queried(query)?.return_wildcard_routes;
-        Ok(snapshot.models(wanted.is_some_and(|text| text.eq_ignore_ascii_case("true"))))
+        Ok(snapshot.models(caller, wanted.is_some_and(|text| text.eq_ignore_ascii_case("true"))))
     })
+    .await
 }
 
 pub(crate) async fn model(
@@ -45,10 +47,11 @@ pub(crate) async fn model(
     id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Response {
-    told(&app, &headers, |snapshot| {
+    told(&app, &headers, |snapshot, caller| {
         let Path(id) = id.map_err(|rejection| Failure::invalid(rejection.body_text()))?;
-        snapshot.model(&id)
+        snapshot.model(caller, &id)
     })
+    .await
 }
 
 pub(crate) async fn model_info(
@@ -56,7 +59,12 @@ pub(crate) async fn model_info(
     query: Result<Query<InfoQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
-    told(&app, &headers, |snapshot| Ok(snapshot.model_info(queried(query)?.litellm_model_id.as_deref())))
+    told(
+        &app,
+        &headers,
+        |snapshot, caller| Ok(snapshot.model_info(caller, queried(query)?.litellm_model_id.as_deref())),
+    )
+    .await
 }
 
 pub(crate) async fn model_groups(
@@ -64,7 +72,8 @@ pub(crate) async fn model_groups(
     query: Result<Query<InfoQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
-    told(&app, &headers, |snapshot| Ok(snapshot.model_groups(queried(query)?.model_group.as_deref())))
+    told(&app, &headers, |snapshot, caller| Ok(snapshot.model_groups(caller, queried(query)?.model_group.as_deref())))
+        .await
 }
 
 /// What a query says, or a refusal in the shape of all others.
@@ -72,13 +81,13 @@ pub(super) fn queried<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, F
     query.map(|Query(query)| query).map_err(|rejection| Failure::invalid(rejection.body_text()))
 }
 
-fn told(
+async fn told(
     app: &App,
     headers: &HeaderMap,
-    tell: impl FnOnce(&Snapshot) -> Result<serde_json::Value, Failure>,
+    tell: impl FnOnce(&Snapshot, &Caller) -> Result<serde_json::Value, Failure>,
 ) -> Response {
     let snapshot = app.gateway.snapshot();
-    match identify(&snapshot, headers).and_then(|_| tell(&snapshot)) {
+    match app.gateway.identify(&snapshot, headers).await.and_then(|caller| tell(&snapshot, &caller)) {
         Ok(value) => reply::json(&value),
         Err(failure) => reply::failure(&failure),
     }

@@ -6,7 +6,7 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::Value;
-use tollgate_gateway::{Route, identify};
+use tollgate_gateway::Route;
 use tollgate_wire::Failure;
 
 use super::{App, calls, info};
@@ -20,7 +20,7 @@ pub(crate) struct ParamsQuery {
 pub(crate) async fn token_counter(State(app): State<App>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let counted = async {
-        identify(&app.gateway.snapshot(), &head.headers)?;
+        app.gateway.identify(&app.gateway.snapshot(), &head.headers).await?;
         let body = calls::read(&app, Route::ChatCompletions, &head.headers, body).await?;
         app.gateway.count_tokens(&body).await
     };
@@ -30,9 +30,9 @@ pub(crate) async fn token_counter(State(app): State<App>, request: Request) -> R
 pub(crate) async fn transform_request(State(app): State<App>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let transformed = async {
-        let caller = identify(&app.gateway.snapshot(), &head.headers)?;
+        let caller = app.gateway.identify(&app.gateway.snapshot(), &head.headers).await?;
         let body = calls::read(&app, Route::ChatCompletions, &head.headers, body).await?;
-        app.gateway.transform_request(caller, &body)
+        app.gateway.transform_request(&caller, &body)
     };
     told(transformed.await)
 }
@@ -43,11 +43,11 @@ pub(crate) async fn supported_params(
     headers: http::HeaderMap,
 ) -> Response {
     let snapshot = app.gateway.snapshot();
-    let params = || {
-        identify(&snapshot, &headers)?;
+    let params = async {
+        app.gateway.identify(&snapshot, &headers).await?;
         snapshot.supported_params(&info::queried(query)?.model)
     };
-    told(params())
+    told(params.await)
 }
 
 pub(super) fn told(answer: Result<Value, Failure>) -> Response {

@@ -97,7 +97,7 @@ pub(crate) async fn responses(
         Ok(upgrade) => upgrade,
         Err(failure) => return reply::failure(&failure),
     };
-    match app.gateway.responses_socket(headers) {
+    match app.gateway.responses_socket(headers).await {
         Ok(talk) => run(&app, upgrade, held, move |socket: WebSocket| async move {
             let (sender, receiver) = socket.split();
             talk.run(frames_to(sender), frames_from(receiver)).await;

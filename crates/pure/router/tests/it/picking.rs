@@ -166,9 +166,9 @@ fn a_timeout_of_a_stream_says_nothing_of_whole_calls() {
     };
     land(0, Landing::Well { tokens: 0, latency: Some((Pace::Token, 0.01)) });
     land(1, Landing::Well { tokens: 0, latency: Some((Pace::Token, 0.02)) });
-    land(0, Landing::Badly { late: Some(Pace::First) });
+    land(0, Landing::Badly { late: Some(Pace::First), tokens: 0 });
     assert_eq!(shares(&fleet, 20), [1.0, 0.0]);
-    land(0, Landing::Badly { late: Some(Pace::Token) });
+    land(0, Landing::Badly { late: Some(Pace::Token), tokens: 0 });
     assert_eq!(shares(&fleet, 20), [0.0, 1.0]);
 }
 

@@ -14,7 +14,7 @@ use crate::codec::{AnswerContext, ChatEncoder};
 pub fn error_body(failure: &Failure) -> Value {
     let mut error = Map::new();
     error.insert("message".to_owned(), failure.client_message().into());
-    error.insert("type".to_owned(), failure.kind.error_type().into());
+    error.insert("type".to_owned(), failure.error_type().into());
     error.insert("param".to_owned(), failure.param.as_deref().map_or(Value::Null, Value::from));
     error.insert("code".to_owned(), failure.http_status().to_string().into());
     if let Some(fields) = &failure.provider_fields {

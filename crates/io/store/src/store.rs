@@ -1,0 +1,83 @@
+//! The store itself: its connections, and the bounds within which everything is done.
+
+use std::time::Duration;
+
+use sqlx::SqlStr;
+
+use crate::{EpochMs, StoreError, StoreSettings, keys, migrations, pool::Pool, session::Session, statement::Statement};
+
+/// How long work on many rows may take: migrations, pruning, checks.
+const LONG: Duration = Duration::from_secs(600);
+
+/// What must survive. Cloning gives another handle to the same connections.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: Pool,
+    bound: Duration,
+    view: SqlStr,
+}
+
+impl Store {
+    /// Connects and brings the schema to what this program knows.
+    ///
+    /// Neighbouring versions run on one schema: a newer one is accepted if it says that this program can work with it.
+    ///
+    /// # Errors
+    /// If the database is away, its address is wrong, a migration fails, or its schema is too new.
+    pub async fn open(settings: &StoreSettings, now: EpochMs) -> Result<Self, StoreError> {
+        let pool = Pool::connect(settings).await?;
+        // A call waits for a connection, and then for its statements.
+        let store =
+            Self { pool, bound: settings.acquire_timeout + settings.statement_timeout, view: keys::view_text() };
+        store.within_long(migrations::run(&store.pool, now)).await?;
+        Ok(store)
+    }
+
+    /// Gives up the connections when those who use them are done.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// The text of the question for a key.
+    pub(crate) fn view(&self) -> &SqlStr {
+        &self.view
+    }
+
+    pub(crate) async fn reader(&self) -> Result<Session, StoreError> {
+        self.pool.reader().await
+    }
+
+    pub(crate) async fn writer(&self) -> Result<Session, StoreError> {
+        self.pool.writer().await
+    }
+
+    /// One statement in a transaction of its own; how many rows it changed.
+    pub(crate) async fn change(&self, statement: Statement) -> Result<u64, StoreError> {
+        self.within(async {
+            let mut db = self.writer().await?;
+            let changed = db.run(statement).await?;
+            db.commit().await?;
+            Ok(changed)
+        })
+        .await
+    }
+
+    /// Does it within the bound of a call. A database that does not answer at all is noticed here.
+    pub(crate) async fn within<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        bounded(self.bound, work).await
+    }
+
+    /// Does what is done in the background, on many rows.
+    pub(crate) async fn within_long<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        bounded(LONG, work).await
+    }
+}
+
+async fn bounded<T>(bound: Duration, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    let late = |_| StoreError::Unavailable(format!("no answer within {} s", bound.as_secs()));
+    // Boxed, so that the futures of those who call stay small.
+    tokio::time::timeout(bound, Box::pin(work)).await.map_err(late)?
+}

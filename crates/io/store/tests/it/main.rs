@@ -1,0 +1,14 @@
+//! The store on both engines: every test of `both!` runs on SQLite and on a real PostgreSQL.
+
+#[cfg(test)]
+mod changes;
+#[cfg(test)]
+mod keys;
+#[cfg(test)]
+mod lists;
+#[cfg(test)]
+mod opening;
+#[cfg(test)]
+mod rows;
+#[cfg(test)]
+mod world;
