@@ -7,7 +7,10 @@ mod script;
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tokio::{net::TcpListener, task::JoinHandle, task::JoinSet};
@@ -36,6 +39,8 @@ struct Shared {
     key: Option<String>,
     script: Mutex<Script>,
     log: CallLog,
+    /// It ended as a process does that is killed.
+    killed: AtomicBool,
 }
 
 impl FakeProvider {
@@ -55,6 +60,7 @@ impl FakeProvider {
             key: key.map(str::to_owned),
             script: Mutex::new(Script::default()),
             log: CallLog::new(),
+            killed: AtomicBool::new(false),
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Self { address, shared, accepting }
@@ -93,6 +99,21 @@ impl FakeProvider {
     /// Every call of a route gets this answer from now on.
     pub fn always(&self, route: &str, answer: Answer) {
         self.add(Rule::for_route(route, [answer]).forever());
+    }
+
+    /// Every call for which the test says yes gets this answer from now on.
+    pub fn always_when(&self, wanted: impl Fn(&Call) -> bool + Send + 'static, answer: Answer) {
+        self.add(Rule::when(wanted, [answer]).forever());
+    }
+
+    /// Dies as a killed process does: its port refuses, its connections are reset in the middle of what they carry. Gives the
+    /// port, so that another can come back on it.
+    pub async fn kill(mut self) -> u16 {
+        self.shared.killed.store(true, Ordering::Release);
+        self.accepting.abort();
+        // The port is closed when the task is gone.
+        let _ = (&mut self.accepting).await;
+        self.port()
     }
 
     /// Every call so far, in the order of arrival.

@@ -71,6 +71,7 @@ async fn serve(options: &Options, loaded: Loaded) -> anyhow::Result<()> {
     let sharing = sharing::of(&config, &environment, &clock)?;
     let gateway = Gateway::new(Parts { client, clock, random, snapshot, workers, sharing, store });
     gateway.start_sharing().await;
+    gateway.start_checks();
     gateway.start_hearing();
     let stop = stop_signals(&gateway)?;
     reload::start(&gateway, options, settings.debug, files, config.general.config_poll_interval)?;

@@ -4,10 +4,10 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::value::RawValue;
-use tollgate_router::{Asked, Flight, Group, Landing, Plan, Strategy, mark};
+use tollgate_router::{Asked, Flight, Group, Landing, Pace, Plan, Strategy, Wants, mark};
 use tollgate_wire::{Blame, Failure, FailureKind, Usage};
 
-use crate::{dispatch::Ask, routing, snapshot::Snapshot, waiting::Lines};
+use crate::{dispatch::Ask, gateway::Gateway, routing, snapshot::Snapshot, waiting::Lines};
 
 /// An attempt's place at its deployment. Dropped without an end, it says nothing.
 pub(crate) struct Aboard {
@@ -16,27 +16,42 @@ pub(crate) struct Aboard {
     snapshot: Arc<Snapshot>,
     lines: Arc<Lines>,
     deployment: usize,
-    /// The client chose the address or the key: what comes of them says nothing of the deployment.
-    is_clients: bool,
+    /// The client chose the address or the key, or nobody asked: what comes of it says nothing to routing.
+    says_nothing: bool,
     /// The client waits for less time than the deployment would be given.
     is_hurried: bool,
+    pace: Pace,
 }
 
 impl Aboard {
     /// The deployment answers.
     pub(crate) fn is_answered(&mut self) {
-        if let Some(flight) = self.flight.as_mut().filter(|_| !self.is_clients) {
+        if let Some(flight) = self.flight.as_mut().filter(|_| !self.says_nothing) {
             flight.is_answered();
             self.ring();
         }
+    }
+
+    /// A socket is open: it keeps its place, and nothing of the configuration that it began with.
+    pub(crate) fn stays(mut self) -> Seat {
+        self.is_answered();
+        let one = self.snapshot.fleet.deployments().get(self.deployment);
+        let group = one.map(|one| one.group.clone()).unwrap_or_default();
+        Seat { flight: self.flight.take(), lines: Arc::clone(&self.lines), group }
     }
 
     /// The attempt is over, and did not fail. Of one that was answered: when it began, and when a stream had content.
     pub(crate) fn land(mut self, now: Duration, answered: Option<(Duration, Option<Duration>)>, usage: &Usage) {
         let tokens = usage.input.saturating_add(usage.output);
         let landing = match answered {
-            Some((began, content)) => {
-                Landing::Well { tokens, latency: Some(latency(began, content, now, usage.output)) }
+            Some((began, content)) if !self.says_nothing => {
+                let took = |until: Duration| until.saturating_sub(began).as_secs_f64();
+                let seconds = match self.pace {
+                    Pace::First => content.map(took),
+                    Pace::Token => each(took(now), usage.output),
+                    Pace::Whole => Some(took(now)),
+                };
+                Landing::Well { tokens, latency: seconds.map(|seconds| (self.pace, seconds)) }
             }
             _ => Landing::Aside { tokens },
         };
@@ -56,11 +71,11 @@ impl Aboard {
         let tokens = usage.input.saturating_add(usage.output);
         let late = failure.kind == FailureKind::Timeout;
         let is_another = !flight.is_current();
-        if failure.kind.blame() != Blame::Provider || self.is_clients || is_another || (late && self.is_hurried) {
+        if failure.kind.blame() != Blame::Provider || self.says_nothing || is_another || (late && self.is_hurried) {
             flight.land(now, Landing::Aside { tokens });
             return;
         }
-        let _place = flight.land(now, Landing::Badly { late, tokens });
+        let _place = flight.land(now, Landing::Badly { late: late.then_some(self.pace), tokens });
         let fleet = &self.snapshot.fleet;
         let Some(one) = fleet.deployments().get(self.deployment) else { return };
         let Some(until) = fleet.rest_after(self.deployment, failure, now) else { return };
@@ -87,15 +102,59 @@ impl Drop for Aboard {
     }
 }
 
+/// The place of a socket, which keeps nothing of the configuration that it began with.
+pub(crate) struct Seat {
+    /// Gone when the socket is over.
+    flight: Option<Flight>,
+    lines: Arc<Lines>,
+    group: String,
+}
+
+impl Seat {
+    /// So many tokens more are used.
+    pub(crate) fn uses(&self, now: Duration, tokens: u64) {
+        if let Some(flight) = &self.flight {
+            flight.uses(now, tokens);
+        }
+    }
+
+    /// The socket is over.
+    pub(crate) fn land(mut self, now: Duration, landing: Landing) {
+        drop(self.flight.take().map(|flight| flight.land(now, landing)));
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.flight = None;
+        self.lines.ring(&self.group);
+    }
+}
+
+impl Gateway {
+    /// The place of a socket, or of what is asked about one, at a deployment; `None`: others were faster.
+    pub(crate) fn board(&self, snapshot: &Arc<Snapshot>, deployment: usize) -> Option<Aboard> {
+        let one = snapshot.fleet.deployments().get(deployment)?;
+        let flight = one.vitals.begin(self.clock.monotonic(), &one.limits(), 0).ok()?;
+        Some(Aboard {
+            flight: Some(flight),
+            snapshot: Arc::clone(snapshot),
+            lines: Arc::clone(&self.lines),
+            deployment,
+            says_nothing: false,
+            is_hurried: false,
+            pace: Pace::Whole,
+        })
+    }
+}
+
 /// The longest that a call waits for a deployment to be free, or back.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// As `latency-based-routing` measures: seconds to the first content of a stream, else for each token of the answer, else
-/// for all of it.
-fn latency(began: Duration, content: Option<Duration>, now: Duration, output: u64) -> f64 {
-    let took = content.unwrap_or(now).saturating_sub(began).as_secs_f64();
-    let tokens = u32::try_from(output).ok().filter(|tokens| content.is_none() && *tokens > 0);
-    tokens.map_or(took, |tokens| took / f64::from(tokens))
+/// Seconds for each token of an answer.
+fn each(seconds: f64, tokens: u64) -> Option<f64> {
+    let tokens = u32::try_from(tokens).ok().filter(|tokens| *tokens > 0)?;
+    Some(seconds / f64::from(tokens))
 }
 
 impl Ask {
@@ -120,9 +179,19 @@ impl Ask {
             snapshot: Arc::clone(&self.snapshot),
             lines: Arc::clone(&self.gateway.lines),
             deployment,
-            is_clients: !options.client_side.names.is_empty(),
+            says_nothing: !options.client_side.names.is_empty() || options.is_check,
             is_hurried: own.zip(fair).is_some_and(|(own, fair)| own < fair),
+            pace: self.pace(),
         })
+    }
+
+    /// What the call's latency is measured in.
+    pub(crate) fn pace(&self) -> Pace {
+        match self.context.stream {
+            true => Pace::First,
+            false if self.route.speaks() => Pace::Token,
+            false => Pace::Whole,
+        }
     }
 
     /// What the call asks of routing.
@@ -134,7 +203,11 @@ impl Ask {
         let served = group.members.iter().find_map(|index| self.snapshot.served.get(*index));
         let patience = served.map_or(Duration::ZERO, |served| self.timeout(served)).min(LONGEST_WAIT);
         Asked {
-            wants: routing::wants(&self.body, self.options.tags.clone(), affinity, pinned),
+            wants: Wants {
+                pace: self.pace(),
+                region: self.options.region.clone(),
+                ..routing::wants(&self.body, self.options.tags.clone(), affinity, pinned)
+            },
             retries: self.options.num_retries,
             fallbacks: self.options.fallbacks.over(&rules.fallbacks, group.label()),
             // What the call goes on with is kept by one deployment.

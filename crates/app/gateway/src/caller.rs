@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 use tollgate_config::EphemeralKeys;
-use tollgate_policy::{Caller, KeyDigest};
+use tollgate_policy::{Caller, KeyDigest, RouteClass, admit};
 use tollgate_wire::{Failure, FailureKind, secret::masked};
 
 use crate::{gateway::Gateway, snapshot::Snapshot};
@@ -29,6 +29,14 @@ impl Gateway {
         let found = callers.find(digest).await?.ok_or_else(|| unknown(key))?;
         found.usable_at(u64::try_from(self.clock.unix().as_millis()).unwrap_or(u64::MAX))?;
         Ok(Caller::Key(found))
+    }
+
+    /// Lets those pass who may manage, at this path, and nobody else.
+    ///
+    /// # Errors
+    /// As [`Self::identify`], and 401 or 403 for anybody else.
+    pub async fn admits_admin(&self, headers: &HeaderMap, path: &'static str) -> Result<(), Failure> {
+        admit(&self.identify(&self.snapshot(), headers).await?, RouteClass::Manage, path)
     }
 }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde_json::{Map, Value};
 use tollgate_catalog::{Catalog, Model, Price};
-use tollgate_config::{ClientDisconnect, ClientsideParam, Config, LitellmParams, ModelEntry};
+use tollgate_config::{ClientDisconnect, ClientsideParam, Config, LitellmParams, ModelEntry, ModelHealth};
 use tollgate_providers::{
     Target,
     auth::EntraAccount,
@@ -71,6 +71,10 @@ pub(crate) struct Served {
     pub(crate) stream_timeout: Duration,
     pub(crate) mock: Option<Value>,
     pub(crate) disconnect: Option<ClientDisconnect>,
+    /// What it does (`chat`, `embedding`, …), if the configuration or the catalog says so.
+    pub(crate) mode: Option<String>,
+    /// How it is looked at.
+    pub(crate) health: ModelHealth,
     /// `model_info` as configured, for `/model/info`.
     pub(crate) info: Map<String, Value>,
     /// `litellm_params` that are no secret, for `/model/info`.
@@ -216,6 +220,8 @@ impl Served {
             stream_timeout: params.stream_timeout.or(globals.stream_timeout).unwrap_or(timeout),
             mock: params.mock_response.clone(),
             disconnect: params.client_disconnect,
+            mode: entry.info.mode.clone(),
+            health: entry.info.health.clone(),
             info: entry.info.given.clone(),
             params: params.given.clone(),
             base_model: entry.info.base_model.clone(),
@@ -236,7 +242,19 @@ impl Served {
                 Err(why) => GoesTo::Nowhere(why),
             };
         }
+        if let (GoesTo::Fixed(place), None) = (&served.goes_to, &served.mode) {
+            let listed = catalog.find(place.target.provider.name, &place.target.model);
+            served.mode = listed.and_then(|model| Some(model.raw_facts().get("mode")?.as_str()?.to_owned()));
+        }
         served
+    }
+
+    /// What a check calls in the place of the `*`.
+    pub(crate) fn checked_as(&self) -> Option<String> {
+        let (before, after) = self.model.split_once('*')?;
+        let model = self.health.model.as_deref()?;
+        let inner = model.strip_prefix(before).and_then(|rest| rest.strip_suffix(after)).unwrap_or(model);
+        Some(inner.to_owned())
     }
 
     /// Why no call can go here. A deployment that only answers with a mock needs no provider.

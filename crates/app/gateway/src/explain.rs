@@ -192,7 +192,7 @@ impl<'a> Explanation<'a> {
                 "failures": minute.failures,
                 "tokens": minute.tokens,
             },
-            "latency_seconds": one.vitals.latency(self.now),
+            "latency_seconds": one.vitals.latency(self.ask.pace(), self.now),
             "output_tokens": usage.map(|usage| usage.output),
             "ceiling_usd": usage.zip(price).map(|(usage, price)| cost(&usage, price).usd_f64()),
         }))

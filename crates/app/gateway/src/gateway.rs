@@ -16,6 +16,7 @@ use tollgate_wire::clock::{Clock, Random};
 use crate::{
     batches::Followed,
     callers::{Callers, KeyBounds},
+    checks::Checks,
     credentials::Credentials,
     decisions::Decisions,
     documents::Documents,
@@ -23,6 +24,7 @@ use crate::{
     kept::KeptAnswers,
     ledger::Ledger,
     limits::Limits,
+    readiness::LastReload,
     reload::Source,
     sealed::SealKey,
     sharing::Sharing,
@@ -56,6 +58,7 @@ pub struct Gateway {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) ledger: Ledger,
     pub(crate) health: Health,
+    pub(crate) checks: Checks,
     pub(crate) workers: Workers,
     pub(crate) credentials: Credentials,
     pub(crate) documents: Documents,
@@ -72,6 +75,7 @@ pub struct Gateway {
     pub(crate) instance: String,
     /// Where configurations come from.
     pub(crate) source: std::sync::OnceLock<Arc<dyn Source>>,
+    pub(crate) last_reload: LastReload,
     pub(crate) reloading: tokio::sync::Mutex<()>,
     snapshot: ArcSwap<Snapshot>,
     /// Seals ids where no secret of the configuration does: they open in this process only.
@@ -131,6 +135,7 @@ impl Gateway {
             random: parts.random,
             ledger: Ledger::default(),
             health: Health::default(),
+            checks: Checks::default(),
             workers: parts.workers,
             credentials: Credentials::default(),
             documents: Documents::default(),
@@ -142,6 +147,7 @@ impl Gateway {
             instance,
             seal: SealKey::of(&secret),
             source: std::sync::OnceLock::new(),
+            last_reload: LastReload::default(),
             reloading: tokio::sync::Mutex::new(()),
             snapshot: ArcSwap::from_pointee(parts.snapshot),
             draining: Closed::default(),
@@ -165,6 +171,7 @@ impl Gateway {
         let seal = snapshot.seal.take().unwrap_or_else(|| self.seal.clone());
         snapshot.seal = Some(seal.after(self.seal_key(&before)));
         self.snapshot.store(Arc::new(snapshot));
+        self.checks.changed.notify_one();
         self.lines.ring_all();
     }
 

@@ -1,4 +1,5 @@
-//! How deployments are doing, heard from their own answers: `/health` costs nothing (decision 14).
+//! How deployments are doing, heard from their own answers and seen in the background: `/health` costs nothing unless an
+//! admin wants it to (decision 14).
 
 use std::{
     collections::HashMap,
@@ -13,12 +14,15 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 use tollgate_observe::{AttemptRecord, Outcome};
+use tollgate_policy::Caller;
 use tollgate_wire::{Blame, FailureKind};
 
 use crate::{deployment::GoesTo, gateway::Gateway, probe, snapshot::Snapshot};
 
 /// How long all deployments together may take to show that they are there.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// How long real calls of all together may take.
+const LONGEST: Duration = Duration::from_secs(600);
 /// How many are asked at the same time.
 const AT_ONCE: usize = 128;
 /// A failure of so long ago says nothing of now.
@@ -76,11 +80,16 @@ fn ended(attempt: &AttemptRecord) -> Duration {
 
 impl Gateway {
     /// `GET /health`: one entry per deployment, healthy or not, in the seeds' shape (SEED-86). A deployment that was
-    /// called is judged by its last answer; one that never was, or failed a while ago, by whether somebody listens at
-    /// its address. All are asked at the same time.
-    pub async fn health(self: &Arc<Self>, model: Option<&str>) -> Value {
+    /// looked at in the background is judged by the last look; another one by its last answer, and one that was never
+    /// called, or failed a while ago, by whether somebody listens at its address. All are asked at the same time.
+    /// `generates`: all are really called, which costs what it costs.
+    pub async fn health(self: &Arc<Self>, model: Option<&str>, generates: bool, caller: &Caller) -> Value {
         let snapshot = self.snapshot();
-        let (deadline, places) = (Instant::now() + PATIENCE, Semaphore::new(AT_ONCE));
+        // Surface chapter 14.18: where providers are is nothing for those who only call.
+        let tells_addresses = caller.is_admin() || *caller == Caller::Anyone;
+        let places = Semaphore::new(if generates { snapshot.checks.at_once } else { AT_ONCE });
+        // Real calls have times of their own.
+        let deadline = Instant::now() + if generates { LONGEST } else { PATIENCE };
         let wanted = snapshot
             .served
             .iter()
@@ -88,15 +97,15 @@ impl Gateway {
             .filter(|(_, served)| model.is_none_or(|model| model == served.group || *model == *served.id));
         let asked: Vec<usize> = wanted.map(|(index, _)| index).collect();
         let verdicts = join_all(asked.iter().map(|index| {
-            let judged = self.verdict(&snapshot, *index, &places);
+            let judged = self.verdict(&snapshot, *index, &places, generates);
             async move {
-                let late = |_| Err(format!("no answer within {} s", PATIENCE.as_secs()));
+                let late = |_| Err("no answer in time".to_owned());
                 timeout_at(deadline, judged).await.unwrap_or_else(late)
             }
         }));
         let (mut healthy, mut unhealthy) = (Vec::new(), Vec::new());
         for (index, verdict) in asked.iter().zip(verdicts.await) {
-            let mut entry = entry(&snapshot, *index);
+            let mut entry = entry(&snapshot, *index, tells_addresses);
             match verdict {
                 Ok(()) => healthy.push(Value::Object(entry)),
                 Err(why) => {
@@ -113,11 +122,30 @@ impl Gateway {
         })
     }
 
-    async fn verdict(&self, snapshot: &Snapshot, index: usize, places: &Semaphore) -> Result<(), String> {
+    async fn verdict(
+        self: &Arc<Self>,
+        snapshot: &Arc<Snapshot>,
+        index: usize,
+        places: &Semaphore,
+        generates: bool,
+    ) -> Result<(), String> {
         if let Some(why) = snapshot.fleet.deployments().get(index).and_then(|one| one.unservable.clone()) {
             return Err(why);
         }
         let Some(served) = snapshot.served.get(index) else { return Ok(()) };
+        if generates {
+            let _place = places.acquire().await;
+            match self.check(snapshot, index, true, "admin").await {
+                Ok(None) => return Ok(()),
+                Err(failure) => return Err(failure.client_message()),
+                // Who has no time for a call is judged by those that it has.
+                Ok(Some(_)) => {}
+            }
+        } else if snapshot.checks.every.is_some()
+            && let Some(checked) = self.checks.last(&served.id)
+        {
+            return checked.error.clone().map_or(Ok(()), Err);
+        }
         let heard = self.health.of(&served.id).filter(|heard| !heard.is_stale(self.clock.unix()));
         match heard.map(|heard| heard.failed) {
             Some(None) => return Ok(()),
@@ -130,15 +158,18 @@ impl Gateway {
     }
 }
 
-fn entry(snapshot: &Snapshot, index: usize) -> Map<String, Value> {
+fn entry(snapshot: &Snapshot, index: usize, tells_addresses: bool) -> Map<String, Value> {
     let mut entry = Map::new();
     let Some(served) = snapshot.served.get(index) else { return entry };
     entry.insert("model".to_owned(), served.model.as_str().into());
-    if let GoesTo::Fixed(place) = &served.goes_to {
+    entry.insert("model_id".to_owned(), served.id.as_ref().into());
+    if !snapshot.checks.details {
+        return entry;
+    }
+    if let (GoesTo::Fixed(place), true) = (&served.goes_to, tells_addresses) {
         entry.insert("api_base".to_owned(), place.address.as_str().into());
     }
     entry.insert("model_name".to_owned(), served.group.as_str().into());
-    entry.insert("model_id".to_owned(), served.id.as_ref().into());
     entry
 }
 

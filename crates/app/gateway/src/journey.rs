@@ -94,6 +94,7 @@ impl Gateway {
             // What was the gateway's own is no longer in the body, and must not be in the form either.
             form.retain(|part| body.has(&part.name));
         }
+        meter.tagged(&options.tags);
         if let Some(id) = &options.call_id {
             meter.set_call_id(id.clone());
         }

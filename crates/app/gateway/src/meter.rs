@@ -26,6 +26,9 @@ use crate::{
 mod boarding;
 mod permits;
 mod shares;
+mod standing;
+
+use standing::Standing;
 
 /// The meter of one call.
 pub(crate) struct Meter {
@@ -42,6 +45,8 @@ pub(crate) struct Meter {
     /// The call's place under the limits of its key.
     permit: Option<Permit>,
     finished: bool,
+    /// What the call is paid from beside its deployment's budgets.
+    tags: Vec<String>,
 }
 
 /// What an answer costs that is passed on as it comes.
@@ -98,28 +103,6 @@ impl OpenAttempt {
     }
 }
 
-/// How an attempt stands with its provider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    /// It has not said anything.
-    Unheard,
-    /// It refused, or was never asked: it charges nothing.
-    Refused,
-    /// It began to answer.
-    Answered,
-    /// It refused a later request of the attempt, or was not reached by it: it charges for what was answered before.
-    Lost,
-}
-
-impl Standing {
-    fn refused(self) -> Self {
-        match self {
-            Self::Unheard | Self::Refused => Self::Refused,
-            Self::Answered | Self::Lost => Self::Lost,
-        }
-    }
-}
-
 impl Meter {
     pub(crate) fn start(gateway: &Arc<Gateway>, route: Route) -> Self {
         Self::start_at(gateway, route.path(), route.speaks(), route.client())
@@ -160,6 +143,7 @@ impl Meter {
             aboard: None,
             permit: None,
             finished: false,
+            tags: Vec::new(),
         }
     }
 
@@ -409,6 +393,7 @@ impl Meter {
         let cost = priced.then(|| cost(&usage, price));
         let settlement = Settlement { usage, cost: cost.map(Cost::money), certainty };
         self.gateway.ledger.settle(&mut open.reservation, &settlement);
+        self.takes_from_purses(&open.deployment, settlement.cost);
         let attempt = AttemptRecord {
             id: open.reservation.attempt,
             deployment: open.deployment,

@@ -65,6 +65,7 @@ const OURS: &[&str] = &[
     "callbacks",
     "litellm_logging_obj",
     "model_info",
+    "allowed_model_region",
     "proxy_server_request",
     "secret_fields",
     "ttl",
@@ -110,12 +111,16 @@ pub(crate) struct CallOptions {
     pub(crate) fallbacks: OwnFallbacks,
     /// What deployments are chosen by.
     pub(crate) tags: Vec<String>,
+    /// Where its deployment must be.
+    pub(crate) region: Option<String>,
     /// What the call belongs to.
     pub(crate) session: Option<String>,
     /// The call's id, where the client gave one.
     pub(crate) call_id: Option<String>,
     /// Where the client wants the call to go.
     pub(crate) client_side: ClientSide,
+    /// It only sees whether a deployment answers, and says nothing to routing by itself.
+    pub(crate) is_check: bool,
 }
 
 impl CallOptions {
@@ -186,6 +191,7 @@ pub(crate) fn take(body: &mut RawBody, headers: &HeaderMap, route: Route) -> Res
         mock_delay: seconds(body, "mock_delay")?.unwrap_or_default(),
         fallbacks: OwnFallbacks::read(body)?,
         tags: tags(body, headers),
+        region: region(body)?,
         session: text("litellm_session_id").or_else(|| in_metadata(body, "session_id")?.as_str().map(str::to_owned)),
         call_id: text("litellm_call_id"),
         client_side: ClientSide {
@@ -194,6 +200,7 @@ pub(crate) fn take(body: &mut RawBody, headers: &HeaderMap, route: Route) -> Res
             api_version: text("api_version"),
             names: CLIENT_SIDE.iter().copied().filter(|name| body.has(name)).collect(),
         },
+        is_check: false,
     };
     if options.client_side.api_key.as_ref().is_some_and(|key| key.expose().trim_start().starts_with('{')) {
         // Service keys name addresses (SAP, Google), which is not what may be chosen where a key may.
@@ -239,6 +246,17 @@ fn from_headers(options: &mut CallOptions, headers: &HeaderMap) -> Result<(), Fa
         !id.is_empty() && id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic())
     });
     Ok(())
+}
+
+/// `allowed_model_region`: a demand that is not understood must not be passed over.
+fn region(body: &RawBody) -> Result<Option<String>, Failure> {
+    match body.typed::<Value>("allowed_model_region") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(region)) if matches!(region.as_str(), "eu" | "us") => Ok(Some(region)),
+        Some(_) => {
+            Err(Failure::invalid("`allowed_model_region` must be \"eu\" or \"us\"").with_param("allowed_model_region"))
+        }
+    }
 }
 
 /// Most tags of one request that are read.

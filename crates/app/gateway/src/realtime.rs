@@ -13,12 +13,13 @@ use tollgate_net::{Bounds, NoSocket, SocketBounds, SocketReceiver, SocketSender}
 use tollgate_observe::Outcome;
 use tollgate_policy::{RouteClass, admit};
 use tollgate_providers::{auth, dialects::openai::CHAT_CLIENT, realtime, target::Credential};
-use tollgate_router::{Asked, Event, Plan, Step};
-use tollgate_wire::{Failure, FailureKind, RawBody, http::Outgoing};
+use tollgate_router::{Asked, Event, Group, Plan, Step};
+use tollgate_wire::{Failure, FailureKind, RawBody, Usage, http::Outgoing};
 
 pub(crate) use self::relay::{GOING_AWAY, KEY_EVERY, POLICY};
 use self::turns::Turns;
 use crate::{
+    aboard::Aboard,
     access::group_for,
     answer::Answer,
     caller::admit_ephemeral_key,
@@ -50,6 +51,16 @@ pub struct Caller {
     pub headers: HeaderMap,
 }
 
+/// So often others may be faster before a socket is refused.
+const MOST_TAKEN: usize = 16;
+
+/// Who may be asked: a deployment, where its calls go, and a place at it.
+struct Admitted {
+    served: Arc<Served>,
+    place: Arc<Place>,
+    aboard: Aboard,
+}
+
 /// A realtime call whose provider listens.
 pub struct RealtimeCall {
     gateway: Arc<Gateway>,
@@ -70,12 +81,12 @@ impl Gateway {
         key_from_protocol(&mut caller.headers);
         let mut meter = Meter::start_at(self, PATH, true, &CHAT_CLIENT);
         match self.reach(&snapshot, &caller, &mut meter).await {
-            Ok((to_provider, from_provider, served, place)) => Ok(RealtimeCall {
+            Ok((to_provider, from_provider, admitted)) => Ok(RealtimeCall {
                 gateway: Arc::clone(self),
                 headers: caller.headers,
                 to_provider,
                 from_provider,
-                turns: Turns::new(meter, served, place),
+                turns: Turns::new(meter, admitted.served, admitted.place, admitted.aboard.stays()),
                 idle: snapshot.bounds.socket_idle,
             }),
             Err(failure) => Err(refuse(&failure, meter)),
@@ -90,28 +101,34 @@ impl Gateway {
 
     async fn reach(
         &self,
-        snapshot: &Snapshot,
+        snapshot: &Arc<Snapshot>,
         caller: &Caller,
         meter: &mut Meter,
-    ) -> Result<(SocketSender, SocketReceiver, Arc<Served>, Arc<Place>), Failure> {
-        let (served, place) = self.admitted(snapshot, &caller.headers, caller.model.as_deref(), meter).await?;
-        let url = realtime::address(&place.target, caller.intent.as_deref()).ok_or_else(|| no_realtime(&place))?;
-        let mut outgoing = self.request(Method::GET, url, &caller.headers, &place).await?;
+    ) -> Result<(SocketSender, SocketReceiver, Admitted), Failure> {
+        let admitted = self.admitted(snapshot, &caller.headers, caller.model.as_deref(), meter).await?;
+        let (served, place) = (&admitted.served, &admitted.place);
+        let url = realtime::address(&place.target, caller.intent.as_deref()).ok_or_else(|| no_realtime(place))?;
+        let mut outgoing = self.request(Method::GET, url, &caller.headers, place).await?;
         outgoing.headers.remove(header::CONTENT_TYPE);
         let bounds = SocketBounds { handshake: served.timeout, max_message: snapshot.bounds.max_socket_message };
-        let opened = self.client.socket(&outgoing.url, &outgoing.headers, &bounds).await;
-        let (to_provider, from_provider) = opened.map_err(|refusal| failure_of(refusal, &place))?;
-        Ok((to_provider, from_provider, served, place))
+        match self.client.socket(&outgoing.url, &outgoing.headers, &bounds).await {
+            Ok((to_provider, from_provider)) => Ok((to_provider, from_provider, admitted)),
+            Err(refusal) => {
+                let failure = failure_of(refusal, place);
+                admitted.aboard.fail(&failure, self.clock.monotonic(), &Usage::default());
+                Err(failure)
+            }
+        }
     }
 
-    /// Who asks, and the first deployment that may be asked.
+    /// Who asks, and the first deployment that may be asked, with a place at it.
     async fn admitted(
         &self,
-        snapshot: &Snapshot,
+        snapshot: &Arc<Snapshot>,
         headers: &HeaderMap,
         model: Option<&str>,
         meter: &mut Meter,
-    ) -> Result<(Arc<Served>, Arc<Place>), Failure> {
+    ) -> Result<Admitted, Failure> {
         let caller = self.identify(snapshot, headers).await?;
         meter.asked_by(&caller);
         admit(&caller, RouteClass::Call, PATH)?;
@@ -122,19 +139,33 @@ impl Gateway {
             meter.holds(self.limits.take(key, &[group.name, group.label()], 0)?);
         }
         let captured = group.captured.clone();
-        let mut plan = Plan::new(&snapshot.fleet, group, Asked { no_fallbacks: true, ..Asked::default() });
-        let deployment = match plan.on(&Event::Begin, self.clock.monotonic(), self.random.u64()) {
-            Step::Start { deployment, .. } => deployment,
-            Step::GiveUp(failure) => return Err(*failure),
-            Step::Wait { .. } | Step::Reword => {
-                return Err(Failure::new(FailureKind::NoDeployment, "No deployments available for selected model"));
-            }
-        };
+        let (deployment, aboard) = self.boarded(snapshot, group)?;
         let served = snapshot.served.get(deployment).ok_or_else(|| Failure::bug("a deployment without a place"))?;
         let (captured, client) = (captured.as_ref(), ClientSide::default());
         let place = served.place_for(captured, &client, &snapshot.catalog, &snapshot.environment);
         let place = place.map_err(|why| Failure::new(FailureKind::Misconfigured, why.to_string()))?;
-        Ok((Arc::clone(served), place))
+        Ok(Admitted { served: Arc::clone(served), place, aboard })
+    }
+
+    /// A place at one of the group, which is held until the socket ends.
+    fn boarded(&self, snapshot: &Arc<Snapshot>, group: Group<'_>) -> Result<(usize, Aboard), Failure> {
+        let no_fallbacks = Asked { no_fallbacks: true, ..Asked::default() };
+        let mut plan = Plan::new(&snapshot.fleet, group, no_fallbacks);
+        let mut event = Event::Begin;
+        for _ in 0..MOST_TAKEN {
+            match plan.on(&event, self.clock.monotonic(), self.random.u64()) {
+                Step::Start { deployment, .. } => {
+                    if let Some(aboard) = self.board(snapshot, deployment) {
+                        return Ok((deployment, aboard));
+                    }
+                    event = Event::Taken;
+                }
+                Step::GiveUp(failure) => return Err(*failure),
+                // A socket does not wait for its turn.
+                Step::Wait { .. } | Step::Reword => break,
+            }
+        }
+        Err(Failure::new(FailureKind::NoDeployment, "No deployments available for selected model"))
     }
 
     /// A request to a place, signed and marked like every other.
@@ -179,7 +210,7 @@ impl Gateway {
 
     async fn document(
         &self,
-        snapshot: &Snapshot,
+        snapshot: &Arc<Snapshot>,
         path: &str,
         headers: &HeaderMap,
         body: &Bytes,
@@ -192,7 +223,7 @@ impl Gateway {
         let mut body = Value::Object(body.to_map());
         let asked = model_in(&body).map(str::to_owned);
         let asked = asked.ok_or_else(|| Failure::invalid("`model` must be text").with_param("model"))?;
-        let (served, place) = self.admitted(snapshot, headers, Some(&asked), meter).await?;
+        let Admitted { served, place, aboard } = self.admitted(snapshot, headers, Some(&asked), meter).await?;
         rename_model(&mut body, &asked, &place.target.model);
         let url = realtime::document_address(&place.target, path).ok_or_else(|| no_realtime(&place))?;
         let mut outgoing = self.request(Method::POST, url, headers, &place).await?;
@@ -201,14 +232,27 @@ impl Gateway {
         let bounds = Bounds { first_byte: served.timeout, idle: served.timeout, total: Some(served.timeout), max_body };
         let into =
             |error: tollgate_net::NetError| error.into_failure(place.target.provider.title, host(&place.address));
-        let response = self.client.send(&outgoing, &bounds).await.map_err(into)?;
-        let status = response.status;
-        let body = response.collect().await.map_err(into)?;
-        if status.is_success() {
-            tracing::info!(target: "tollgate::call", call_id = meter.call_id(), path, "an ephemeral key was given out");
-            return Ok(Answer::json(status, body));
+        let answered = async {
+            let response = self.client.send(&outgoing, &bounds).await.map_err(into)?;
+            let status = response.status;
+            let body = response.collect().await.map_err(into)?;
+            if status.is_success() {
+                Ok((status, body))
+            } else {
+                Err(failure_of(NoSocket::Refused { status, body }, &place))
+            }
+        };
+        match answered.await {
+            Ok((status, body)) => {
+                tracing::info!(target: "tollgate::call", call_id = meter.call_id(), path, "an ephemeral key was given out");
+                drop(aboard.stays());
+                Ok(Answer::json(status, body))
+            }
+            Err(failure) => {
+                aboard.fail(&failure, self.clock.monotonic(), &Usage::default());
+                Err(failure)
+            }
         }
-        Err(failure_of(NoSocket::Refused { status, body }, &place))
     }
 }
 

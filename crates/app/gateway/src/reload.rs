@@ -38,6 +38,15 @@ impl Gateway {
     /// # Errors
     /// 400 with the reasons when it cannot take effect; then everything is as before.
     pub async fn reload(&self) -> Result<Reloaded, Failure> {
+        let reloaded = self.read_again().await;
+        match &reloaded {
+            Ok(_) => self.last_reload.went_well(),
+            Err(failure) => self.last_reload.failed(self.clock.unix(), &failure.message),
+        }
+        reloaded
+    }
+
+    async fn read_again(&self) -> Result<Reloaded, Failure> {
         let Some(source) = self.source.get().cloned() else {
             return Err(Failure::invalid("there is no configuration that could be read again"));
         };

@@ -5,33 +5,56 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use tollgate_catalog::{
-    cost,
+    Catalog, cost,
     tokens::{guess, skim},
 };
-use tollgate_config::{Config, ModelEntry, Strategy as Configured};
+use tollgate_config::{Budget, Config, ModelEntry, Strategy as Configured};
 use tollgate_router::{
-    Deployment, Fallback, FallbackList, Fallbacks, Fleet, FleetBuilder, Policy, RestRules, Rules, Strategy, Wants,
+    Deployment, Fallback, FallbackList, Fallbacks, Fleet, FleetBuilder, Nanos, Payer, Policy, Purse, Purses, RestRules,
+    Rules, Strategy, Wants,
 };
 use tollgate_wire::{Failure, RawBody, Usage};
 
 use crate::{
-    deployment::{GoesTo, Served},
+    deployment::{GoesTo, Place, Served},
     snapshot::defaults,
 };
 
 /// All deployments of a configuration, ready to be picked from.
-pub(crate) fn fleet(config: &Config, served: &[Arc<Served>], answers_everything: bool) -> Fleet {
+pub(crate) fn fleet(config: &Config, served: &[Arc<Served>], catalog: &Catalog, answers_everything: bool) -> Fleet {
     let mut builder = FleetBuilder::default();
+    let mut purses = Purses::default();
+    for (tag, budget) in &config.litellm.tag_budget_config {
+        purses.add(purse(Payer::Tag(tag.clone()), *budget));
+    }
     for (entry, served) in config.models.iter().zip(served) {
-        builder.add(deployment(config, entry, served));
+        let purses = purses_of(config, entry, served.provider_name(catalog), &mut purses);
+        builder.add(Deployment { purses, ..deployment(config, entry, served) });
     }
     for alias in &config.router.model_group_alias {
         builder.alias(alias.alias.clone(), alias.model.clone(), alias.hidden);
     }
     builder.default_group(config.general.default_model.clone());
     builder.answers_everything(answers_everything);
-    builder.rules(rules(config));
+    builder.rules(Rules { purses, ..rules(config) });
     builder.build()
+}
+
+/// What the calls of a deployment are paid from: its provider's budget, and its own.
+fn purses_of(config: &Config, entry: &ModelEntry, provider: &str, purses: &mut Purses) -> Vec<Arc<Purse>> {
+    let of_provider = config.router.provider_budget_config.iter().find(|(name, _)| name == provider);
+    let of_provider = of_provider.map(|(name, budget)| purse(Payer::Provider(name.clone()), *budget));
+    let own = entry.params.budget.map(|budget| {
+        let (id, group, model) = (entry.id.clone(), entry.model_name.clone(), entry.params.model.clone());
+        purse(Payer::Deployment { id, group, model }, budget)
+    });
+    of_provider.into_iter().chain(own).map(|purse| purses.add(purse)).collect()
+}
+
+fn purse(payer: Payer, budget: Budget) -> Purse {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to what a purse can hold")]
+    let nanos = (budget.usd * 1e9).round().clamp(0.0, 1e18) as u64;
+    Purse::new(payer, Nanos(nanos), budget.window)
 }
 
 fn deployment(config: &Config, entry: &ModelEntry, served: &Served) -> Deployment {
@@ -54,7 +77,7 @@ fn deployment(config: &Config, entry: &ModelEntry, served: &Served) -> Deploymen
         parallel: parallel.or(config.router.default_max_parallel_requests),
         tags: entry.params.tags.clone(),
         max_input_tokens: entry.info.max_input_tokens.or_else(|| facts?.max_input_tokens),
-        region: entry.params.region_name.as_deref().map(region),
+        region: region_of(entry, facts_of(place)),
         refuses_schema: facts.is_some_and(|facts| facts.known && !facts.response_schema)
             && !place.is_some_and(|place| place.target.params.drop_params),
         price: place.filter(|place| place.price.is_stated()).map(|place| {
@@ -64,9 +87,28 @@ fn deployment(config: &Config, entry: &ModelEntry, served: &Served) -> Deploymen
         rest_time: entry.params.cooldown_time.or(entry.info.cooldown_time),
         allowed_fails: entry.info.allowed_fails,
         allowed_fails_policy: policy(&entry.info.allowed_fails_policy, "AllowedFails"),
+        purses: Vec::new(),
         vitals: Arc::default(),
         unservable: entry.unservable.clone().filter(|_| served.mock.is_none()).or_else(|| served.unservable()),
     }
+}
+
+/// What the provider's row has found out about the place.
+fn facts_of(place: Option<&Arc<Place>>) -> impl Fn(&str) -> Option<String> {
+    move |name| place?.target.fact(name).map(str::to_owned)
+}
+
+/// Where a deployment is: as it says itself, else as its cloud's settings or its model do (`eu.anthropic.claude…`).
+fn region_of(entry: &ModelEntry, fact: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let params = &entry.params;
+    let settings = ["aws_region_name", "vertex_location", "watsonx_region_name"];
+    let set = || settings.into_iter().find_map(|name| params.cloud.get(name)?.as_str().map(str::to_owned));
+    let found = || ["region", "location"].into_iter().find_map(&fact);
+    let profile = || {
+        let model = params.model.rsplit('/').next().unwrap_or_default();
+        model.split_once('.').map(|(first, _)| first.to_owned()).filter(|first| matches!(first.as_str(), "eu" | "us"))
+    };
+    params.region_name.clone().or_else(profile).or_else(set).or_else(found).as_deref().map(region)
 }
 
 /// A cloud's region as requests name one: `eu` or `us`.
@@ -125,10 +167,12 @@ fn rules(config: &Config) -> Rules {
         tag_filtering: router.enable_tag_filtering,
         any_tag: router.tag_filtering_match_any,
         pre_call_checks: router.enable_pre_call_checks,
+        health_routing: config.general.health.background && config.general.health.routes,
         affinity: router
             .optional_pre_call_checks
             .iter()
             .any(|check| matches!(check.as_str(), "prompt_caching" | "session_affinity" | "deployment_affinity")),
+        purses: Purses::default(),
     }
 }
 
@@ -199,6 +243,11 @@ fn named(item: &Value) -> usize {
 }
 
 impl OwnFallbacks {
+    /// Nobody else is asked.
+    pub(crate) fn none() -> Self {
+        Self { none: true, ..Self::default() }
+    }
+
     /// Reads `fallbacks`, `context_window_fallbacks`, `content_policy_fallbacks`, `max_fallbacks`, `disable_fallbacks`.
     ///
     /// # Errors
@@ -315,9 +364,9 @@ pub(crate) fn wants(body: &RawBody, tags: Vec<String>, affinity: Option<u64>, pi
         tokens: prompt_tokens(body),
         tags,
         has_schema: format.as_ref().is_some_and(is_schema),
-        region: None,
         pinned,
         affinity,
+        ..Wants::default()
     }
 }
 
@@ -333,6 +382,24 @@ mod tests {
         assert_eq!(read(json!([{"g": ["a", "b"]}])), "[{'g': ['a', 'b']}]");
         assert_eq!(read(json!(["a", "b"])), "[{'g': ['a', 'b']}]");
         assert_eq!(read(json!([{"model": "a", "messages": []}])), "[{'g': [{'model': 'a'}]}]");
+    }
+
+    #[test]
+    fn where_a_deployment_is_stands_in_one_of_many_places() {
+        let of = |params: &str| {
+            let text = format!("model_list: [{{model_name: m, litellm_params: {{{params}}}}}]\n");
+            let file = tollgate_config::parse("config.yaml", &text).unwrap();
+            let checked = tollgate_config::check(tollgate_config::resolve(file, &|_| None), &|_| Ok(()));
+            region_of(&checked.config.unwrap().models[0], |_| None)
+        };
+        let check = |params: &str, region: Option<&str>| assert_eq!(of(params).as_deref(), region, "{params}");
+        check("model: openai/gpt-4o", None);
+        check("model: openai/gpt-4o, region_name: eu", Some("eu"));
+        check("model: azure/gpt, region_name: swedencentral", Some("eu"));
+        check("model: bedrock/anthropic.claude-v2, aws_region_name: us-west-2", Some("us"));
+        check("model: vertex_ai/gemini-1.5-pro, vertex_location: europe-west4", Some("eu"));
+        check("model: bedrock/eu.anthropic.claude-3-haiku-20240307-v1:0", Some("eu"));
+        check("model: bedrock/anthropic.claude-v2, aws_region_name: ap-south-1", Some("ap-south-1"));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What instances tell each other of their deployments, through Redis: a worker tells and hears every so often, and no
 //! call ever waits for it (ADR 0008).
 
+mod spending;
+
 use std::{
     collections::HashMap,
     sync::{
@@ -38,6 +40,7 @@ pub struct Sharing {
     interval: Duration,
     namespace: String,
     script: Script,
+    spending: Script,
     live: AtomicU64,
 }
 
@@ -65,7 +68,8 @@ impl Sharing {
     #[must_use]
     pub fn new(kv: Kv, interval: Duration, namespace: String) -> Self {
         let interval = interval.clamp(Duration::from_millis(10), Duration::from_secs(5));
-        Self { kv, interval, namespace, script: Script::new(include_str!("sharing.lua")), live: AtomicU64::new(1) }
+        let [script, spending] = [include_str!("sharing.lua"), include_str!("sharing/spending.lua")].map(Script::new);
+        Self { kv, interval, namespace, script, spending, live: AtomicU64::new(1) }
     }
 
     fn state(&self) -> SharingState {
@@ -167,7 +171,7 @@ impl Gateway {
         sharing.live.store(if returning { live.max(before) } else { live }, Relaxed);
         // What others hold less of is room here.
         self.lines.ring_all();
-        Ok(())
+        self.tell_spending(sharing, &snapshot).await
     }
 
     /// Keys and arguments of the script.

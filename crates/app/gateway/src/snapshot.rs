@@ -11,6 +11,7 @@ use tollgate_router::{Captured, Fleet};
 use crate::{
     admin::rules::KeyRules,
     batches::BatchBounds,
+    checks::CheckRules,
     deployment::{Globals, Served},
     kept::KeptBounds,
     media::MediaRules,
@@ -95,6 +96,7 @@ pub struct Snapshot {
     pub(crate) ephemeral_keys: EphemeralKeys,
     pub(crate) media: MediaRules,
     pub(crate) endpoints: Vec<Arc<Endpoint>>,
+    pub(crate) checks: CheckRules,
     pub(crate) key_rules: KeyRules,
     has_default_model: bool,
 }
@@ -145,7 +147,7 @@ impl Snapshot {
         let salt = environment.get("LITELLM_SALT_KEY").filter(|salt| !salt.is_empty()).or(master.as_ref());
         Self {
             seal: salt.map(|salt| former_salts(&environment, SealKey::of(salt.as_bytes()))),
-            fleet: routing::fleet(config, &served, settings.answers_everything),
+            fleet: routing::fleet(config, &served, &catalog, settings.answers_everything),
             served,
             master: master.map(|key| KeyDigest::of(&key)),
             key_header: general.litellm_key_header_name.as_ref().and_then(|name| name.parse().ok()),
@@ -162,6 +164,7 @@ impl Snapshot {
             disconnect: general.client_disconnect,
             ephemeral_keys: general.ephemeral_keys,
             media: media(config),
+            checks: CheckRules::of(config),
             key_rules: KeyRules {
                 defaults: config.litellm.default_key_generate_params.clone(),
                 bounds: config.litellm.upperbound_key_generate_params.clone(),

@@ -140,11 +140,15 @@ const OPERATIONS: &[(&str, &str, &str, &str, Option<&str>)] = &[
     ("/utils/transform_request", "post", "inquiries", "What a provider would be sent", Some("Transform")),
     ("/router/explain", "post", "router", "Where a chat request would go, why, and what it may cost", Some("Chat")),
     ("/router/explain/{call_id}", "get", "router", "Where one of the last calls went, and why", None),
-    ("/health", "get", "health", "Every deployment, healthy or not", None),
+    ("/health", "get", "health", "Every deployment, healthy or not; `?probe=generate` really calls them (admin)", None),
     ("/health/liveliness", "get", "health", "Whether we are alive", None),
     ("/health/liveness", "get", "health", "Whether we are alive", None),
     ("/config/reload", "post", "health", "Read the configuration again (admin)", None),
-    ("/health/readiness", "get", "health", "Whether we take calls", None),
+    ("/health/readiness", "get", "health", "Whether we take calls, and what we depend on", None),
+    ("/health/readiness/details", "get", "health", "The same in full (admin)", None),
+    ("/health/latest", "get", "health", "The last look at each deployment (admin)", None),
+    ("/health/history", "get", "health", "Looks that are kept: `?model=&status_filter=&limit=&offset=` (admin)", None),
+    ("/health/shared-status", "get", "health", "Whether instances share their looks (admin)", None),
 ];
 
 fn components() -> Value {

@@ -8,6 +8,7 @@ use tollgate_wire::Secret;
 use crate::{
     duration::{parse_duration, seconds_of},
     keys::{Kind, Known, Section},
+    typed::Budget,
     yaml::{Entry, Node, Value},
 };
 
@@ -61,6 +62,10 @@ pub(crate) fn accepts(kind: Kind, node: &Node) -> bool {
         Kind::Counts => are_counts(node),
         Kind::CountsByName => {
             node.entries().is_some_and(|entries| entries.iter().all(|entry| are_counts(&entry.value)))
+        }
+        Kind::Budgets => {
+            let is_budget = |entry: &Entry| entry.value.is_null() || Budget::of(&entry.value).is_some();
+            node.entries().is_some_and(|entries| entries.iter().all(is_budget))
         }
         Kind::List | Kind::Each(_) => node.items().is_some(),
         Kind::Map | Kind::Section(_) => node.entries().is_some(),
@@ -120,7 +125,7 @@ pub(crate) fn flag(node: &Node) -> Option<bool> {
     }
 }
 
-fn number(node: &Node) -> Option<f64> {
+pub(crate) fn number(node: &Node) -> Option<f64> {
     match &node.value {
         Value::Number(number, _) => number.as_f64(),
         Value::Text(text) => text.trim().replace('_', "").parse::<f64>().ok(),
@@ -150,7 +155,7 @@ fn whole_of(number: f64) -> Option<u64> {
     format!("{number:.0}").parse().ok()
 }
 
-fn duration(node: &Node) -> Option<Duration> {
+pub(crate) fn duration(node: &Node) -> Option<Duration> {
     match &node.value {
         Value::Number(number, _) => number.as_f64().and_then(seconds_of),
         Value::Text(text) => parse_duration(text),

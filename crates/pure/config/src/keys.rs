@@ -76,6 +76,8 @@ pub(crate) enum Kind {
     Counts,
     /// A mapping from names to such mappings.
     CountsByName,
+    /// A mapping from names to budgets, each `{max_budget, budget_duration}`.
+    Budgets,
     /// A list of anything.
     List,
     /// A mapping of anything.
@@ -223,6 +225,7 @@ impl Kind {
             Self::Fallbacks => "list of `{group: [groups]}`".to_owned(),
             Self::Counts => "mapping of names to whole numbers".to_owned(),
             Self::CountsByName => "mapping of names to mappings of names to whole numbers".to_owned(),
+            Self::Budgets => "mapping of names to `{max_budget, budget_duration}`".to_owned(),
             List => "list".to_owned(),
             Map => "mapping".to_owned(),
             Any => "anything".to_owned(),

@@ -93,6 +93,16 @@ fn value(kind: Kind, about: &str, definitions: &mut Map<String, Value>) -> Value
         }),
         Kind::Counts => counts(),
         Kind::CountsByName => json!({ "type": ["object", "null"], "additionalProperties": counts() }),
+        Kind::Budgets => json!({
+            "type": ["object", "null"],
+            "additionalProperties": {
+                "type": ["object", "null"],
+                "properties": {
+                    "max_budget": or_text("number", "[+]?[0-9_.]+([eE][-+]?[0-9]+)?"),
+                    "budget_duration": or_text("number", "[0-9.]+ ?(s|sec|m|min|h|d|w|mo)?"),
+                },
+            },
+        }),
         Kind::List => json!({ "type": ["array", "null"] }),
         Kind::Map => json!({ "type": ["object", "null"] }),
         Kind::Any => json!({}),

@@ -1,15 +1,19 @@
 //! The configuration as the gateway uses it: typed, with LiteLLM's names.
 
+mod budget;
 mod failover;
 mod general;
+mod health;
 mod litellm;
 mod model;
 mod params;
 mod pass_through;
 mod router;
 
+pub use budget::Budget;
 pub use failover::Failover;
 pub use general::GeneralSettings;
+pub use health::{HealthChecks, ModelHealth};
 pub use litellm::LitellmSettings;
 pub use model::{ModelEntry, ModelInfo};
 pub use params::{ClientsideParam, LitellmParams};

@@ -5,7 +5,7 @@ use std::{fmt, hint::black_box, sync::Arc, time::Duration};
 
 use divan::{AllocProfiler, Bencher};
 use tollgate_router::{
-    Asked, Deployment, Event, Fleet, FleetBuilder, Flight, Landing, Limits, Plan, Rules, Strategy, Vitals, Wants,
+    Asked, Deployment, Event, Fleet, FleetBuilder, Flight, Landing, Limits, Pace, Plan, Rules, Strategy, Vitals, Wants,
 };
 
 /// Counts allocations: none may be made for a deployment.
@@ -69,7 +69,7 @@ fn fleet(case: &Case) -> (Fleet, Vec<Flight>) {
     for (index, one) in (0_u32..).zip(fleet.deployments()) {
         let begin = || one.vitals.begin(NOW, &Limits::default(), 10);
         if let Ok(flight) = begin() {
-            let latency = Some(0.1 + f64::from(index % 5));
+            let latency = Some((Pace::Token, 0.1 + f64::from(index % 5)));
             flight.land(NOW, Landing::Well { tokens: u64::from(index % 11), latency });
         }
         flights.extend((0..index % 3).filter_map(|_| begin().ok()));
@@ -97,7 +97,7 @@ fn take_a_place_and_leave_it(bencher: Bencher<'_, '_>, limited: bool) {
     let limits = Limits { rpm: limit, tpm: limit, parallel: limit };
     bencher.bench_local(|| {
         let flight = vitals.begin(NOW, &limits, 100).ok()?;
-        flight.land(NOW, Landing::Well { tokens: 50, latency: Some(0.5) });
+        flight.land(NOW, Landing::Well { tokens: 50, latency: Some((Pace::Token, 0.5)) });
         Some(())
     });
 }

@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use crate::{
     budget::RetryBudget,
     level::{Level, levels},
+    purse::{Nanos, Purse},
     rules::{Policy, Rules},
     vitals::{Limits, Vitals},
 };
@@ -44,6 +45,8 @@ pub struct Deployment {
     pub allowed_fails: Option<u64>,
     /// The same by class of error.
     pub allowed_fails_policy: Option<Policy>,
+    /// What its calls are paid from.
+    pub purses: Vec<Arc<Purse>>,
     /// How it is doing.
     pub vitals: Arc<Vitals>,
     /// Why no call can go there, if so.
@@ -236,6 +239,14 @@ impl Fleet {
             }
         }
         self.budget = Arc::clone(&before.budget);
+        self.rules.purses.inherit(&before.rules.purses);
+    }
+
+    /// A call of a deployment, with these tags, has cost so much.
+    pub fn spend(&self, id: &str, tags: &[String], cost: Nanos, now: Duration) {
+        let one = self.by_id.get(id).and_then(|members| self.deployments.get(*members.all.first()?));
+        let own = one.into_iter().flat_map(|one| &one.purses);
+        own.chain(self.rules.purses.of_tags(tags)).for_each(|purse| purse.spend(cost, now));
     }
 
     /// How it is routed.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::{
     fleet::{Deployment, Fleet, Group},
+    pace::Pace,
     vitals::Busy,
 };
 
@@ -23,6 +24,8 @@ pub struct Wants {
     pub pinned: Option<usize>,
     /// What its session, key or prompt prefix comes to as a number: equal ones go to the same deployment.
     pub affinity: Option<u64>,
+    /// What its latency is measured in.
+    pub pace: Pace,
 }
 
 /// Why a deployment is passed over.
@@ -36,6 +39,10 @@ pub enum Why {
     Failed,
     /// It cannot take a call now.
     Busy(Busy),
+    /// When it was last looked at it was not well.
+    Unwell,
+    /// What may be spent is spent: whose budget it was.
+    Budget(String),
     /// A limit of it is 0.
     Closed,
     /// Its tags are not those of the call.
@@ -60,6 +67,8 @@ impl Why {
             Self::Busy(Busy::Probing) => "probing",
             Self::Busy(Busy::Full) => "parallel",
             Self::Busy(Busy::Spent { .. }) => "minute",
+            Self::Unwell => "unhealthy",
+            Self::Budget(_) => "budget",
             Self::Closed => "limit",
             Self::Tags => "tags",
             Self::Window(_) => "context_window",
@@ -84,6 +93,11 @@ impl Why {
     }
 }
 
+/// What a client is told whose deployments have all spent what they may; `LiteLLM`'s words.
+pub(crate) fn crossed(words: &str) -> String {
+    format!("No deployments available - crossed budget: {words}")
+}
+
 impl std::fmt::Display for Why {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -94,10 +108,12 @@ impl std::fmt::Display for Why {
             Self::Busy(Busy::Probing) => f.write_str("one call tries whether it is back"),
             Self::Busy(Busy::Full) => f.write_str("has all the calls it takes at one time"),
             Self::Busy(Busy::Spent { .. }) => f.write_str("has used its requests or tokens of this minute"),
+            Self::Unwell => f.write_str("was not well when it was last looked at"),
+            Self::Budget(words) => f.write_str(words),
             Self::Closed => f.write_str("has a limit of 0"),
             Self::Tags => f.write_str("its tags are not those of the call"),
             Self::Window(most) => write!(f, "takes at most {most} tokens of input"),
-            Self::Region => f.write_str("is in another region"),
+            Self::Region => f.write_str("is not known to be in the region that is asked for"),
             Self::Schema => f.write_str("takes no response_format"),
         }
     }
@@ -123,6 +139,8 @@ pub(crate) struct Look<'l> {
     pub(crate) failed: &'l [usize],
     pub(crate) now: Duration,
     tags: TagRule,
+    /// Who is not well is passed over, as others of the group are.
+    spares_unwell: bool,
 }
 
 impl<'l> Look<'l> {
@@ -133,7 +151,11 @@ impl<'l> Look<'l> {
         failed: &'l [usize],
         now: Duration,
     ) -> Self {
-        let mut look = Self { fleet, wants, failed, now, tags: TagRule::Any };
+        let mut look = Self { fleet, wants, failed, now, tags: TagRule::Any, spares_unwell: false };
+        if fleet.rules().health_routing {
+            let is_well = |one: &Deployment| one.unservable.is_none() && !one.vitals.is_unwell(now);
+            look.spares_unwell = members(fleet, group).any(is_well);
+        }
         if fleet.rules().tag_filtering {
             look.tags = look.tag_rule(group);
         }
@@ -142,7 +164,7 @@ impl<'l> Look<'l> {
 
     /// Surface chapter 6.8.
     fn tag_rule(&self, group: &Group<'_>) -> TagRule {
-        let members = || group.members.iter().filter_map(|index| self.fleet.deployments().get(*index));
+        let members = || members(self.fleet, group);
         let default = members().any(is_default);
         if self.wants.tags.is_empty() {
             return if default { TagRule::Default } else { TagRule::Any };
@@ -186,6 +208,13 @@ impl<'l> Look<'l> {
             if self.failed.contains(&index) {
                 return Some(Why::Failed);
             }
+            let mut purses = one.purses.iter().chain(self.fleet.rules().purses.of_tags(&self.wants.tags));
+            if let Some(words) = purses.find_map(|purse| purse.used_up(self.now)) {
+                return Some(Why::Budget(words));
+            }
+            if self.spares_unwell && one.vitals.is_unwell(self.now) {
+                return Some(Why::Unwell);
+            }
             let limits = [one.rpm, one.tpm, one.parallel];
             if limits.contains(&Some(0)) {
                 return Some(Why::Closed);
@@ -204,18 +233,23 @@ impl<'l> Look<'l> {
         if !fits {
             return Some(Why::Tags);
         }
+        // What a call says of where it may go holds whatever is checked. Of a deployment of which nobody knows where it is,
+        // nobody knows that it is there.
+        if self.wants.region.as_ref().is_some_and(|wanted| one.region.as_ref() != Some(wanted)) {
+            return Some(Why::Region);
+        }
         if !self.fleet.rules().pre_call_checks {
             return None;
         }
         if let Some(most) = one.max_input_tokens.filter(|most| self.wants.tokens > *most) {
             return Some(Why::Window(most));
         }
-        let elsewhere = |wanted: &String| one.region.as_ref().is_some_and(|region| region != wanted);
-        if self.wants.region.as_ref().is_some_and(elsewhere) {
-            return Some(Why::Region);
-        }
         (self.wants.has_schema && one.refuses_schema).then_some(Why::Schema)
     }
+}
+
+fn members<'l>(fleet: &'l Fleet, group: &'l Group<'_>) -> impl Iterator<Item = &'l Deployment> {
+    group.members.iter().filter_map(|index| fleet.deployments().get(*index))
 }
 
 fn is_default(one: &Deployment) -> bool {

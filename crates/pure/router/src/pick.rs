@@ -69,7 +69,7 @@ fn nobody(group: &Group<'_>, look: &Look<'_>) -> Picked {
     Picked::Nobody(reasons().max_by_key(|why| match why {
         Why::Window(_) => 3,
         Why::Tags => 2,
-        Why::Region | Why::Schema => 1,
+        Why::Region | Why::Schema | Why::Budget(_) => 1,
         _ => 0,
     }))
 }
@@ -90,9 +90,9 @@ fn choose(level: &Level, look: &Look<'_>, seed: u64) -> Option<usize> {
         (Strategy::LeastBusy, _) => least(level, look, seed, 0.0, |one| f64::from(one.vitals.in_flight())),
         #[expect(clippy::cast_precision_loss, reason = "nobody uses 2^52 tokens a minute")]
         (Strategy::LeastUsed, _) => least(level, look, seed, 0.0, |one| one.vitals.last_minute(now).tokens as f64),
-        (Strategy::Fastest, _) => {
-            least(level, look, seed, rules.latency_buffer, |one| one.vitals.latency(now).unwrap_or(0.0))
-        }
+        (Strategy::Fastest, _) => least(level, look, seed, rules.latency_buffer, |one| {
+            one.vitals.latency(look.wants.pace, now).unwrap_or(0.0)
+        }),
         // LiteLLM's price of a model that has none: 5.0 for each of the two.
         (Strategy::Cheapest, _) => least(level, look, seed, 0.0, |one| one.price.unwrap_or(10.0)),
     }
@@ -192,7 +192,7 @@ fn two_choices(level: &Level, look: &Look<'_>, seed: u64) -> Option<usize> {
     let state = |at: usize| {
         let vitals = deployment(level, look, at).map(|one| &one.vitals);
         let flying = vitals.map_or(0.0, |vitals| f64::from(vitals.in_flight()));
-        (flying + 1.0, vitals.and_then(|vitals| vitals.latency(look.now)))
+        (flying + 1.0, vitals.and_then(|vitals| vitals.latency(look.wants.pace, look.now)))
     };
     let (first, second) = (state(one), state(other));
     // One whose latency nobody knows would draw every call until its first answer; then calls alone are compared.

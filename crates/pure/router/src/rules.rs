@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use tollgate_wire::FailureKind;
 
-use crate::{fallbacks::Fallbacks, fleet::Group};
+use crate::{fallbacks::Fallbacks, fleet::Group, purse::Purses};
 
 /// How one deployment of several is picked (surface chapter 6.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -122,6 +122,10 @@ pub struct Rules {
     pub any_tag: bool,
     /// Deployments are left out whose window is too small, whose region or abilities do not fit.
     pub pre_call_checks: bool,
+    /// Deployments that were not well when they were last looked at get no calls, unless all of a group were not.
+    pub health_routing: bool,
+    /// What may be spent.
+    pub purses: Purses,
     /// Calls of one session, key or long prompt go to the same deployment.
     pub affinity: bool,
 }
@@ -141,6 +145,8 @@ impl Default for Rules {
             tag_filtering: false,
             any_tag: true,
             pre_call_checks: false,
+            health_routing: false,
+            purses: Purses::default(),
             affinity: false,
         }
     }

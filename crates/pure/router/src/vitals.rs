@@ -11,7 +11,10 @@ use std::{
 
 use tollgate_wire::window::{Counts, Window};
 
-use crate::share::Held;
+use crate::{
+    pace::{Pace, Paces},
+    share::Held,
+};
 
 /// What a deployment may be given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,19 +46,8 @@ pub enum Busy {
     },
 }
 
-/// Latencies that are averaged, as many as `LiteLLM` has by default.
-const SAMPLES: usize = 10;
-/// A latency of so long ago says nothing of now.
-const STALE: Duration = Duration::from_secs(3600);
 /// When what other instances hold may have come here.
 const LENT: Duration = Duration::from_millis(100);
-
-#[derive(Debug, Default)]
-struct Samples {
-    seconds: [f64; SAMPLES],
-    count: usize,
-    next: usize,
-}
 
 /// One deployment's state.
 #[derive(Debug, Default)]
@@ -70,11 +62,9 @@ pub struct Vitals {
     in_a_row: AtomicU32,
     /// How often it became another one: another key, another address.
     era: AtomicU32,
-    samples: Mutex<Samples>,
-    /// The mean of the samples, seconds as bits; 0: none.
-    latency: AtomicU64,
-    /// When the last sample was taken, milliseconds.
-    sampled_at: AtomicU64,
+    paces: Paces,
+    /// Milliseconds; 0: when it was last looked at it was well, or nobody has looked.
+    unwell_until: AtomicU64,
     elsewhere: Elsewhere,
     pub(crate) held: Held,
 }
@@ -166,18 +156,16 @@ impl Vitals {
 
     fn counted(&self, second: u64) -> Counts {
         self.sums.at(second).unwrap_or_else(|| {
-            let counts = self.window().at(second);
+            let counts = self.window().seen_from(second);
             self.sums.set(second, &counts);
             counts
         })
     }
 
-    /// The mean of its last latencies: seconds a token, or to the first one of streams. `None`: unknown.
+    /// The mean of its last latencies of that kind, seconds. `None`: unknown.
     #[must_use]
-    pub fn latency(&self, now: Duration) -> Option<f64> {
-        let mean = f64::from_bits(self.latency.load(Relaxed));
-        let at = Duration::from_millis(self.sampled_at.load(Relaxed));
-        (mean > 0.0 && now.saturating_sub(at) < STALE).then_some(mean)
+    pub fn latency(&self, pace: Pace, now: Duration) -> Option<f64> {
+        self.paces.mean(pace, now)
     }
 
     /// Until when it rests; a rest that is over counts until a call has shown that the deployment is back.
@@ -215,9 +203,20 @@ impl Vitals {
         let second = window.newest();
         self.sums.set(second, &window.at(second));
         drop(window);
-        *self.samples.lock().unwrap_or_else(PoisonError::into_inner) = Samples::default();
-        self.latency.store(0, Relaxed);
+        self.paces.forget();
+        self.set_unwell(None);
         self.wake();
+    }
+
+    /// What a look at it came to: it counts as unwell until then, or as well.
+    pub fn set_unwell(&self, until: Option<Duration>) {
+        self.unwell_until.store(until.map_or(0, |until| millis(until).max(1)), Relaxed);
+    }
+
+    /// It was not well when it was last looked at, which was not long ago.
+    #[must_use]
+    pub fn is_unwell(&self, now: Duration) -> bool {
+        millis(now) < self.unwell_until.load(Relaxed)
     }
 
     /// What other instances say of it.
@@ -230,7 +229,8 @@ impl Vitals {
     }
 
     /// Why it cannot take a call of so many tokens now.
-    pub(crate) fn busy(&self, now: Duration, limits: &Limits, tokens: u64) -> Option<Busy> {
+    #[must_use]
+    pub fn busy(&self, now: Duration, limits: &Limits, tokens: u64) -> Option<Busy> {
         if let Some(until) = self.resting_until() {
             if now < until {
                 return Some(Busy::Resting { until });
@@ -321,21 +321,6 @@ impl Vitals {
     pub(crate) fn window(&self) -> std::sync::MutexGuard<'_, Window> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn sample(&self, now: Duration, seconds: f64) {
-        let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = samples.next;
-        if let Some(slot) = samples.seconds.get_mut(next) {
-            *slot = seconds;
-        }
-        samples.next = (next + 1) % SAMPLES;
-        samples.count = (samples.count + 1).min(SAMPLES);
-        let known = samples.seconds.get(..samples.count).unwrap_or_default();
-        #[expect(clippy::cast_precision_loss, reason = "at most ten")]
-        let mean = known.iter().sum::<f64>() / known.len().max(1) as f64;
-        self.latency.store(mean.to_bits(), Relaxed);
-        self.sampled_at.store(millis(now), Relaxed);
-    }
 }
 
 /// How a call went.
@@ -345,13 +330,13 @@ pub enum Landing {
     Well {
         /// Tokens it used, input and output.
         tokens: u64,
-        /// Its latency: seconds per token of the answer, or until the first one of a stream.
-        latency: Option<f64>,
+        /// Its latency, seconds of that kind.
+        latency: Option<(Pace, f64)>,
     },
     /// It failed, and the provider is to blame.
     Badly {
-        /// It ran into a timeout: slower than any that were answered.
-        late: bool,
+        /// It ran into a timeout: slower than any of its kind that were answered.
+        late: Option<Pace>,
         /// Tokens it used all the same.
         tokens: u64,
     },
@@ -361,9 +346,6 @@ pub enum Landing {
         tokens: u64,
     },
 }
-
-/// What a timeout counts as, in seconds, so that nobody is sent where it happened; `LiteLLM`'s number.
-const LATE: f64 = 1_000.0;
 
 /// A call on its way. Dropped without a landing it never left: what it was charged is given back.
 #[derive(Debug)]
@@ -398,6 +380,13 @@ impl Flight {
         self.vitals.era.load(Relaxed) == self.era
     }
 
+    /// The call goes on, and has used so many tokens since the last time: a socket is one call of many turns.
+    pub fn uses(&self, now: Duration, tokens: u64) {
+        let mut window = self.vitals.window();
+        let second = window.add(now.as_secs(), &Counts { tokens, ..Counts::default() });
+        self.vitals.sums.set(second, &window.at(second));
+    }
+
     /// The call is over. Its place is held until what is given back is dropped: a deployment that is to rest must do so before
     /// the next call can take the place.
     pub fn land(mut self, now: Duration, landing: Landing) -> Landed {
@@ -407,15 +396,15 @@ impl Flight {
             }
             Landing::Well { tokens, latency } => {
                 self.is_answered();
-                if let Some(latency) = latency {
-                    self.vitals.sample(now, latency);
+                if let Some((pace, seconds)) = latency {
+                    self.vitals.paces.sample(pace, now, seconds);
                 }
                 Counts { successes: 1, tokens, ..Counts::default() }
             }
             Landing::Badly { late, tokens } => {
                 self.vitals.in_a_row.fetch_add(1, Relaxed);
-                if late {
-                    self.vitals.sample(now, LATE);
+                if let Some(pace) = late {
+                    self.vitals.paces.late(pace, now);
                 }
                 Counts { failures: 1, tokens, ..Counts::default() }
             }
@@ -518,6 +507,28 @@ mod tests {
     }
 
     #[test]
+    fn a_rehearsal_that_looks_a_minute_ahead_forgets_nothing_of_this_one() {
+        let vitals = Arc::<Vitals>::default();
+        let limits = Limits { rpm: Some(1), ..NONE };
+        drop(vitals.begin(at(10), &limits, 0).unwrap().land(at(11), Landing::Aside { tokens: 0 }));
+        assert_eq!(vitals.busy(at(71), &limits, 0), None);
+        assert!(vitals.busy(at(12), &limits, 0).is_some() && vitals.begin(at(12), &limits, 0).is_err());
+        assert_eq!(vitals.last_minute(at(12)).requests, 1);
+    }
+
+    #[test]
+    fn what_a_call_uses_on_its_way_counts_at_once() {
+        let vitals = Arc::<Vitals>::default();
+        let limits = Limits { tpm: Some(100), ..NONE };
+        let flight = vitals.begin(at(10), &limits, 0).unwrap();
+        flight.uses(at(11), 60);
+        flight.uses(at(30), 40);
+        assert!(matches!(vitals.busy(at(31), &limits, 1), Some(Busy::Spent { .. })));
+        flight.land(at(32), Landing::Well { tokens: 0, latency: None });
+        assert_eq!((vitals.last_minute(at(32)).tokens, vitals.last_minute(at(80)).tokens), (100, 40));
+    }
+
+    #[test]
     fn a_rest_is_not_made_shorter() {
         let vitals = Arc::<Vitals>::default();
         vitals.rest(at(60));
@@ -529,7 +540,7 @@ mod tests {
     fn a_call_that_failed_has_its_place_until_the_deployment_can_be_sent_to_rest() {
         let vitals = Arc::<Vitals>::default();
         vitals.rest(at(10));
-        let place = vitals.begin(at(10), &NONE, 0).unwrap().land(at(11), Landing::Badly { late: false, tokens: 0 });
+        let place = vitals.begin(at(10), &NONE, 0).unwrap().land(at(11), Landing::Badly { late: None, tokens: 0 });
         assert_eq!(vitals.begin(at(11), &NONE, 0).unwrap_err(), Busy::Probing);
         vitals.rest(at(16));
         drop(place);
@@ -540,15 +551,15 @@ mod tests {
     fn what_becomes_another_one_rests_no_more_and_old_calls_say_nothing_of_it() {
         let vitals = Arc::<Vitals>::default();
         let old = vitals.begin(at(10), &NONE, 50).unwrap();
-        vitals.begin(at(10), &NONE, 0).unwrap().land(at(10), Landing::Badly { late: true, tokens: 0 });
+        vitals.begin(at(10), &NONE, 0).unwrap().land(at(10), Landing::Badly { late: Some(Pace::Token), tokens: 0 });
         vitals.rest(at(70));
         vitals.renew();
         assert_eq!(
-            (vitals.busy(at(11), &NONE, 0), vitals.latency(at(11)), vitals.failures_in_a_row()),
+            (vitals.busy(at(11), &NONE, 0), vitals.latency(Pace::Token, at(11)), vitals.failures_in_a_row()),
             (None, None, 0)
         );
         assert!(!old.is_current());
-        old.land(at(12), Landing::Badly { late: false, tokens: 70 });
+        old.land(at(12), Landing::Badly { late: None, tokens: 70 });
         let minute = vitals.last_minute(at(12));
         assert_eq!((minute.failures, minute.requests, minute.tokens, vitals.failures_in_a_row()), (0, 2, 70, 0));
         assert_eq!(vitals.in_flight(), 0);
@@ -570,18 +581,5 @@ mod tests {
         behind.land(at(12), Landing::Aside { tokens: 0 });
         first.land(at(12), Landing::Aside { tokens: 0 });
         assert_eq!(vitals.last_minute(at(12)).tokens, 0);
-    }
-
-    #[test]
-    fn latency_is_the_mean_of_the_last_ten_and_gets_old() {
-        let vitals = Arc::<Vitals>::default();
-        assert_eq!(vitals.latency(at(1)), None);
-        for seconds in 0..12 {
-            let flight = vitals.begin(at(seconds), &NONE, 0).unwrap();
-            let latency = Some(if seconds < 2 { 50.0 } else { 2.0 });
-            flight.land(at(seconds), Landing::Well { tokens: 0, latency });
-        }
-        assert_eq!(vitals.latency(at(12)), Some(2.0));
-        assert_eq!(vitals.latency(at(4_000)), None);
     }
 }

@@ -46,6 +46,22 @@ impl Window {
         self.total
     }
 
+    /// What would be counted at this second if nothing more came: who only looks, and may look ahead, moves nothing.
+    #[must_use]
+    pub fn seen_from(&self, second: u64) -> Counts {
+        let ahead = second.saturating_sub(self.newest);
+        if ahead >= KEPT {
+            return Counts::default();
+        }
+        let mut counts = self.total;
+        for at in self.newest + 1..=self.newest + ahead {
+            if let Some(old) = usize::try_from(at % KEPT).ok().and_then(|slot| self.seconds.get(slot)) {
+                counts.take(old);
+            }
+        }
+        counts
+    }
+
     /// Adds to this second; gives the one that it is counted in, which is a later one for a clock that is behind.
     pub fn add(&mut self, second: u64, counts: &Counts) -> u64 {
         self.advance(second);
@@ -121,6 +137,19 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_looks_ahead_sees_what_will_be_and_changes_nothing() {
+        let mut window = Window::default();
+        for second in [100, 130, 150] {
+            window.add(second, &ONE);
+        }
+        let seen = [99, 150, 160, 161, 191, 211, 500].map(|second| window.seen_from(second).requests);
+        assert_eq!(seen, [3, 3, 3, 2, 1, 0, 0]);
+        for second in 150..240 {
+            assert_eq!(window.seen_from(second), window.at(second), "{second}");
+        }
+    }
 
     const ONE: Counts = Counts { requests: 1, successes: 0, failures: 0, tokens: 10 };
 

@@ -23,13 +23,29 @@ use crate::{
 /// Where the program `fake-provider` shows what it has heard; such a look is not itself a call.
 const CALLS_PATH: &str = "/_calls";
 
-pub(super) async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
+/// A connection that is reset when its provider was killed, and closed otherwise.
+struct Wire {
+    stream: TcpStream,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        if self.shared.killed.load(Ordering::Acquire) {
+            let _ = self.stream.set_zero_linger();
+        }
+    }
+}
+
+pub(super) async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+    let mut wire = Wire { stream, shared: Arc::clone(&shared) };
+    let stream = &mut wire.stream;
     let _ = stream.set_nodelay(true);
     let mut buffer = Vec::new();
     loop {
-        match request::read(&mut stream, &mut buffer).await {
+        match request::read(stream, &mut buffer).await {
             Ok(Some(call)) => {
-                if !answer(&mut stream, &mut buffer, &shared, call).await {
+                if !answer(stream, &mut buffer, &shared, call).await {
                     return;
                 }
             }

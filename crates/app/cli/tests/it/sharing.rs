@@ -174,6 +174,21 @@ async fn the_least_busy_is_the_one_with_the_fewest_calls_of_both() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_one_instance_spends_of_a_budget_the_other_has_not() {
+    let one_model = limited(1_000);
+    let budget = "router_settings: {provider_budget_config: {openai: {budget_limit: 0.00000001, time_period: 1h}}, ";
+    let mut world = World::start(&one_model.replace("router_settings: {", budget)).await;
+    assert_eq!(world.ask(0).await, 200);
+    sleep(HEARD).await;
+    assert_eq!((world.ask(0).await, world.ask(1).await), (429, 429));
+    assert_eq!(world.calls()[0], 1);
+    // What is spent stays spent while Redis is away.
+    world.redis.kill();
+    world.gateways[1].wait_for_line(AWAY).await;
+    assert_eq!(world.ask(1).await, 429);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn when_redis_is_killed_calls_go_on_within_equal_shares_and_nothing_doubles_on_its_return() {
     let mut world = World::start(&limited(40)).await;
     assert_eq!((world.answered(0, 2).await, world.answered(1, 2).await), (2, 2));

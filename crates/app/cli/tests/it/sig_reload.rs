@@ -94,6 +94,14 @@ async fn a_wrong_file_never_takes_effect_and_says_why() {
         assert_eq!(asked_model(&gateway, &provider).await, "first");
     }
     assert!(gateway.output().contains("the configuration was not changed"), "{}", gateway.output());
+    let ready = http::get(&gateway.at("/health/readiness"), &[MASTER]).await;
+    let told = ready.json().pointer("/config/state").cloned();
+    assert_eq!((ready.status, told), (200, Some(json!("outdated"))), "it goes on with what it had: {}", ready.text());
+    write(&gateway, &config(&provider, "first", "config_poll_interval: 0.05"));
+    let reply = http::post(&gateway.at("/config/reload"), &[MASTER], &json!({})).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let ready = http::get(&gateway.at("/health/readiness"), &[MASTER]).await.json();
+    assert_eq!(ready.pointer("/config/state"), Some(&json!("current")), "{ready}");
 }
 
 /// The file that is at fault is one that the configuration in use does not know.

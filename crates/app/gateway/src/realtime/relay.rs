@@ -58,7 +58,7 @@ impl RealtimeCall {
             end = watch(&gateway, &headers, &spoken, idle) => end,
             () = gateway.closed().wait() => End::Ours(Closing::new(GOING_AWAY, "the gateway is shutting down")),
         };
-        turns.finish(end.outcome());
+        turns.finish(end.outcome(), gateway.clock.monotonic());
         let is_deaf = matches!(end, End::Wrong(_));
         let (to_say_up, to_say_down) = end.farewells();
         let farewells = async {
@@ -143,7 +143,7 @@ where
         spoken.now();
         // Money first, then the client's bytes.
         if let Frame::Text(text) = &frame {
-            turns.hear(text);
+            turns.hear(text, spoken.gateway.clock.monotonic());
         }
         if to_client.send(frame).await.is_err() {
             return End::Client(None);

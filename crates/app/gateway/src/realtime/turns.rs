@@ -1,6 +1,6 @@
 //! The turns of a realtime call, each an attempt that is opened and settled.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tollgate_observe::Outcome;
 use tollgate_providers::{
@@ -8,8 +8,11 @@ use tollgate_providers::{
     realtime::{Event, event},
     translate::Progress,
 };
+use tollgate_router::Landing;
+use tollgate_wire::FailureKind;
 
 use crate::{
+    aboard::Seat,
     deployment::{Place, Served},
     meter::Meter,
     words::Prompt,
@@ -23,15 +26,19 @@ pub(super) struct Turns {
     /// The same, at the price of what writes down what the client says.
     listener: Arc<Place>,
     progress: Progress,
+    /// The socket's place at its deployment.
+    seat: Seat,
+    /// Tokens that the deployment's minute has been told of.
+    told: u64,
 }
 
 impl Turns {
-    pub(super) fn new(meter: Meter, served: Arc<Served>, place: Arc<Place>) -> Self {
-        Self { meter, served, listener: Arc::clone(&place), place, progress: Progress::default() }
+    pub(super) fn new(meter: Meter, served: Arc<Served>, place: Arc<Place>, seat: Seat) -> Self {
+        Self { meter, served, listener: Arc::clone(&place), place, progress: Progress::default(), seat, told: 0 }
     }
 
     /// The provider has said this.
-    pub(super) fn hear(&mut self, text: &str) {
+    pub(super) fn hear(&mut self, text: &str, now: Duration) {
         match event(text) {
             None => {}
             Some(Event::Begun) => self.begin(),
@@ -44,6 +51,7 @@ impl Turns {
             Some(Event::Heard(usage, heard_millis)) => {
                 let reading = Reading { usage, heard_millis, ..Reading::default() };
                 self.meter.passed_beside(&self.served, &self.listener, &reading);
+                self.tell(now);
             }
             Some(Event::Done(usage)) => {
                 self.begin();
@@ -51,8 +59,16 @@ impl Turns {
                     Some(usage) => self.meter.settle_stated(usage),
                     None => self.meter.settle_at_once(),
                 };
+                self.tell(now);
             }
         }
+    }
+
+    /// What turns use counts in the minute in which they use it.
+    fn tell(&mut self, now: Duration) {
+        let used = self.meter.used();
+        self.seat.uses(now, used.saturating_sub(self.told));
+        self.told = used;
     }
 
     fn begin(&mut self) {
@@ -71,8 +87,14 @@ impl Turns {
     }
 
     /// The call is over; a turn that runs is settled by what was heard of it.
-    pub(super) fn finish(mut self, outcome: Outcome) {
+    pub(super) fn finish(mut self, outcome: Outcome, now: Duration) {
         self.meter.settle_at_once();
+        self.tell(now);
+        let is_lost = matches!(outcome, Outcome::Failed(FailureKind::Connection | FailureKind::InvalidResponse));
+        self.seat.land(
+            now,
+            if is_lost { Landing::Badly { late: None, tokens: 0 } } else { Landing::Well { tokens: 0, latency: None } },
+        );
         // The status of a socket that was opened.
         self.meter.finish(101, outcome);
     }

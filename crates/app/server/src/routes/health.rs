@@ -7,9 +7,10 @@ use axum::{
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tollgate_gateway::SharingState;
+use tollgate_gateway::Looked;
+use tollgate_wire::Failure;
 
-use super::{App, info::queried};
+use super::{App, info::queried, inquiries::told};
 use crate::reply;
 
 #[derive(Deserialize)]
@@ -18,6 +19,34 @@ pub(crate) struct HealthQuery {
     model: Option<String>,
     #[serde(default)]
     model_id: Option<String>,
+    #[serde(default)]
+    probe: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct HistoryQuery {
+    #[serde(default)]
+    model: Option<String>,
+    #[serde(default)]
+    status_filter: Option<String>,
+    #[serde(default)]
+    limit: Option<usize>,
+    #[serde(default)]
+    offset: Option<usize>,
+}
+
+impl HealthQuery {
+    /// Whether deployments are really called.
+    fn generates(&self) -> Result<bool, Failure> {
+        match self.probe.as_deref() {
+            None | Some("") => Ok(false),
+            Some("generate") => Ok(true),
+            Some(other) => {
+                let words = format!("`probe` can be 'generate', which really calls every deployment; it is '{other}'");
+                Err(Failure::invalid(words).with_param("probe"))
+            }
+        }
+    }
 }
 
 /// `LiteLLM`'s words, which probes compare.
@@ -25,22 +54,47 @@ pub(crate) async fn alive() -> Response {
     reply::json(&json!("I'm alive!"))
 }
 
-pub(crate) async fn ready(State(app): State<App>) -> Response {
-    let stopping = app.gateway.is_draining();
-    let status = if stopping { "stopping" } else { "healthy" };
-    let body = json!({
-        "status": status,
-        "db": "Not connected",
-        "cache": null,
-        "redis": app.gateway.sharing().map(redis),
-        "litellm_version": env!("CARGO_PKG_VERSION"),
-        "success_callbacks": [],
-    });
-    let mut response = reply::json(&body);
-    if stopping {
+pub(crate) async fn ready(State(app): State<App>, headers: HeaderMap) -> Response {
+    let readiness = app.gateway.readiness(&headers).await;
+    let mut response = reply::json(&readiness.document);
+    if !readiness.is_ready {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
     response
+}
+
+/// The same for the admin only.
+pub(crate) async fn ready_in_full(State(app): State<App>, headers: HeaderMap) -> Response {
+    match app.gateway.admits_admin(&headers, "/health/readiness/details").await {
+        Ok(()) => ready(State(app), headers).await,
+        Err(failure) => reply::failure(&failure),
+    }
+}
+
+pub(crate) async fn latest(State(app): State<App>, headers: HeaderMap) -> Response {
+    told(app.gateway.health_latest(&headers).await)
+}
+
+pub(crate) async fn history(
+    State(app): State<App>,
+    query: Result<Query<HistoryQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    let told_of = async {
+        let query = queried(query)?;
+        let looked = Looked {
+            model: query.model,
+            status: query.status_filter,
+            limit: query.limit.unwrap_or(100),
+            offset: query.offset.unwrap_or_default(),
+        };
+        app.gateway.health_history(&headers, &looked).await
+    };
+    told(told_of.await)
+}
+
+pub(crate) async fn shared_status(State(app): State<App>, headers: HeaderMap) -> Response {
+    told(app.gateway.health_shared_status(&headers).await)
 }
 
 /// `POST /config/reload`: the configuration is read again, as `SIGHUP` does.
@@ -55,26 +109,27 @@ pub(crate) async fn reload(State(app): State<App>, headers: HeaderMap) -> Respon
     }
 }
 
-/// What is shared, and with how many. Without Redis the gateway is as ready as with it.
-fn redis(sharing: SharingState) -> Value {
-    let instances = sharing.instances;
-    match sharing.redis_away_since() {
-        None => json!({"state": "connected", "instances": instances}),
-        Some(since) => json!({"state": "away", "since": since.as_secs(), "instances_last_seen": instances}),
-    }
-}
-
 pub(crate) async fn health(
     State(app): State<App>,
     query: Result<Query<HealthQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
-    let query = match app.gateway.identify(&app.gateway.snapshot(), &headers).await.and_then(|_| queried(query)) {
-        Ok(query) => query,
+    let asked = async {
+        let caller = app.gateway.identify(&app.gateway.snapshot(), &headers).await?;
+        let query = queried(query)?;
+        let generates = query.generates()?;
+        // What costs money is the admin's to ask for.
+        if generates {
+            app.gateway.admits_admin(&headers, "/health").await?;
+        }
+        Ok::<_, Failure>((query, generates, caller))
+    };
+    let (query, generates, caller) = match asked.await {
+        Ok(asked) => asked,
         Err(failure) => return reply::failure(&failure),
     };
     let wanted = query.model_id.or(query.model);
-    let report = app.gateway.health(wanted.as_deref()).await;
+    let report = app.gateway.health(wanted.as_deref(), generates, &caller).await;
     let none_healthy = wanted.is_some() && report.get("healthy_count").and_then(Value::as_u64) == Some(0);
     let mut response = reply::json(&report);
     if none_healthy {

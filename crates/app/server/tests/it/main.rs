@@ -11,6 +11,8 @@ mod accounts;
 mod bad_input;
 mod batches;
 mod bodies;
+mod budgets;
+mod checks;
 mod client_side;
 mod counting;
 mod entra;

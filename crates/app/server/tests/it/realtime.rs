@@ -119,6 +119,9 @@ fn config(provider: &Provider, master: &str, settings: &str) -> String {
         "
 model_list:
   - {{model_name: talk, litellm_params: {{model: openai/gpt-realtime, api_base: '{base}', api_key: sk-the-providers-own-key}}}}
+  - {{model_name: one, model_info: {{id: only}}, litellm_params: {{model: openai/gpt-realtime, api_base: '{base}', api_key: k, max_parallel_requests: 1, rpm: 3}}}}
+  - {{model_name: both, model_info: {{id: bad}}, litellm_params: {{model: openai/refused, api_base: '{base}', api_key: k, order: 1}}}}
+  - {{model_name: both, model_info: {{id: good}}, litellm_params: {{model: openai/gpt-realtime, api_base: '{base}', api_key: k, order: 2}}}}
   - {{model_name: refused, litellm_params: {{model: openai/refused, api_base: '{base}', api_key: sk-the-providers-own-key}}}}
 general_settings: {{master_key: '{master}', {settings}}}
 ",
@@ -195,6 +198,50 @@ async fn messages_pass_both_ways_and_each_turn_is_settled() {
     let (target, headers) = provider.heard.lock().await[0].clone();
     assert_eq!(target, "/v1/realtime?model=gpt-realtime");
     assert_eq!(headers["authorization"], "Bearer sk-the-providers-own-key");
+}
+
+#[tokio::test]
+async fn a_socket_has_a_place_at_its_deployment_as_long_as_it_is_open() {
+    let provider = Provider::start().await;
+    let world = world(&provider, "").await;
+    let one = async || open(&world, "/v1/realtime?model=one", &[WITH_MASTER]).await;
+    let explained = async || {
+        let body = json!({"model": "one", "messages": [{"role": "user", "content": "hi"}]});
+        ask::post(&world.at("/router/explain"), &[WITH_MASTER], &body).await.json()["candidates"][0].clone()
+    };
+    for round in 1..=3 {
+        let mut talk = one().await.expect("there is room");
+        talk.say("turn").await;
+        for _ in 0..3 {
+            talk.hear().await;
+        }
+        let seen = explained().await;
+        assert_eq!((&seen["in_flight"], &seen["last_minute"]["tokens"]), (&json!(1), &json!(round * 30)), "{seen}");
+        let Err(NoSocket::Refused { status, .. }) = one().await else { panic!("a second socket at one time") };
+        assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+        drop(talk);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        while explained().await["in_flight"] != json!(0) {
+            assert!(tokio::time::Instant::now() < deadline, "its place is never given back");
+        }
+    }
+    let seen = explained().await;
+    assert_eq!((&seen["filter"], &seen["last_minute"]["successes"]), (&json!("minute"), &json!(3)), "{seen}");
+    let Err(NoSocket::Refused { status, .. }) = one().await else { panic!("a fourth socket in a minute") };
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(provider.heard.lock().await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_deployment_that_opens_no_socket_rests() {
+    let provider = Provider::start().await;
+    let world = world(&provider, "").await;
+    let both = async || open(&world, "/v1/realtime?model=both", &[WITH_MASTER]).await;
+    let Err(NoSocket::Refused { status, .. }) = both().await else { panic!("it refuses") };
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    let mut talk = both().await.expect("the other one is asked while the first rests");
+    talk.say("hello").await;
+    assert_eq!(talk.hear().await, json!({"echo": "hello"}));
 }
 
 #[tokio::test]

@@ -113,6 +113,12 @@ impl World {
         connection.reply().await
     }
 
+    /// Puts another configuration in place.
+    pub(crate) fn reload(&self, config: &str) {
+        let config = config.replace("{provider}", &self.provider.url());
+        self.gateway.swap(snapshot(&config, Environment::new()));
+    }
+
     pub(crate) async fn connect(&self) -> Connection {
         Connection::open(&self.url).await.0
     }

@@ -6,6 +6,9 @@ use super::{
     later, ours, params::DISCONNECT, used,
 };
 
+/// What a look at a deployment may be.
+const PROBE: &[&str] = &["reach", "generate"];
+
 /// `general_settings`.
 pub(crate) static GENERAL: Section = Section {
     name: "general_settings",
@@ -47,8 +50,37 @@ pub(crate) static GENERAL: Section = Section {
             "false",
             "List the models of every provider whose key is in the environment.",
         ),
-        later("background_health_checks", Flag, "false", "Probe deployments now and then."),
-        later("health_check_interval", Seconds, "300", "How often."),
+        used(
+            "background_health_checks",
+            Flag,
+            "false",
+            "Look at deployments now and then; `/health` tells what was seen.",
+        ),
+        used("health_check_interval", Seconds, "300", "How often, a tenth more or less."),
+        used("health_check_details", Flag, "true", "`/health` says more of a deployment than its model and id."),
+        used("health_check_concurrency", Whole, "16", "Deployments that are looked at in the background at one time."),
+        ours(
+            "health_check_probe",
+            Choice(PROBE),
+            "`reach`",
+            "What a look in the background is: `reach` asks for the list of models, which costs nothing; `generate` is a real \
+             call, and recorded as one.",
+        ),
+        used("background_health_check_model_groups", Texts, "", "Only these groups are looked at."),
+        used(
+            "enable_health_check_routing",
+            Flag,
+            "false",
+            "A deployment whose last look failed gets no calls, unless all of its group failed.",
+        ),
+        used(
+            "health_check_staleness_threshold",
+            Seconds,
+            "twice the interval",
+            "A look of longer ago keeps no calls away.",
+        ),
+        used("health_check_ignore_transient_errors", Flag, "false", "A look that met 408 or 429 keeps no calls away."),
+        ours("kept_health_checks", Whole, "10000", "Looks that `/health/history` knows; 0: none."),
         ours(
             "client_disconnect",
             Choice(DISCONNECT),
@@ -218,7 +250,6 @@ static SWITCHES: Group = Group {
         "disable_spend_logs",
         "disable_spend_updates",
         "enable_claude_code_gateway",
-        "enable_health_check_routing",
         "enable_jwt_auth",
         "enable_oauth2_auth",
         "enable_oauth2_proxy_auth",
@@ -228,8 +259,6 @@ static SWITCHES: Group = Group {
         "enforce_rbac",
         "enforce_user_param",
         "fail_closed_rate_limit_enforcement",
-        "health_check_details",
-        "health_check_ignore_transient_errors",
         "health_check_skip_disabled_background_models",
         "include_call_id_in_error_body",
         "model_list_healthy_only",
@@ -257,8 +286,6 @@ static NUMBERS: Group = Group {
         "admission_queue_timeout_seconds",
         "failed_login_block_seconds",
         "failed_login_window_seconds",
-        "health_check_concurrency",
-        "health_check_staleness_threshold",
         "max_batch_file_records",
         "max_batch_file_size_mb",
         "max_batch_file_uploads_per_day",
@@ -280,7 +307,6 @@ static NUMBERS: Group = Group {
 static SETTINGS: Group = Group {
     names: &[
         "allowed_file_extensions",
-        "background_health_check_model_groups",
         "blocked_file_extensions",
         "claude_code_gateway_managed_settings",
         "control_plane_url",

@@ -1,6 +1,6 @@
 //! `litellm_settings`: settings for all calls.
 
-use super::Kind::{Fallbacks, Section as Within};
+use super::Kind::{Budgets, Fallbacks, Section as Within};
 use super::{
     Any, Family, Flag, Group, List, Map, Number, Seconds, Secret, Section, State, Text, TextMap, Texts, Unknown, Whole,
     key, later, used,
@@ -97,7 +97,7 @@ pub(crate) static LITELLM: Section = Section {
         later("default_internal_user_params", Map, "", "Defaults of new users."),
         later("default_team_params", Map, "", "Defaults of new teams."),
         later("default_team_settings", List, "", "Callbacks by team."),
-        later("tag_budget_config", Map, "", "Budgets by tag."),
+        used("tag_budget_config", Budgets, "", "Budgets by tag, USD: `{tag: {max_budget: 10, budget_duration: 1d}}`."),
         later("cost_discount_config", Map, "", "Discounts by provider."),
         later("cost_margin_config", Map, "", "Margins by provider."),
         later("priority_reservation", Map, "", "Shares by priority."),

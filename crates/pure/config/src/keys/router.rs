@@ -1,6 +1,6 @@
 //! `router_settings`: how a deployment is chosen.
 
-use super::Kind::{Aliases, Choice, Counts, CountsByName, Fallbacks};
+use super::Kind::{Aliases, Budgets, Choice, Counts, CountsByName, Fallbacks};
 use super::{
     Any, Flag, List, Map, Number, Seconds, Secret, Section, State, Text, Texts, Unknown, Whole, key, later, ours, used,
 };
@@ -78,7 +78,12 @@ pub(crate) static ROUTER: Section = Section {
         used("default_max_parallel_requests", Whole, "", "Calls at one time per deployment."),
         later("default_priority", Whole, "", "Priority of a queued call."),
         later("polling_interval", Seconds, "0.03", "Pause of the queue."),
-        later("provider_budget_config", Map, "", "Budgets by provider."),
+        used(
+            "provider_budget_config",
+            Budgets,
+            "",
+            "Budgets by provider, USD: `{openai: {budget_limit: 10, time_period: 1d}}`.",
+        ),
         later("cache_responses", Flag, "false", "Response cache."),
         later("caching_groups", List, "", "Groups that share cached answers."),
         later("cache_kwargs", Map, "", "Settings of the cache."),

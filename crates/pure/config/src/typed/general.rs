@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tollgate_wire::Secret;
 
-use super::{ClientDisconnect, EphemeralKeys, PassThroughEndpoint};
+use super::{ClientDisconnect, EphemeralKeys, HealthChecks, PassThroughEndpoint};
 use crate::fields::Fields;
 
 /// Settings of the gateway itself, as far as this version uses them. `None` means the default of the reference.
@@ -30,8 +30,7 @@ pub struct GeneralSettings {
     pub global_max_parallel_requests: Option<u64>,
     pub always_include_stream_usage: bool,
     pub infer_model_from_keys: bool,
-    pub background_health_checks: bool,
-    pub health_check_interval: Option<Duration>,
+    pub health: HealthChecks,
     pub client_disconnect: Option<ClientDisconnect>,
     pub ephemeral_keys: EphemeralKeys,
     pub database_url: Option<Secret>,
@@ -95,8 +94,7 @@ impl GeneralSettings {
             global_max_parallel_requests: fields.whole("global_max_parallel_requests"),
             always_include_stream_usage: fields.is_on("always_include_stream_usage"),
             infer_model_from_keys: fields.is_on("infer_model_from_keys"),
-            background_health_checks: fields.is_on("background_health_checks"),
-            health_check_interval: fields.duration("health_check_interval"),
+            health: HealthChecks::read(fields),
             client_disconnect: fields.text("client_disconnect").and_then(|text| ClientDisconnect::of(&text)),
             database_url: fields.secret("database_url"),
             database_connection_pool_limit: fields.whole("database_connection_pool_limit"),

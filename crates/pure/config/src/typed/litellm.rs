@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value as Json};
 use tollgate_wire::Secret;
 
-use super::Failover;
+use super::{Budget, Failover};
 use crate::{
     fields::{Fields, TextMap},
     yaml::Node,
@@ -30,6 +30,7 @@ pub struct LitellmSettings {
     pub request_timeout: Option<Duration>,
     /// Where `router_settings` says nothing.
     pub failover: Failover,
+    pub tag_budget_config: Vec<(String, Budget)>,
     pub json_logs: Option<bool>,
     /// False: any certificate is trusted.
     pub ssl_verify: Option<bool>,
@@ -66,6 +67,7 @@ impl LitellmSettings {
             num_retries: fields.whole("num_retries"),
             request_timeout: fields.duration("request_timeout"),
             failover: Failover::read(fields),
+            tag_budget_config: Budget::all(fields, "tag_budget_config"),
             json_logs: fields.flag("json_logs"),
             ssl_verify,
             ssl_ca_bundle: bundle.and_then(Node::as_text).map(str::to_owned),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 
-use super::LitellmParams;
+use super::{LitellmParams, ModelHealth};
 use crate::{Location, fields::Fields, keys::PRICE_NAMES};
 
 /// One deployment.
@@ -45,6 +45,7 @@ pub struct ModelInfo {
     /// By name: `RateLimitErrorAllowedFails`.
     pub allowed_fails_policy: Vec<(String, u64)>,
     pub cooldown_time: Option<Duration>,
+    pub health: ModelHealth,
     pub access_groups: Vec<String>,
     pub team_id: Option<String>,
     pub team_public_model_name: Option<String>,
@@ -84,6 +85,7 @@ impl ModelInfo {
             allowed_fails: fields.whole("allowed_fails"),
             allowed_fails_policy: fields.counts("allowed_fails_policy"),
             cooldown_time: fields.duration("cooldown_time"),
+            health: ModelHealth::read(fields),
             access_groups: fields.texts("access_groups"),
             team_id: fields.text("team_id"),
             team_public_model_name: fields.text("team_public_model_name"),

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use serde_json::{Map, Value as Json};
 use tollgate_wire::Secret;
 
-use super::ClientDisconnect;
+use super::{Budget, ClientDisconnect};
 use crate::{
     deployment_id::public_part,
     fields::{Fields, TextMap},
@@ -45,6 +45,8 @@ pub struct LitellmParams {
     pub rpm: Option<u64>,
     pub tpm: Option<u64>,
     pub weight: Option<f64>,
+    /// `max_budget` in `budget_duration`.
+    pub budget: Option<Budget>,
     pub order: Option<u64>,
     pub max_parallel_requests: Option<u64>,
     pub timeout: Option<Duration>,
@@ -117,6 +119,8 @@ impl LitellmParams {
         self.rpm = fields.whole("rpm");
         self.tpm = fields.whole("tpm");
         self.weight = fields.number("weight");
+        let window = fields.duration("budget_duration");
+        self.budget = fields.number("max_budget").map(|usd| Budget { usd, window });
         self.order = fields.whole("order");
         self.max_parallel_requests = fields.whole("max_parallel_requests");
         self.timeout = fields.duration("timeout");

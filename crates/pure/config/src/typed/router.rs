@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 
 use tollgate_wire::Secret;
 
-use super::Failover;
+use super::{Budget, Failover};
 use crate::{
     fields::{Fields, flag},
     yaml::{Entry, Node, Value},
@@ -94,6 +94,7 @@ pub struct RouterSettings {
     pub enable_tag_filtering: bool,
     pub tag_filtering_match_any: bool,
     pub default_max_parallel_requests: Option<u64>,
+    pub provider_budget_config: Vec<(String, Budget)>,
     pub failover: Failover,
     pub redis: RedisSettings,
     pub share_interval: Option<Duration>,
@@ -153,6 +154,7 @@ impl RouterSettings {
             enable_tag_filtering: fields.is_on("enable_tag_filtering"),
             tag_filtering_match_any: fields.flag("tag_filtering_match_any").unwrap_or(true),
             default_max_parallel_requests: fields.whole("default_max_parallel_requests"),
+            provider_budget_config: Budget::all(fields, "provider_budget_config"),
             failover: Failover::read(fields),
             redis: RedisSettings::read(fields),
             share_interval: fields.duration("share_interval"),

@@ -5,7 +5,10 @@ use std::time::Duration;
 use tollgate_wire::{Failure, FailureKind};
 
 use super::{Frame, Plan};
-use crate::{fallbacks::shown, look::Why};
+use crate::{
+    fallbacks::shown,
+    look::{Why, crossed},
+};
 
 impl Plan<'_> {
     /// A failure with what was tried after it, in the words of the seeds (SEED-146).
@@ -68,6 +71,7 @@ pub(super) fn nobody(group: &str, why: Option<Why>) -> Failure {
             failure
         }
         Some(Why::Unservable(reason)) => Failure::new(FailureKind::Misconfigured, format!("model '{group}': {reason}")),
+        Some(Why::Budget(words)) => Failure::new(FailureKind::NoDeployment, crossed(&words)),
         Some(why @ (Why::Region | Why::Schema)) => {
             Failure::new(FailureKind::NoDeployment, format!("no deployment of '{group}' fits the call: one {why}"))
         }

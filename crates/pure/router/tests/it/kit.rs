@@ -49,8 +49,15 @@ pub(crate) struct Run {
 }
 
 /// What a call is like in no words at all.
-static WORDLESS: Wants =
-    Wants { tokens: 0, tags: Vec::new(), has_schema: false, region: None, pinned: None, affinity: None };
+static WORDLESS: Wants = Wants {
+    tokens: 0,
+    tags: Vec::new(),
+    has_schema: false,
+    region: None,
+    pinned: None,
+    affinity: None,
+    pace: tollgate_router::Pace::Token,
+};
 
 /// Runs a call to its end. Waits are told as over at once.
 pub(crate) fn run(

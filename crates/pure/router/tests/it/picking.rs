@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use tollgate_router::{Asked, Deployment, Event, Fleet, Landing, Limits, Plan, Rules, Step, Strategy, Wants};
+use tollgate_router::{Asked, Deployment, Event, Fleet, Landing, Limits, Pace, Plan, Rules, Step, Strategy, Wants};
 
 use crate::kit::{at, fleet, run, seed};
 
@@ -112,7 +112,7 @@ fn the_fastest_is_tried_first_once_all_are_known_and_a_buffer_widens_it() {
     let latencies = [1.0, 1.4, 5.0];
     let land = |fleet: &Fleet, index: usize| {
         let flight = fleet.deployments()[index].vitals.begin(at(90), &NONE, 0).unwrap();
-        flight.land(at(90), Landing::Well { tokens: 0, latency: Some(latencies[index]) });
+        flight.land(at(90), Landing::Well { tokens: 0, latency: Some((Pace::Token, latencies[index])) });
     };
     let strict = with(Strategy::Fastest, 3, |_, _| {});
     land(&strict, 0);
@@ -142,10 +142,41 @@ fn of_two_the_one_with_less_work_is_taken() {
 }
 
 #[test]
+fn streams_go_where_streams_begin_soonest_and_whole_calls_where_tokens_come_fastest() {
+    let fleet = with(Strategy::Fastest, 2, |_, _| {});
+    // One begins at once and then dawdles; the other thinks first and is fast.
+    for (index, first, token) in [(0, 0.1, 0.09), (1, 0.8, 0.01)] {
+        for latency in [(Pace::First, first), (Pace::Token, token)] {
+            let flight = fleet.deployments()[index].vitals.begin(at(90), &NONE, 0).unwrap();
+            flight.land(at(90), Landing::Well { tokens: 0, latency: Some(latency) });
+        }
+    }
+    let of = |pace| Asked { wants: Wants { pace, ..Wants::default() }, ..Asked::default() };
+    for number in 0..20 {
+        assert_eq!(picked(&fleet, of(Pace::First), number), 0);
+        assert_eq!(picked(&fleet, of(Pace::Token), number), 1);
+    }
+}
+
+#[test]
+fn a_timeout_of_a_stream_says_nothing_of_whole_calls() {
+    let fleet = with(Strategy::Fastest, 2, |_, _| {});
+    let land = |index: usize, landing| {
+        fleet.deployments()[index].vitals.begin(at(90), &NONE, 0).unwrap().land(at(90), landing);
+    };
+    land(0, Landing::Well { tokens: 0, latency: Some((Pace::Token, 0.01)) });
+    land(1, Landing::Well { tokens: 0, latency: Some((Pace::Token, 0.02)) });
+    land(0, Landing::Badly { late: Some(Pace::First), tokens: 0 });
+    assert_eq!(shares(&fleet, 20), [1.0, 0.0]);
+    land(0, Landing::Badly { late: Some(Pace::Token), tokens: 0 });
+    assert_eq!(shares(&fleet, 20), [0.0, 1.0]);
+}
+
+#[test]
 fn one_whose_latency_nobody_knows_does_not_draw_every_call() {
     let fleet = with(Strategy::TwoChoices, 2, |_, _| {});
     let known = fleet.deployments()[0].vitals.begin(at(90), &NONE, 0).unwrap();
-    known.land(at(90), Landing::Well { tokens: 0, latency: Some(1.0) });
+    known.land(at(90), Landing::Well { tokens: 0, latency: Some((Pace::Token, 1.0)) });
     let _flights: Vec<_> = (0..8).map(|_| fleet.deployments()[1].vitals.begin(at(100), &NONE, 0).unwrap()).collect();
     assert!(shares(&fleet, 4_000)[0] > 0.7);
 }

@@ -253,7 +253,7 @@ fn calls_of_other_sizes_stand_in_other_lines_where_tokens_are_limited() {
 
 fn fail(fleet: &tollgate_router::Fleet, index: usize, kind: FailureKind, now: Duration) -> Option<Duration> {
     let one = &fleet.deployments()[index];
-    one.vitals.begin(now, &one.limits(), 0).unwrap().land(now, Landing::Badly { late: false, tokens: 0 });
+    one.vitals.begin(now, &one.limits(), 0).unwrap().land(now, Landing::Badly { late: None, tokens: 0 });
     fleet.rest_after(index, &failure(kind), now)
 }
 

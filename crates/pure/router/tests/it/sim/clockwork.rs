@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tollgate_router::{Asked, Event, Fleet, Flight, Landing, Plan, Step, Why};
+use tollgate_router::{Asked, Event, Fleet, Flight, Landing, Pace, Plan, Step, Why};
 use tollgate_wire::{Blame, Failure, FailureKind};
 
 use crate::kit::seed;
@@ -237,7 +237,7 @@ impl<'f, D: FnMut(&Try) -> Deed> Clockwork<'f, D> {
         match deed.end {
             Ok(tokens) => {
                 let took = deed.content.unwrap_or(deed.takes).as_secs_f64();
-                flight.land(now, Landing::Well { tokens, latency: Some(took) });
+                flight.land(now, Landing::Well { tokens, latency: Some((Pace::Token, took)) });
                 let retries = call.plan.retries();
                 self.calls.remove(&number);
                 self.facts.push(Fact::Answered(of));
@@ -247,8 +247,13 @@ impl<'f, D: FnMut(&Try) -> Deed> Clockwork<'f, D> {
             Err(failure) => {
                 self.facts.push(Fact::Ended { of, at: now, used: Some(0) });
                 if failure.kind.blame() == Blame::Provider {
-                    let _place =
-                        flight.land(now, Landing::Badly { late: failure.kind == FailureKind::Timeout, tokens: 0 });
+                    let _place = flight.land(
+                        now,
+                        Landing::Badly {
+                            late: (failure.kind == FailureKind::Timeout).then_some(Pace::Token),
+                            tokens: 0,
+                        },
+                    );
                     if let Some(until) = self.fleet.rest_after(of.deployment, &failure, now) {
                         self.fleet.deployments()[of.deployment].vitals.rest(until);
                         self.facts.push(Fact::Rested { deployment: of.deployment, at: now, until });
