@@ -9,6 +9,7 @@ use tollgate_ledger::{
     Book, Nanos, Record, Scope, Slot,
     book::Verdict,
     records::{Certainty, Facts, Open, Outcome, RECORD_MOST, Settled, encode},
+    windows::Period,
 };
 use tollgate_wire::Usage;
 use uuid::Uuid;
@@ -22,7 +23,7 @@ fn main() {
 
 /// Key, member, team, user and deployment: what a call of a company's key is booked to.
 fn facts() -> Facts {
-    let slot = |scope: Scope| Slot { scope, since: 1_763_596_800 };
+    let slot = |scope: Scope| Slot { scope, period: Some(Period::Months(1)), since: 1_763_596_800 };
     let id = |letter: &str| -> Arc<str> { letter.repeat(36).into() };
     let slots = [
         slot(Scope::Key("d".repeat(64).into())),

@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
+use crate::windows::Period;
+
 /// The kinds of [`Scope`], in the order in which a refusal names them and a store locks them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ScopeKind {
@@ -221,13 +223,15 @@ fn read_name(text: &str) -> Arc<str> {
     text.replace("%2F", "/").replace("%25", "%").into()
 }
 
-/// A scope in one of its budget windows, by the window's start in seconds since 1970. Money is booked to slots; a counter is
-/// never set back.
+/// A scope in one of its budget windows. Money is booked to slots; a counter is never set back. A scope may have several
+/// budgets, a day's and a month's, which on the 1st begin in the same moment: the period tells them apart.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot {
     /// Whose.
     pub scope: Scope,
-    /// Since when; 0 where the budget has no window.
+    /// How long its windows are; none where all time is one.
+    pub period: Option<Period>,
+    /// When the window began, in seconds since 1970; 0 where there is none.
     pub since: i64,
 }
 
@@ -235,7 +239,7 @@ impl Slot {
     /// A scope without a window.
     #[must_use]
     pub fn forever(scope: Scope) -> Self {
-        Self { scope, since: 0 }
+        Self { scope, period: None, since: 0 }
     }
 }
 

@@ -1,15 +1,19 @@
 //! Budget windows: a moment and a period give the window's start, which is a key. Nothing is ever set back to zero.
 
+use std::fmt;
+
 use jiff::{
     Timestamp,
     civil::{Date, DateTime, Time, Weekday},
     tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase},
 };
 
+use crate::{Scope, Slot};
+
 const DAY: i64 = 86_400;
 
-/// How long a budget lasts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// How long a budget lasts. Its text form (`Display`, [`Period::parse`]) is stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Period {
     /// So many seconds, less than a day, counted from midnight on by a clock that runs evenly. A last one that is cut by
     /// midnight is shorter.
@@ -79,6 +83,18 @@ impl Period {
     }
 }
 
+/// The shortest text that is read as it: `30s`, `3d`, `1w`, `1mo`.
+impl fmt::Display for Period {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Seconds(length) => write!(out, "{length}s"),
+            Self::Days(length) => write!(out, "{length}d"),
+            Self::Week => out.write_str("1w"),
+            Self::Months(length) => write!(out, "{length}mo"),
+        }
+    }
+}
+
 /// The clock on the wall by which windows begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zone(TimeZone);
@@ -119,6 +135,12 @@ impl Windows {
             Period::Seconds(length) => now - (now - start) % length.max(1),
             Period::Days(_) | Period::Week | Period::Months(_) => start,
         }
+    }
+
+    /// The slot to book to at a moment, where `last` is the start of the window booked to before.
+    #[must_use]
+    pub fn slot(&self, scope: Scope, now: i64, last: Option<i64>) -> Slot {
+        Slot { scope, period: Some(self.period), since: self.current(now, last) }
     }
 
     /// When the window at a moment is over, and the next one begins.

@@ -146,7 +146,7 @@ fn house_13_6_a_settlement_is_booked_once_by_its_certainty() {
 #[test]
 fn house_13_10_a_reservation_settles_into_the_window_it_opened_in() {
     let mut book = Book::default();
-    let (old, new) = (Slot { since: 0, ..slot("key") }, Slot { since: 3600, ..slot("key") });
+    let (old, new) = (slot("key"), Slot { since: 3600, ..slot("key") });
     let frozen: Arc<[Slot]> = Arc::new([old.clone()]);
     book.reserve(id(1), &frozen, cents(4), Nanos::ZERO);
     book.apply(&settled(id(1), &[new.clone()].into(), cents(3), Certainty::Stated));

@@ -9,7 +9,7 @@ use super::{
     Certainty, Corrected, Facts, Noted, Open, Outcome, Progress, Record, Settled,
     codec::{CORRECTED, Cut, Decoded, NOTED, OPEN, PROGRESS, ReadError, SETTLED, VERSION, tag},
 };
-use crate::{Nanos, Scope, Slot};
+use crate::{Nanos, Scope, Slot, windows::Period};
 
 /// Reads a record.
 ///
@@ -107,8 +107,9 @@ impl Fields {
             tag::CUT => self.is_cut = reader.unsigned()? != 0,
             tag::SLOT => {
                 let since = reader.signed()?;
+                let period = period(&mut reader)?;
                 let scope: Scope = str::from_utf8(reader.0).ok()?.parse().ok()?;
-                self.slots.push(Slot { scope, since });
+                self.slots.push(Slot { scope, period, since });
             }
             tag::HELD => self.held = Nanos::new(reader.signed()?),
             tag::INPUT => self.input = Nanos::new(reader.signed()?),
@@ -231,6 +232,18 @@ impl Fields {
             })),
         })
     }
+}
+
+#[expect(clippy::option_option, reason = "the outer one says that it cannot be read")]
+fn period(reader: &mut Reader<'_>) -> Option<Option<Period>> {
+    Some(match reader.byte()? {
+        0 => None,
+        1 => Some(Period::Seconds(reader.signed()?)),
+        2 => Some(Period::Days(reader.signed()?)),
+        3 => Some(Period::Week),
+        4 => Some(Period::Months(reader.signed()?)),
+        _ => return None,
+    })
 }
 
 fn usage(reader: &mut Reader<'_>) -> Option<Usage> {

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::Scope;
+use crate::{Scope, windows::Period};
 
 fn text() -> impl Strategy<Value = Arc<str>> {
     prop_oneof![3 => "[a-z0-9-]{0,40}", 1 => "\\PC{0,120}", 1 => "[ü]{100,300}"].prop_map(Into::into)
@@ -18,7 +18,14 @@ fn slot() -> impl Strategy<Value = Slot> {
         short().prop_map(Scope::Tag),
         Just(Scope::Proxy),
     ];
-    (scope, any::<i64>()).prop_map(|(scope, since)| Slot { scope, since })
+    let period = prop_oneof![
+        Just(None),
+        any::<i64>().prop_map(|length| Some(Period::Seconds(length))),
+        any::<i64>().prop_map(|length| Some(Period::Days(length))),
+        Just(Some(Period::Week)),
+        any::<i64>().prop_map(|length| Some(Period::Months(length))),
+    ];
+    (scope, period, any::<i64>()).prop_map(|(scope, period, since)| Slot { scope, period, since })
 }
 
 fn slots() -> impl Strategy<Value = Arc<[Slot]>> {
@@ -210,9 +217,9 @@ fn example() -> Record {
     let key = "d".repeat(64);
     let facts = Facts {
         slots: Arc::new([
-            Slot { scope: Scope::Key(key.as_str().into()), since: 1_763_596_800 },
-            Slot { scope: Scope::Team("0f6c2f7e-52f0-4a3c-9a0c-0c7a9f4c2d11".into()), since: 0 },
-            Slot { scope: Scope::Deployment("e".repeat(64).into()), since: 0 },
+            Slot { scope: Scope::Key(key.as_str().into()), period: Some(Period::Months(1)), since: 1_763_596_800 },
+            Slot::forever(Scope::Team("0f6c2f7e-52f0-4a3c-9a0c-0c7a9f4c2d11".into())),
+            Slot::forever(Scope::Deployment("e".repeat(64).into())),
         ]),
         call: "0193e0a0-7a0e-7c0e-a000-000000000001".into(),
         call_type: "acompletion".into(),
@@ -290,7 +297,7 @@ fn what_was_written_once_is_read_for_ever() {
     let open = Record::Open(Box::new(Open {
         attempt: Uuid::from_u128(0x0102),
         facts: Facts {
-            slots: Arc::new([Slot { scope: Scope::Key("k".into()), since: 60 }]),
+            slots: Arc::new([Slot { scope: Scope::Key("k".into()), period: Some(Period::Days(1)), since: 60 }]),
             call: "c".into(),
             started: Duration::from_micros(300),
             ..Facts::default()
@@ -298,7 +305,8 @@ fn what_was_written_once_is_read_for_ever() {
         held: Nanos::new(1000),
         input: Nanos::new(-1),
     }));
-    let written = b"\x01\x01\x01\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x02\x04\x02\xd0\x0f\x05\x01\x01\x03\x06\x78key:k\
+    let written =
+        b"\x01\x01\x01\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x02\x04\x02\xd0\x0f\x05\x01\x01\x03\x08\x78\x02\x02key:k\
         \x18\x01\x00\x19\x01\x00\x1a\x02\xac\x02\x20\x01c";
     assert_eq!(bytes(&open), written);
     assert_eq!(decode(written), Ok(Decoded::Record(open, Cut(false))));

@@ -10,7 +10,7 @@ use super::{
         CORRECTED, Cut, NOTED, OPEN, PROGRESS, RECORD_MOST, SETTLED, SETTLEMENT_ROOM, TEXT_MOST, TooLong, VERSION, tag,
     },
 };
-use crate::Slot;
+use crate::{Slot, windows::Period};
 
 /// Appends the record to `into`, at most [`RECORD_MOST`] bytes; an opening leaves [`SETTLEMENT_ROOM`] of them free, so that
 /// its settlement, which has the same slots, always fits.
@@ -166,6 +166,7 @@ impl Writer<'_> {
         slots.iter().try_for_each(|slot| {
             self.value(tag::SLOT, |into| {
                 put_signed(into, slot.since);
+                put_period(into, slot.period);
                 slot.scope.write(&mut |piece| into.extend_from_slice(piece.as_bytes()));
             })
         })
@@ -276,6 +277,21 @@ fn counts(usage: &Usage) -> [u64; 9] {
 fn beginning(text: &str, most: usize) -> &str {
     let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     text.get(..end.unwrap_or_default()).unwrap_or_default()
+}
+
+/// Its kind, and its length where it has one.
+fn put_period(into: &mut Vec<u8>, period: Option<Period>) {
+    let (kind, length) = match period {
+        None => (0, None),
+        Some(Period::Seconds(length)) => (1, Some(length)),
+        Some(Period::Days(length)) => (2, Some(length)),
+        Some(Period::Week) => (3, None),
+        Some(Period::Months(length)) => (4, Some(length)),
+    };
+    into.push(kind);
+    if let Some(length) = length {
+        put_signed(into, length);
+    }
 }
 
 fn put_unsigned(into: &mut Vec<u8>, mut number: u64) {

@@ -70,6 +70,22 @@ fn what_is_no_period_is_refused() {
     assert_eq!(Period::parse(" 48h "), Ok(Period::Days(2)));
 }
 
+#[test]
+fn a_period_is_read_as_it_is_written() {
+    for period in PERIODS.iter().map(|text| Period::parse(text).unwrap()) {
+        assert_eq!(Period::parse(&period.to_string()), Ok(period));
+    }
+}
+
+#[test]
+fn house_13_10_a_day_and_a_month_that_begin_together_are_two_slots() {
+    let now = seconds("2026-11-01T00:00:05Z");
+    let slot = |period| windows(period, "UTC", "2026-01-31T12:00:00Z").slot(Scope::Proxy, now, None);
+    let (day, month) = (slot("1d"), slot("1mo"));
+    assert_eq!(day.since, month.since);
+    assert_ne!(day, month);
+}
+
 const ZONES: [&str; 9] = [
     "UTC",
     "Europe/Berlin",

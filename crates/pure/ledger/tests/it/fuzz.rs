@@ -6,6 +6,7 @@ use tollgate_kit::fuzz;
 use tollgate_ledger::{
     Nanos, Record, Scope, Slot,
     records::{Certainty, Corrected, Decoded, Facts, Noted, Open, Outcome, Progress, Settled, decode, encode},
+    windows::Period,
 };
 use tollgate_wire::Usage;
 use uuid::Uuid;
@@ -14,7 +15,7 @@ const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fuzz/corpus"
 
 fn seeds() -> Vec<Vec<u8>> {
     let slots: Arc<[Slot]> = Arc::new([
-        Slot { scope: Scope::Key("k".into()), since: 1_763_596_800 },
+        Slot { scope: Scope::Key("k".into()), period: Some(Period::Days(3)), since: 1_763_596_800 },
         Slot::forever(Scope::Member { team: "t".into(), user: "u/%".into() }),
     ]);
     let facts = Facts {

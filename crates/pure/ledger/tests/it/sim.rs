@@ -171,7 +171,7 @@ impl Store {
 impl World {
     fn new(seed: u64) -> Self {
         let mut chance = Chance(seed);
-        let slot = |scope: Scope| Slot { scope, since: 1_763_596_800 };
+        let slot = |scope: Scope| Slot { scope, period: None, since: 1_763_596_800 };
         let (team, mut keys, mut store) = (slot(Scope::Team("t".into())), Vec::new(), Store::default());
         for key in ["a", "b", "c"] {
             let own = slot(Scope::Key(key.into()));
