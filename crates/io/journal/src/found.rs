@@ -28,6 +28,53 @@ pub struct Found {
     _held: Held,
 }
 
+/// A journal as it is on disk, looked at without its lock: its process may be writing it.
+#[derive(Debug)]
+pub struct Looked {
+    /// The journal's id.
+    pub journal: Uuid,
+    /// A process has it.
+    pub is_held: bool,
+    /// What it went through. Of a journal that is being written the last record may be there in part.
+    pub damage: Damage,
+    parts: Vec<Part>,
+    folder: String,
+    disk: Arc<dyn Disk>,
+}
+
+impl Looked {
+    /// Its records in order, as far as they had been written when it was looked at or read.
+    #[must_use]
+    pub fn replay(&self) -> Replay {
+        Replay::new(&self.disk, self.journal, &self.folder, &self.parts, 0)
+    }
+}
+
+/// Looks at every journal on a disk, and changes nothing: for those who want to read what was written down.
+///
+/// # Errors
+/// The disk fails. Missing records are told, not refused.
+pub fn look(disk: &Arc<dyn Disk>) -> Result<Vec<Looked>, JournalError> {
+    let fail = || JournalError::disk("look at");
+    let mut journals = Vec::new();
+    for folder in disk.folders().map_err(fail())? {
+        let Ok(journal) = Uuid::parse_str(&folder) else { continue };
+        match look_at(disk, journal, folder) {
+            Ok(looked) => journals.push(looked),
+            // It was pruned meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(fail()(error)),
+        }
+    }
+    Ok(journals)
+}
+
+fn look_at(disk: &Arc<dyn Disk>, journal: Uuid, folder: String) -> io::Result<Looked> {
+    let is_held = disk.lock(&folder)?.is_none();
+    let Survey { parts, damage } = survey(disk, &folder, journal, &Settings::default())?;
+    Ok(Looked { journal, is_held, damage, parts, folder, disk: Arc::clone(disk) })
+}
+
 /// One record of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -134,17 +181,9 @@ impl Found {
     /// # Errors
     /// As [`Found::damage`].
     pub fn replay(&mut self, after: u64) -> Result<Replay, JournalError> {
-        let survey = self.look()?;
-        let part = |part: &Part| Part { name: part.name.clone(), first: part.first };
-        let waiting = survey.parts.iter().map(part).collect();
-        Ok(Replay {
-            disk: Arc::clone(&self.disk),
-            journal: self.journal,
-            folder: self.folder.clone(),
-            waiting,
-            loaded: Vec::new(),
-            last: after,
-        })
+        self.look()?;
+        let parts = self.survey.as_ref().map_or(&[][..], |survey| survey.parts.as_slice());
+        Ok(Replay::new(&self.disk, self.journal, &self.folder, parts, after))
     }
 
     /// All of it is in the store: it is only kept from now on, and not read at the next start.
@@ -181,6 +220,12 @@ impl Found {
 }
 
 impl Replay {
+    fn new(disk: &Arc<dyn Disk>, journal: Uuid, folder: &str, parts: &[Part], after: u64) -> Self {
+        let waiting = parts.iter().cloned().collect();
+        let (disk, folder) = (Arc::clone(disk), folder.to_owned());
+        Self { disk, journal, folder, waiting, loaded: Vec::new(), last: after }
+    }
+
     /// The lowest record in memory, and in which segment.
     fn lowest(&self) -> Option<(u64, usize)> {
         let heads = self.loaded.iter().enumerate();

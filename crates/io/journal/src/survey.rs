@@ -50,7 +50,7 @@ pub struct Damage {
 }
 
 /// A file of records.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Part {
     pub(crate) name: String,
     pub(crate) first: u64,

@@ -284,6 +284,26 @@ fn house_13_9_a_record_that_failed_is_neither_written_later_nor_missed() {
 }
 
 #[test]
+fn a_journal_is_looked_at_while_it_is_written_and_left_as_it_is() {
+    let disk = FaultyDisk::new();
+    let (living, _) = open(&disk, interval(), 1);
+    let (dead, _) = open(&disk, interval(), 2);
+    living.append(b"of the living", NOW).unwrap();
+    dead.append(b"of the dead", NOW).unwrap();
+    drop(dead);
+    let shared: std::sync::Arc<dyn Disk> = std::sync::Arc::new(disk.clone());
+    for _ in 0..2 {
+        let looked = tollgate_journal::look(&shared).unwrap();
+        assert_eq!(looked.iter().map(|one| one.is_held).collect::<Vec<_>>(), [true, false]);
+        let payload = |one: &tollgate_journal::Looked| one.replay().next().unwrap().unwrap().payload;
+        assert_eq!((payload(&looked[0]), payload(&looked[1])), (b"of the living".to_vec(), b"of the dead".to_vec()));
+    }
+    living.append(b"it goes on", NOW).unwrap();
+    let (_next, found) = open(&disk, interval(), 3);
+    assert_eq!(found.len(), 1, "the lock of the dead one is free again");
+}
+
+#[test]
 fn house_13_8_nothing_is_released_that_power_could_take_back() {
     let disk = FaultyDisk::new();
     let (journal, _) = open(&disk, Settings { keep_bytes: 0, ..interval() }, 1);
