@@ -46,6 +46,12 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// As the system says.
     fn read(&self, folder: &str, name: &str, from: u64, most: usize) -> io::Result<Vec<u8>>;
 
+    /// Gives back the room behind the end of a file that nobody will append to any more.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn trim(&self, folder: &str, name: &str) -> io::Result<()>;
+
     /// Removes a file.
     ///
     /// # Errors

@@ -149,6 +149,12 @@ impl FaultyDisk {
         self.world().syncs
     }
 
+    /// What is taken, room in advance included.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.world().used()
+    }
+
     /// The process has died.
     #[must_use]
     pub fn is_dead(&self) -> bool {
@@ -386,6 +392,13 @@ impl Disk for FaultyDisk {
         let from = usize::try_from(from).unwrap_or(usize::MAX);
         let bytes = world.file(folder, name)?.bytes.get(from..).unwrap_or_default();
         Ok(bytes.get(..most.min(bytes.len())).unwrap_or_default().to_vec())
+    }
+
+    fn trim(&self, folder: &str, name: &str) -> io::Result<()> {
+        let mut world = self.world();
+        world.check(true)?;
+        world.file(folder, name)?.room = 0;
+        Ok(())
     }
 
     fn remove(&self, folder: &str, name: &str) -> io::Result<()> {

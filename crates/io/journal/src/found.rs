@@ -127,6 +127,9 @@ fn take_one(
     let fail = || JournalError::disk("take over");
     let Some(held) = disk.lock(&folder).map_err(fail())? else { return Ok(None) };
     let files = disk.files(&folder).map_err(fail())?;
+    if clear(disk, &folder, &files).map_err(fail())? {
+        return Ok(None);
+    }
     let checkpoint = checkpoint(&files);
     let mut found = Found {
         disk: Arc::clone(disk),
@@ -143,6 +146,22 @@ fn take_one(
         found.look()?;
     }
     Ok(Some(found))
+}
+
+/// Gives back the room that nobody will write to. A journal without anything in it goes, and is told with `true`.
+fn clear(disk: &Arc<dyn Disk>, folder: &str, files: &[Listed]) -> io::Result<bool> {
+    let segments = || files.iter().filter(|file| segments::is_segment(&file.name));
+    if segments().all(|file| file.bytes == 0) {
+        disk.remove_folder(folder)?;
+        return Ok(true);
+    }
+    for file in segments() {
+        match file.bytes {
+            0 => disk.remove(folder, &file.name)?,
+            _ => disk.trim(folder, &file.name)?,
+        }
+    }
+    Ok(false)
 }
 
 fn checkpoint(files: &[Listed]) -> Option<u64> {

@@ -112,6 +112,12 @@ impl Disk for RealDisk {
         Ok(bytes)
     }
 
+    fn trim(&self, folder: &str, name: &str) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).open(self.path(folder, name))?;
+        // Cut to the length that it has, a file loses what was set aside behind it.
+        file.set_len(file.metadata()?.len())
+    }
+
     fn remove(&self, folder: &str, name: &str) -> io::Result<()> {
         fs::remove_file(self.path(folder, name))
     }
@@ -251,8 +257,11 @@ mod tests {
         #[cfg(target_os = "linux")]
         if created.has_room {
             use std::os::unix::fs::MetadataExt;
-            let blocks = fs::metadata(path).unwrap().blocks();
+            let blocks = fs::metadata(&path).unwrap().blocks();
             assert!(blocks * 512 >= 1 << 20, "only {blocks} blocks");
+            disk.trim("a", "s").unwrap();
+            let facts = fs::metadata(disk.path("a", "s")).unwrap();
+            assert!(facts.len() == 6 && facts.blocks() < 64, "{} blocks", facts.blocks());
         }
     }
 }

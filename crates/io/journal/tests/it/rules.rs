@@ -284,6 +284,19 @@ fn house_13_9_a_record_that_failed_is_neither_written_later_nor_missed() {
 }
 
 #[test]
+fn a_journal_that_is_found_takes_no_more_room_than_its_records() {
+    let disk = FaultyDisk::new();
+    let (journal, _) = open(&disk, interval(), 1);
+    journal.append(b"one", NOW).unwrap();
+    let (idle, _) = open(&disk, interval(), 2);
+    drop((journal, idle));
+    let (next, found) = open(&disk, interval(), 3);
+    assert_eq!(found.len(), 1, "there was nothing in the other one");
+    assert_eq!(disk.used(), 51 + next.standing().bytes);
+    assert_eq!(disk.folders().unwrap().len(), 2);
+}
+
+#[test]
 fn a_journal_is_looked_at_while_it_is_written_and_left_as_it_is() {
     let disk = FaultyDisk::new();
     let (living, _) = open(&disk, interval(), 1);
@@ -358,6 +371,7 @@ fn house_13_7_a_journal_that_was_found_is_kept_for_a_restored_store() {
     journal.append(b"two", NOW).unwrap();
     drop(journal);
     let (second, mut found) = open(&disk, interval(), 2);
+    second.append(b"of the second", NOW).unwrap();
     assert_eq!(found[0].checkpoint(), None);
     found[0].mark_projected().unwrap();
     drop((second, found));
@@ -583,9 +597,12 @@ proptest! {
                     disk.restart(loss);
                     id += 1;
                     let (next, mut found) = open(&disk, interval(), id);
-                    let before = found.iter_mut().find(|found| found.journal().as_u128() == id - 1).unwrap();
-                    let damage = before.damage().unwrap().clone();
-                    let there: Vec<u64> = records(before).into_iter().map(|(sequence, _)| sequence).collect();
+                    let before = found.iter_mut().find(|found| found.journal().as_u128() == id - 1);
+                    // A journal that never got a record is gone.
+                    let (damage, there) = before.map_or_else(Default::default, |found| {
+                        (found.damage().unwrap().clone(), records(found))
+                    });
+                    let there: Vec<u64> = there.into_iter().map(|(sequence, _)| sequence).collect();
                     prop_assert!(there.is_sorted_by(|one, other| one < other));
                     let promised = |sequence: &&u64| {
                         **sequence > released && (loss == Loss::Nothing || **sequence <= synced)
