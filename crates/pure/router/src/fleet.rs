@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use crate::{
     budget::RetryBudget,
+    hedging::HedgeBudget,
     level::{Level, levels},
     rules::{Policy, Rules},
     vitals::{Limits, Vitals},
@@ -48,6 +49,8 @@ pub struct Deployment {
     pub vitals: Arc<Vitals>,
     /// Why no call can go there, if so.
     pub unservable: Option<String>,
+    /// What it is asked for is made whether or not somebody waits for it: no call asks it beside another one.
+    pub makes_jobs: bool,
 }
 
 impl Deployment {
@@ -113,6 +116,7 @@ pub struct Fleet {
     answers_everything: bool,
     rules: Rules,
     budget: Arc<RetryBudget>,
+    hedges: Arc<HedgeBudget>,
 }
 
 #[derive(Debug, Default)]
@@ -198,7 +202,8 @@ impl Fleet {
         &self.deployments
     }
 
-    /// Takes over how the deployments of the fleet before are doing, and its budget of retries: a reload forgets nothing.
+    /// Takes over how the deployments of the fleet before are doing, and its budgets of retries and hedges: a reload forgets
+    /// nothing.
     pub fn inherit(&mut self, before: &Self) {
         for one in &mut self.deployments {
             let known = before.by_id.get(&one.id).and_then(|members| before.deployments.get(*members.all.first()?));
@@ -207,6 +212,7 @@ impl Fleet {
             }
         }
         self.budget = Arc::clone(&before.budget);
+        self.hedges = Arc::clone(&before.hedges);
     }
 
     /// How it is routed.
@@ -217,6 +223,10 @@ impl Fleet {
 
     pub(crate) fn retry_budget(&self) -> &RetryBudget {
         &self.budget
+    }
+
+    pub(crate) fn hedge_budget(&self) -> &HedgeBudget {
+        &self.hedges
     }
 
     /// All deployments of the group that a deployment is in.

@@ -1,6 +1,9 @@
 //! The attempts of one call: which deployment next, after how long, in whose place, or none any more. Retries, rests and
 //! fallbacks are this one state machine; the world's state, time and chance come in.
 
+mod beside;
+mod refusals;
+
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
@@ -9,9 +12,11 @@ use tollgate_wire::{Failure, FailureKind};
 use crate::{
     fallbacks::{Fallback, Fallbacks, shown},
     fleet::{Fleet, Group},
+    hedging::Awaits,
     look::{Look, Wants, Why},
     pick::{Picked, pick},
 };
+use refusals::{later, nobody};
 
 /// What happened.
 #[derive(Debug)]
@@ -63,6 +68,8 @@ pub struct Asked {
     pub no_fallbacks: bool,
     /// Until when it may wait for somebody to have time for it.
     pub deadline: Option<Duration>,
+    /// What it waits for, if two deployments may be asked at once; `None`: asking twice would do harm.
+    pub twice: Option<Awaits>,
 }
 
 /// The state of one call's attempts.
@@ -202,6 +209,7 @@ impl<'f> Plan<'f> {
             Event::Begin => {
                 if !self.rehearses {
                     self.fleet.retry_budget().request(now);
+                    self.earn();
                 }
                 self.start(now, seed)
             }
@@ -464,35 +472,4 @@ fn falls(kind: FailureKind) -> bool {
             | Kind::SelfCall
             | Kind::Bug
     )
-}
-
-/// Everybody rests or is full.
-fn later(group: &str, after: Duration) -> Failure {
-    let seconds = after.as_secs_f64().ceil().max(1.0);
-    let words =
-        format!("No deployments available for selected model, Try again in {seconds} seconds. Passed model={group}.");
-    let mut failure = Failure::new(FailureKind::NoDeployment, words);
-    failure.retry_after = Some(Duration::from_secs_f64(seconds));
-    failure
-}
-
-/// Nobody can ever answer this call.
-fn nobody(group: &str, why: Option<Why>) -> Failure {
-    match why {
-        Some(Why::Window(most)) => Failure::new(
-            FailureKind::ContextWindowExceeded,
-            format!("the messages are longer than any deployment of '{group}' takes; this one takes {most} tokens"),
-        ),
-        Some(Why::Tags) => {
-            let words = "Not allowed to access model due to tags configuration";
-            let mut failure = Failure::new(FailureKind::RouteDenied, words);
-            failure.status = Some(401);
-            failure
-        }
-        Some(Why::Unservable(reason)) => Failure::new(FailureKind::Misconfigured, format!("model '{group}': {reason}")),
-        Some(why @ (Why::Region | Why::Schema)) => {
-            Failure::new(FailureKind::NoDeployment, format!("no deployment of '{group}' fits the call: one {why}"))
-        }
-        _ => Failure::new(FailureKind::NoDeployment, "No deployments available for selected model"),
-    }
 }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use tollgate_wire::FailureKind;
 
-use crate::{fallbacks::Fallbacks, fleet::Group};
+use crate::{fallbacks::Fallbacks, fleet::Group, hedging::Hedging};
 
 /// How one deployment of several is picked (surface chapter 6.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -124,6 +124,8 @@ pub struct Rules {
     pub pre_call_checks: bool,
     /// Calls of one session, key or long prompt go to the same deployment.
     pub affinity: bool,
+    /// When a second attempt is made beside one that says nothing; `None`: never.
+    pub hedging: Option<Hedging>,
 }
 
 impl Default for Rules {
@@ -142,6 +144,7 @@ impl Default for Rules {
             any_tag: true,
             pre_call_checks: false,
             affinity: false,
+            hedging: None,
         }
     }
 }

@@ -3,13 +3,14 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use crate::{
+    hedging::{Awaits, Waits},
     share::Held,
     window::{Counts, Window},
 };
@@ -75,6 +76,8 @@ pub struct Vitals {
     /// When the last sample was taken, milliseconds.
     sampled_at: AtomicU64,
     elsewhere: Elsewhere,
+    /// Kept only where calls are hedged.
+    waits: OnceLock<Box<Waits>>,
     pub(crate) held: Held,
 }
 
@@ -177,6 +180,17 @@ impl Vitals {
         let mean = f64::from_bits(self.latency.load(Relaxed));
         let at = Duration::from_millis(self.sampled_at.load(Relaxed));
         (mean > 0.0 && now.saturating_sub(at) < STALE).then_some(mean)
+    }
+
+    /// What 95 of 100 of its last answers did not keep anybody waiting for longer than; `None`: too few are known.
+    #[must_use]
+    pub fn p95(&self, awaits: Awaits, now: Duration) -> Option<Duration> {
+        self.waits.get()?.p95(awaits, now)
+    }
+
+    /// An answer was waited for so long.
+    pub fn waited(&self, awaits: Awaits, now: Duration, wait: Duration) {
+        self.waits.get_or_init(Box::default).add(awaits, now, wait);
     }
 
     /// Until when it rests; a rest that is over counts until a call has shown that the deployment is back.
