@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::HeaderMap;
 use serde_json::{Map, Value, value::RawValue};
-use tollgate_router::{Asked, Flight, Group, Landing, Plan, Strategy, mark};
+use tollgate_router::{Asked, Awaits, Flight, Group, Landing, Plan, Strategy, mark};
 use tollgate_wire::{Blame, Failure, FailureKind, Usage};
 
 use crate::{dispatch::Ask, journey::check_members, options, routing, snapshot::Snapshot};
@@ -32,6 +32,9 @@ impl Aboard {
     /// The attempt is over, and did not fail. Of one that was answered: when it began, and when a stream had content.
     pub(crate) fn land(self, now: Duration, answered: Option<(Duration, Option<Duration>)>, usage: &Usage) {
         let tokens = usage.input.saturating_add(usage.output);
+        if let Some((began, content)) = answered {
+            self.waited(began, content.unwrap_or(now), content.is_some());
+        }
         self.flight.land(
             now,
             match answered {
@@ -41,6 +44,18 @@ impl Aboard {
                 _ => Landing::Aside { tokens },
             },
         );
+    }
+
+    /// Somebody waited so long for an answer, or for the first content of a stream. Of interest only where calls are hedged.
+    pub(crate) fn waited(&self, began: Duration, until: Duration, streamed: bool) {
+        let fleet = &self.snapshot.fleet;
+        if fleet.rules().hedging.is_none() || self.is_clients {
+            return;
+        }
+        let awaits = if streamed { Awaits::Content } else { Awaits::Whole };
+        if let Some(one) = fleet.deployments().get(self.deployment) {
+            one.vitals.waited(awaits, until, until.saturating_sub(began));
+        }
     }
 
     /// The attempt failed; the deployment may rest for it.
@@ -112,6 +127,7 @@ impl Ask {
             // What the call goes on with is kept by one deployment.
             no_fallbacks: self.options.fallbacks.none || pinned.is_some(),
             deadline: Some(self.now() + patience),
+            twice: self.twice(),
         }
     }
 

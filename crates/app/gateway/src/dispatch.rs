@@ -32,6 +32,7 @@ use crate::{
     exchange::{Polled, host},
     gateway::Gateway,
     headers::{self, AnswerFacts},
+    hedge::Race,
     inbound::Route,
     media,
     meter::Meter,
@@ -131,7 +132,15 @@ impl Ask {
                 }
             }
             let ask = instead.as_ref().filter(|_| plan.instead().is_some()).map_or(self, |(_, ask)| ask);
-            match ask.one(deployment, flight, &plan, meter).await {
+            let patience = plan.patience(deployment, self.now()).filter(|_| ask.twice().is_some());
+            let tried = match patience {
+                None => ask.one(deployment, flight, &plan, meter).await,
+                Some(patience) => {
+                    let race = Race { first: deployment, patience, plan: &mut plan, minutes: &mut minutes };
+                    Box::pin(ask.race(race, flight, meter)).await
+                }
+            };
+            match tried {
                 Ok(answer) => {
                     minutes.ends(Ok(()));
                     return Ok(answer);
@@ -145,7 +154,7 @@ impl Ask {
     }
 
     /// One attempt.
-    async fn one(
+    pub(crate) async fn one(
         &self,
         deployment: usize,
         flight: Aboard,

@@ -103,6 +103,10 @@ impl EventStream {
         &self.meter
     }
 
+    pub(crate) fn meter_mut(&mut self) -> &mut Meter {
+        &mut self.meter
+    }
+
     fn poll_content(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         // Events without content, such as the role, are held back within bounds: a stream of nothing but them begins.
         while !self.translation.progress().content && !self.translation.progress().done && self.out.len() < HELD_BACK {

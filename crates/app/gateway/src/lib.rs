@@ -22,6 +22,7 @@ mod gateway;
 mod google_files;
 pub mod headers;
 mod health;
+mod hedge;
 mod held;
 mod hops;
 mod inbound;

@@ -30,7 +30,7 @@ pub use resolve::{Resolved, resolve};
 pub use schema::schema;
 pub use typed::{
     ClientDisconnect, ClientsideParam, Config, Credential, EphemeralKeys, Failover, GeneralSettings, GroupAlias,
-    LitellmParams, LitellmSettings, ModelEntry, ModelInfo, PassThroughEndpoint, RedisSettings, RouterSettings,
-    Strategy,
+    HedgingSettings, LitellmParams, LitellmSettings, ModelEntry, ModelInfo, PassThroughEndpoint, RedisSettings,
+    RouterSettings, Strategy,
 };
 pub use yaml::{MAX_DEPTH, MAX_EXPANDED_BYTES, MAX_FILE_BYTES};

@@ -2,6 +2,7 @@
 
 mod failover;
 mod general;
+mod hedging;
 mod litellm;
 mod model;
 mod params;
@@ -10,6 +11,7 @@ mod router;
 
 pub use failover::Failover;
 pub use general::GeneralSettings;
+pub use hedging::HedgingSettings;
 pub use litellm::LitellmSettings;
 pub use model::{ModelEntry, ModelInfo};
 pub use params::{ClientsideParam, LitellmParams};

@@ -179,6 +179,8 @@ pub struct Quirks {
     pub vectors_take: Option<&'static [&'static str]>,
     /// Vectors are fetched as base64, a third of the size, whatever the client wants to see.
     pub base64_vectors: bool,
+    /// What is asked for is made to its end and billed, whether or not somebody still waits for it.
+    pub makes_jobs: bool,
     /// Streams get an id of ours, as `LiteLLM` gives them for a few.
     pub own_stream_id: bool,
     /// Headers that every request carries.
@@ -223,6 +225,7 @@ impl Quirks {
         json_schema: JsonSchema::Native,
         vectors_take: None,
         base64_vectors: false,
+        makes_jobs: false,
         own_stream_id: false,
         headers: &[],
         header_env: &[],

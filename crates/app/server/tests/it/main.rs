@@ -18,6 +18,7 @@ mod explain;
 mod fallbacks;
 mod google;
 mod headers;
+mod hedging;
 mod inquiries;
 mod kept_things;
 mod keys;

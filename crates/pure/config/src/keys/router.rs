@@ -1,6 +1,7 @@
 //! `router_settings`: how a deployment is chosen.
 
-use super::Kind::{Aliases, Choice, Counts, CountsByName, Fallbacks};
+use super::Kind::{Aliases, Choice, Counts, CountsByName, Fallbacks, Section as Within};
+use super::hedging::HEDGING;
 use super::{
     Any, Flag, List, Map, Number, Seconds, Secret, Section, State, Text, Texts, Unknown, Whole, key, later, ours, used,
 };
@@ -54,6 +55,7 @@ pub(crate) static ROUTER: Section = Section {
             "10000",
             "Calls whose way through the deployments `/router/explain/{call_id}` knows; 0: none. About 0.5 KB each.",
         ),
+        ours("hedging", Within(&HEDGING), "", "A second attempt beside one that says nothing."),
         used("disable_cooldowns", Flag, "false", "No rests."),
         used("fallbacks", Fallbacks, "", "`[{group: [groups]}]`."),
         used("default_fallbacks", Texts, "", "For groups without their own."),

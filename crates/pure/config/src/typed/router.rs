@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 
 use tollgate_wire::Secret;
 
-use super::Failover;
+use super::{Failover, HedgingSettings};
 use crate::{
     fields::{Fields, flag},
     yaml::{Entry, Node, Value},
@@ -89,6 +89,7 @@ pub struct RouterSettings {
     pub disable_cooldowns: bool,
     pub max_resting_share: Option<f64>,
     pub kept_decisions: Option<u64>,
+    pub hedging: HedgingSettings,
     pub enable_tag_filtering: bool,
     pub tag_filtering_match_any: bool,
     pub default_max_parallel_requests: Option<u64>,
@@ -146,6 +147,7 @@ impl RouterSettings {
             disable_cooldowns: fields.is_on("disable_cooldowns"),
             max_resting_share: fields.number("max_resting_share"),
             kept_decisions: fields.whole("kept_decisions"),
+            hedging: HedgingSettings::read(&fields.within("hedging")),
             enable_tag_filtering: fields.is_on("enable_tag_filtering"),
             tag_filtering_match_any: fields.flag("tag_filtering_match_any").unwrap_or(true),
             default_max_parallel_requests: fields.whole("default_max_parallel_requests"),
