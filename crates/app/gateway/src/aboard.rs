@@ -158,20 +158,25 @@ impl Ask {
         own.client_side = taken.client_side;
         own.params.extra_headers.extend(taken.params.extra_headers);
         own.params.drop_params = taken.params.drop_params.or(own.params.drop_params);
-        Ok(Self {
+        Ok(Self { body, options: own, ..self.copy() })
+    }
+
+    /// The same call once more, for what outlives this one.
+    pub(crate) fn copy(&self) -> Self {
+        Self {
             gateway: Arc::clone(&self.gateway),
             snapshot: Arc::clone(&self.snapshot),
             route: self.route,
             caller: self.caller.clone(),
-            body,
+            body: self.body.clone(),
             form: self.form.clone(),
-            options: own,
+            options: self.options.clone(),
             responses: self.responses.clone(),
             names: self.names.clone(),
             context: self.context.clone(),
             headers: self.headers.clone(),
             left: Arc::clone(&self.left),
             fetched: std::sync::Mutex::default(),
-        })
+        }
     }
 }

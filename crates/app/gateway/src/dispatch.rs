@@ -75,9 +75,11 @@ pub(crate) type Missed = Box<(Failure, Meter)>;
 pub(crate) struct Attempt<'a> {
     pub(crate) served: &'a Served,
     pub(crate) place: Arc<Place>,
-    group: &'a str,
-    retries: u32,
-    max_retries: u64,
+    pub(crate) group: &'a str,
+    /// The name under which the group was asked.
+    pub(crate) label: &'a str,
+    pub(crate) retries: u32,
+    pub(crate) max_retries: u64,
     pub(crate) fallbacks: u32,
 }
 
@@ -169,6 +171,7 @@ impl Ask {
             served,
             place,
             group: group.name,
+            label: group.label(),
             retries: plan.retries(),
             max_retries: plan.max_retries(),
             fallbacks: plan.fallbacks(),
@@ -350,7 +353,8 @@ impl Ask {
             Err(failure) => return Err(Box::new((failure, meter))),
         };
         let source = Source::new(response, place.target.provider.title, host(&place.address).to_owned());
-        let mut stream = EventStream::new(source, translation, meter, self.gateway.closed());
+        let stream = EventStream::new(source, translation, meter, self.gateway.closed());
+        let mut stream = stream.goes_on_with(self.continuation(attempt));
         if let Err(mut failure) = stream.read_ahead().await {
             let mut meter = stream.into_meter();
             meter.failed(&mut failure);

@@ -47,9 +47,14 @@ impl Ask {
     }
 
     /// One attempt, and beside it a second one if the first says nothing for too long.
-    pub(crate) async fn race(&self, race: Race<'_, '_, '_>, flight: Aboard, meter: Meter) -> Result<Answer, Missed> {
+    pub(crate) async fn race(
+        &self,
+        race: Race<'_, '_, '_>,
+        flight: Aboard,
+        mut meter: Meter,
+    ) -> Result<Answer, Missed> {
         let Race { first, patience, plan, minutes } = race;
-        let meter = meter.splits();
+        meter.splits();
         // Only looked at until both are over.
         let looked_at: &Plan<'_> = plan;
         let mut one = Box::pin(self.one(first, flight, looked_at, meter.beside(Turn::First, Duration::ZERO)));

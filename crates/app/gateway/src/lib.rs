@@ -8,6 +8,7 @@ mod answer;
 mod batches;
 mod byte_stream;
 mod caller;
+mod continuation;
 mod credentials;
 mod decisions;
 mod deployment;

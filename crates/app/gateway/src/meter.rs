@@ -153,6 +153,7 @@ impl Meter {
                 first_byte: None,
                 outcome: Outcome::ClientLeft,
                 hedge: None,
+                continued: 0,
                 attempts: Vec::new(),
             },
             open: None,

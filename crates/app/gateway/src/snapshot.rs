@@ -10,6 +10,7 @@ use tollgate_router::Fleet;
 
 use crate::{
     batches::BatchBounds,
+    continuation::ContinuationRules,
     deployment::{Globals, Served},
     kept::KeptBounds,
     media::MediaRules,
@@ -63,6 +64,9 @@ pub(crate) mod defaults {
     pub(crate) const BATCH_FAILURES: u32 = 12;
     /// Calls whose way through the deployments can be asked for.
     pub(crate) const KEPT_DECISIONS: usize = 10_000;
+    /// How often one answer goes on elsewhere, and how much of it is kept for that.
+    pub(crate) const CONTINUATIONS: u64 = 1;
+    pub(crate) const CONTINUATION_BYTES: usize = 256 << 10;
     /// A socket on which nobody speaks.
     pub(crate) const SOCKET_IDLE: Duration = Duration::from_secs(900);
     pub(crate) const RESPONSES_SOCKET: Duration = Duration::from_secs(3600);
@@ -108,6 +112,8 @@ pub(crate) struct SnapshotBounds {
     pub(crate) responses_socket: Duration,
     pub(crate) batches: BatchBounds,
     pub(crate) kept_decisions: usize,
+    /// Streams that break are continued.
+    pub(crate) continuation: Option<ContinuationRules>,
 }
 
 impl Snapshot {
@@ -207,6 +213,10 @@ fn bounds(config: &Config) -> SnapshotBounds {
                 .max_batch_poll_failures
                 .map_or(defaults::BATCH_FAILURES, |most| u32::try_from(most).unwrap_or(u32::MAX)),
         },
+        continuation: config.router.continuation.enabled.then(|| ContinuationRules {
+            most: config.router.continuation.max_continuations.unwrap_or(defaults::CONTINUATIONS),
+            max_kept: config.router.continuation.max_kept_bytes.map_or(defaults::CONTINUATION_BYTES, bytes),
+        }),
         kept_decisions: config.router.kept_decisions.map_or(defaults::KEPT_DECISIONS, bytes),
         socket_idle: general.socket_idle_timeout.unwrap_or(defaults::SOCKET_IDLE).max(Duration::from_millis(1)),
     }

@@ -31,6 +31,9 @@ fn line(record: &CallRecord, at: Duration, json: bool) -> String {
     if let Some(hedge) = record.hedge {
         fields.text("hedge", hedge.as_str());
     }
+    if record.continued > 0 {
+        fields.number("continued", record.continued.into());
+    }
     fields.number("status", record.status.into());
     fields.plain("streamed", if record.streamed { "true" } else { "false" });
     fields.milliseconds("took_ms", record.took);
@@ -154,6 +157,7 @@ mod tests {
             first_byte: None,
             outcome: Outcome::Failed(FailureKind::RateLimited),
             hedge: None,
+            continued: 0,
             attempts: Vec::new(),
         }
     }

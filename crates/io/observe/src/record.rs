@@ -107,6 +107,8 @@ pub struct CallRecord {
     pub outcome: Outcome,
     /// What came of the last second attempt, if there was one.
     pub hedge: Option<Hedge>,
+    /// How often another attempt went on with an answer that broke off.
+    pub continued: u32,
     /// Every attempt, in order; the one that answered last.
     pub attempts: Vec<AttemptRecord>,
 }

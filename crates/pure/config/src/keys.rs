@@ -1,5 +1,6 @@
 //! The one table of known keys. It drives the check, the JSON schema and `docs/reference/config.md`.
 
+mod continuation;
 mod general;
 mod hedging;
 mod litellm;

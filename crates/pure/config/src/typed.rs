@@ -1,5 +1,6 @@
 //! The configuration as the gateway uses it: typed, with LiteLLM's names.
 
+mod continuation;
 mod failover;
 mod general;
 mod hedging;
@@ -9,6 +10,7 @@ mod params;
 mod pass_through;
 mod router;
 
+pub use continuation::ContinuationSettings;
 pub use failover::Failover;
 pub use general::GeneralSettings;
 pub use hedging::HedgingSettings;

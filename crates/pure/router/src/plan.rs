@@ -2,6 +2,7 @@
 //! fallbacks are this one state machine; the world's state, time and chance come in.
 
 mod beside;
+mod onward;
 mod refusals;
 
 use std::{sync::Arc, time::Duration};

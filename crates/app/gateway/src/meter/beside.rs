@@ -60,9 +60,8 @@ impl Side {
 
 impl Meter {
     /// The call is asked at two deployments at once: its attempts get meters of their own ([`Self::beside`]).
-    pub(crate) fn splits(mut self) -> Self {
+    pub(crate) fn splits(&mut self) {
         self.side = Some(Box::new(Side { tray: Arc::default(), turn: None, before: Duration::ZERO }));
-        self
     }
 
     /// A meter for one of two attempts, of which the second begins after so long.
@@ -103,6 +102,16 @@ impl Meter {
     /// A second attempt was made, and came in first or not.
     pub(crate) fn hedged(&mut self, end: Hedge) {
         self.record.hedge = Some(end);
+    }
+
+    /// What the last attempt that is over has used.
+    pub(crate) fn last_used(&self) -> tollgate_wire::Usage {
+        self.record.attempts.last().map(|attempt| attempt.usage).unwrap_or_default()
+    }
+
+    /// The answer goes on with another attempt.
+    pub(crate) fn goes_on(&mut self) {
+        self.record.continued += 1;
     }
 
     /// The stream that this attempt has begun is the call's answer: from here on it is the call's own meter.

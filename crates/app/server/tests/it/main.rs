@@ -12,6 +12,7 @@ mod bad_input;
 mod batches;
 mod bodies;
 mod client_side;
+mod continuing;
 mod counting;
 mod entra;
 mod explain;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 
 use tollgate_wire::Secret;
 
-use super::{Failover, HedgingSettings};
+use super::{ContinuationSettings, Failover, HedgingSettings};
 use crate::{
     fields::{Fields, flag},
     yaml::{Entry, Node, Value},
@@ -90,6 +90,7 @@ pub struct RouterSettings {
     pub max_resting_share: Option<f64>,
     pub kept_decisions: Option<u64>,
     pub hedging: HedgingSettings,
+    pub continuation: ContinuationSettings,
     pub enable_tag_filtering: bool,
     pub tag_filtering_match_any: bool,
     pub default_max_parallel_requests: Option<u64>,
@@ -148,6 +149,7 @@ impl RouterSettings {
             max_resting_share: fields.number("max_resting_share"),
             kept_decisions: fields.whole("kept_decisions"),
             hedging: HedgingSettings::read(&fields.within("hedging")),
+            continuation: ContinuationSettings::read(&fields.within("continuation")),
             enable_tag_filtering: fields.is_on("enable_tag_filtering"),
             tag_filtering_match_any: fields.flag("tag_filtering_match_any").unwrap_or(true),
             default_max_parallel_requests: fields.whole("default_max_parallel_requests"),
