@@ -1,12 +1,9 @@
 //! A stream that breaks off after content goes on at another deployment, which is given what was said so far (ADR 0010). Off
 //! unless the configuration asks for it. It is one attempt more, opened and settled like any other; who it is, routing says.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{future::Future, pin::Pin, sync::Arc};
 
+use tollgate_config::ClientDisconnect;
 use tollgate_providers::{
     continuation,
     translate::{AnswerStream, Call, Draft, draft, draft_to_go_on},
@@ -67,10 +64,7 @@ impl Continuation {
 
     /// Whether another deployment is to be asked after this failure. What the client caused would fail there as well.
     pub(crate) fn may_follow(&self, failure: &Failure) -> bool {
-        self.made < self.rules.most
-            && failure.kind.retryable()
-            && !self.said.trim().is_empty()
-            && !self.ask.left.load(Ordering::Relaxed)
+        self.made < self.rules.most && failure.kind.retryable() && !self.said.trim().is_empty()
     }
 
     /// Asks another deployment.
@@ -139,7 +133,9 @@ impl Ask {
         let rules = self.snapshot.bounds.continuation?;
         let route = matches!(self.route, Route::ChatCompletions | Route::Messages | Route::Responses);
         let is_bound = self.form.is_some() || self.names.is_some() || !self.options.client_side.names.is_empty();
-        (route && self.context.stream && !is_bound).then_some(rules)
+        let wanted = route && self.context.stream && !is_bound;
+        // A stream that is read to its end for its usage, reader or not, is not worth another attempt.
+        (wanted && self.disconnect() == ClientDisconnect::Cancel).then_some(rules)
     }
 
     /// The request of an attempt, so that its answer can be gone on with where that is wanted.
