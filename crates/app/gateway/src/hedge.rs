@@ -10,7 +10,7 @@ use futures_util::future::{Either, select};
 use serde_json::Value;
 use tollgate_observe::{Hedge, Outcome};
 use tollgate_router::{Awaits, Plan};
-use tollgate_wire::RawBody;
+use tollgate_wire::{Blame, RawBody};
 
 use crate::{
     aboard::Aboard,
@@ -80,24 +80,31 @@ impl Ask {
                 minutes.loses(&first_id, None);
                 return Ok(won(answer, meter, Turn::Second, Some(Hedge::Won)));
             }
+            // What the client caused is no better elsewhere.
+            Either::Left((Err(missed), two)) if missed.0.kind.blame() == Blame::Client => {
+                meter.decide();
+                drop(two);
+                minutes.loses(&second_id, None);
+                (missed, None)
+            }
             Either::Left((Err(missed), two)) => {
                 minutes.loses(&first_id, Some(missed.0.kind));
                 match two.await {
                     Ok(answer) => return Ok(won(answer, meter, Turn::Second, Some(Hedge::Won))),
-                    Err(also) => (missed, also),
+                    Err(also) => (missed, Some(also)),
                 }
             }
             Either::Right((Err(missed), one)) => {
                 minutes.loses(&second_id, Some(missed.0.kind));
                 match one.await {
                     Ok(answer) => return Ok(won(answer, meter, Turn::First, Some(Hedge::Lost))),
-                    Err(also) => (also, missed),
+                    Err(also) => (also, Some(missed)),
                 }
             }
         };
         // The call goes on as if the first one alone had failed; the second is not asked again before others.
         plan.also_failed(second);
-        Err(lost(missed, Some(also), meter))
+        Err(lost(missed, also, meter))
     }
 
     /// Who is asked beside the first, and its place there.

@@ -158,6 +158,19 @@ async fn when_both_fail_the_call_goes_on_as_after_one_failure() {
 }
 
 #[tokio::test]
+async fn what_the_client_caused_is_told_at_once() {
+    let world = World::start(&config(AT_ONCE, 3)).await;
+    let wrong = json!({"error": {"message": "wrong", "type": "x", "code": null}});
+    let wrong = Answer::json(400, wrong).wait_before_head(Duration::from_millis(200));
+    world.provider.script_when(is_for("one"), [wrong]);
+    world.provider.script_when(is_for("two"), [silent()]);
+    let words = refused(&world.chat(&hi("gpt")).await, 400);
+    assert!(words.contains("wrong"), "{words}");
+    closed(&world, "two").await;
+    world.settled(2).await;
+}
+
+#[tokio::test]
 async fn both_are_closed_when_the_client_leaves() {
     let world = World::start(&config(AT_ONCE, 0)).await;
     world.provider.always("*", Answer::sse([]).stall(Place::AfterBytes(0)));
