@@ -29,7 +29,7 @@ pub(crate) fn run(options: &Options, explain: &Explain, environment: Environment
     let explained = runtime.block_on(async {
         let gateway = gateway(loaded)?;
         let explained = gateway.explain(headers, Value::Object(request).to_string().into());
-        explained.map_err(|failure| anyhow!("{}", failure.client_message()))
+        explained.await.map_err(|failure| anyhow!("{}", failure.client_message()))
     })?;
     out::line(&format!("{explained:#}"));
     Ok(ExitCode::SUCCESS)
