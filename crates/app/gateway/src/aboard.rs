@@ -143,6 +143,15 @@ impl Ask {
         Some(beginning.iter().fold(0, |sum: u64, message| sum.rotate_left(7) ^ mark(message.get().as_bytes())))
     }
 
+    /// What is said to the group asked now instead of the call's own words; made once for each.
+    pub(crate) fn says_instead(&self, plan: &Plan<'_>, instead: &mut Option<(u32, Box<Self>)>) -> Result<(), Failure> {
+        let is_new = instead.as_ref().is_none_or(|(of, _)| *of != plan.fallbacks());
+        if let (Some(words), true) = (plan.instead(), is_new) {
+            *instead = Some((plan.fallbacks(), Box::new(self.saying(words)?)));
+        }
+        Ok(())
+    }
+
     /// The call with messages and parameters that a fallback brings itself; they are checked like a client's.
     pub(crate) fn saying(&self, words: &Map<String, Value>) -> Result<Self, Failure> {
         let mut body = self.body.clone();

@@ -147,8 +147,8 @@ impl Decision {
                 "end": one.end.name(),
                 "failure": one.end.failure(),
             });
-            if one.beside {
-                told["hedge"] = true.into();
+            if let (true, Some(members)) = (one.beside, told.as_object_mut()) {
+                members.insert("hedge".to_owned(), true.into());
             }
             told
         };

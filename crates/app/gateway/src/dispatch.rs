@@ -125,17 +125,11 @@ impl Ask {
                 news = News::Taken;
                 continue;
             };
-            if let (Some(words), true) =
-                (plan.instead(), instead.as_ref().is_none_or(|(of, _)| *of != plan.fallbacks()))
-            {
-                match self.saying(words) {
-                    Ok(ask) => instead = Some((plan.fallbacks(), Box::new(ask))),
-                    Err(failure) => return Err(Box::new((failure, meter))),
-                }
+            if let Err(failure) = self.says_instead(&plan, &mut instead) {
+                return Err(Box::new((failure, meter)));
             }
             let ask = instead.as_ref().filter(|_| plan.instead().is_some()).map_or(self, |(_, ask)| ask);
-            let patience = plan.patience(deployment, self.now()).filter(|_| ask.twice().is_some());
-            let tried = match patience {
+            let tried = match plan.patience(deployment, self.now()).filter(|_| ask.twice().is_some()) {
                 None => ask.one(deployment, flight, &plan, meter).await,
                 Some(patience) => {
                     let race = Race { first: deployment, patience, plan: &mut plan, minutes: &mut minutes };

@@ -109,8 +109,8 @@ impl<'a> Explanation<'a> {
                         "retries": plan.retries(),
                         "fallbacks": plan.fallbacks(),
                     });
-                    if let Some(hedge) = self.hedge(plan, deployment, now) {
-                        step["hedge"] = hedge;
+                    if let (Some(hedge), Some(step)) = (self.hedge(plan, deployment, now), step.as_object_mut()) {
+                        step.insert("hedge".to_owned(), hedge);
                     }
                     steps.push(step);
                     event = Event::Failed(&down);

@@ -129,7 +129,7 @@ const STAYS: [&str; 5] = ["background", "previous_response_id", "conversation", 
 /// Whether what is asked for may do more than answer: twice of it is not once.
 fn does_something(body: &RawBody) -> bool {
     let is_set = |name: &&str| body.get(name).is_some_and(|raw| !matches!(raw.as_ref(), b"null" | b"false"));
-    if STAYS.iter().any(|name| is_set(&name)) {
+    if STAYS.iter().any(is_set) {
         return true;
     }
     let Some(tools) = body.get("tools").filter(|raw| raw.as_ref() != b"null") else { return false };

@@ -49,7 +49,7 @@ pub(crate) fn is_of_words(request: &ChatRequest) -> bool {
         && is_text
         && !thinks
         && !is_begun
-        && !MORE_THAN_WORDS.iter().any(|name| is_set(&name))
+        && !MORE_THAN_WORDS.iter().any(is_set)
 }
 
 /// The request for what is missing of an answer that began with `said`, which ends in no white space: Anthropic refuses it.
@@ -107,7 +107,7 @@ impl Joint {
         match chunk {
             ChatChunk::Start { .. } => None,
             ChatChunk::Delta { choice, delta: Delta::Text(text) } => {
-                let text = self.unsaid(text);
+                let text = self.unsaid(&text);
                 (!text.is_empty()).then_some(ChatChunk::Delta { choice, delta: Delta::Text(text) })
             }
             // What the provider says beyond the totals is of its part alone.
@@ -118,7 +118,7 @@ impl Joint {
         }
     }
 
-    fn unsaid(&mut self, text: String) -> String {
+    fn unsaid(&mut self, text: &str) -> String {
         let same = self.space.chars().zip(text.chars()).take_while(|(said, next)| said == next);
         let bytes: usize = same.map(|(said, _)| said.len_utf8()).sum();
         let rest = text.get(bytes..).unwrap_or_default().to_owned();

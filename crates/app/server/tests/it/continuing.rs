@@ -1,7 +1,5 @@
 //! Streams that break after content and go on at another deployment.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use tollgate_kit::{Answer, Call, Place, SseItem};
 
@@ -25,6 +23,7 @@ fn is_for(model: &'static str) -> impl Fn(&Call) -> bool + Send + 'static {
     move |call| call.json()["model"] == model
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "tests write json!(…) in place")]
 fn delta(delta: Value) -> SseItem {
     SseItem::data(json!({"id": "chatcmpl-1", "choices": [{"index": 0, "delta": delta, "finish_reason": null}]}))
 }
