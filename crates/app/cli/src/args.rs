@@ -199,6 +199,10 @@ pub(crate) struct StartUp {
     /// The same, and log everything there is to say [env: DETAILED_DEBUG].
     #[arg(long)]
     pub(crate) detailed_debug: bool,
+    /// Where keys and spend are kept if no database is named; `none` keeps them in memory only [env: TOLLGATE_DATA_DIR]
+    /// [default: tollgate-data].
+    #[arg(long = "data-dir", alias = "data_dir", value_name = "FOLDER")]
+    pub(crate) data_dir: Option<PathBuf>,
     /// Do not start if a deployment of the configuration cannot be served.
     #[arg(long)]
     pub(crate) strict: bool,

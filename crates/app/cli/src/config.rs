@@ -50,7 +50,6 @@ pub(crate) struct Read {
     environment: Environment,
     answers_everything: bool,
     source_path: Option<PathBuf>,
-    files: Vec<PathBuf>,
 }
 
 /// The file that is to be read: the command line's, else `CONFIG_FILE_PATH`.
@@ -62,16 +61,22 @@ pub(crate) fn path(options: &Options, environment: &Environment) -> Option<PathB
 ///
 /// # Errors
 /// One line for what has no place in a file: a file that is not there, a wrong flag, `--model` with an unknown provider.
-pub(crate) fn read(options: &Options, mut environment: Environment) -> anyhow::Result<Read> {
+pub(crate) fn read(options: &Options, environment: Environment) -> anyhow::Result<Read> {
+    read_noting(options, environment, &mut Vec::new())
+}
+
+/// [`read`], noting which files were looked for, whatever comes of it.
+fn read_noting(options: &Options, mut environment: Environment, files: &mut Vec<PathBuf>) -> anyhow::Result<Read> {
     refuse_buckets(&environment)?;
     let source_path = path(options, &environment);
-    let of_file = source_path.as_deref().map(files::read).transpose();
-    let (of_file, files) = match of_file {
-        Ok(Some((file, seen))) => (Some(file), seen.into_iter().map(|(named, _)| named).collect()),
-        Ok(None) => (None, Vec::new()),
+    let mut seen = Vec::new();
+    let of_file = source_path.as_deref().map(|path| files::read(path, &mut seen)).transpose();
+    files.extend(seen.into_iter().map(|(named, _)| named));
+    let of_file = match of_file {
+        Ok(of_file) => of_file,
         Err(files::Unread::Finding(finding)) => {
             let checked = Checked { config: None, findings: vec![finding] };
-            return Ok(Read { checked, environment, answers_everything: false, source_path, files: Vec::new() });
+            return Ok(Read { checked, environment, answers_everything: false, source_path });
         }
         Err(files::Unread::Other(error)) => return Err(error),
     };
@@ -98,7 +103,7 @@ pub(crate) fn read(options: &Options, mut environment: Environment) -> anyhow::R
         }
         servable::find(config, &environment, &places, &mut checked.findings);
     }
-    Ok(Read { checked, environment, answers_everything, source_path, files })
+    Ok(Read { checked, environment, answers_everything, source_path })
 }
 
 /// Reads and checks everything; what remains is fit to be served.
@@ -106,7 +111,19 @@ pub(crate) fn read(options: &Options, mut environment: Environment) -> anyhow::R
 /// # Errors
 /// As [`read`], and [`Refused`].
 pub(crate) fn load(options: &Options, environment: Environment) -> anyhow::Result<Loaded> {
-    let read = read(options, environment)?;
+    load_noting(options, environment, &mut Vec::new())
+}
+
+/// [`load`], noting which files were looked for, whatever comes of it.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn load_noting(
+    options: &Options,
+    environment: Environment,
+    files: &mut Vec<PathBuf>,
+) -> anyhow::Result<Loaded> {
+    let read = read_noting(options, environment, files)?;
     let bound = if options.strict() { Severity::Deployment } else { Severity::Fatal };
     let Checked { config, findings } = read.checked;
     let grave: Vec<Finding> = findings.iter().filter(|finding| finding.severity <= bound).cloned().collect();
@@ -117,7 +134,7 @@ pub(crate) fn load(options: &Options, environment: Environment) -> anyhow::Resul
         findings,
         answers_everything: read.answers_everything,
         source_path: read.source_path,
-        files: read.files,
+        files: files.clone(),
     })
 }
 

@@ -28,8 +28,8 @@ pub(crate) fn run(options: &Options, explain: &Explain, environment: Environment
     let runtime = Builder::new_current_thread().enable_all().build().context("the runtime cannot start")?;
     let explained = runtime.block_on(async {
         let gateway = gateway(loaded)?;
-        let explained = gateway.explain(headers, Value::Object(request).to_string().into());
-        explained.await.map_err(|failure| anyhow!("{}", failure.client_message()))
+        let explained = gateway.explain(headers, Value::Object(request).to_string().into()).await;
+        explained.map_err(|failure| anyhow!("{}", failure.client_message()))
     })?;
     out::line(&format!("{explained:#}"));
     Ok(ExitCode::SUCCESS)
@@ -71,5 +71,13 @@ fn gateway(loaded: Loaded) -> anyhow::Result<Arc<Gateway>> {
     let settings = SnapshotSettings { answers_everything: loaded.answers_everything, ..SnapshotSettings::default() };
     let snapshot = Snapshot::build(&loaded.config, Arc::new(loaded.environment), settings);
     let workers = Workers::new(Handle::current());
-    Ok(Gateway::new(Parts { client, clock, random: Arc::new(SystemRandom), snapshot, workers, sharing: None }))
+    Ok(Gateway::new(Parts {
+        client,
+        clock,
+        random: Arc::new(SystemRandom),
+        snapshot,
+        workers,
+        sharing: None,
+        store: None,
+    }))
 }

@@ -13,6 +13,7 @@ mod reference;
 mod reload;
 mod serve;
 mod sharing;
+mod store;
 mod version;
 
 use std::{path::Path, process::ExitCode};

@@ -22,7 +22,7 @@ use crate::{
     args::Options,
     config::Loaded,
     environment::{Environment, get},
-    out, reload, sharing,
+    out, reload, sharing, store,
 };
 
 /// How often idle connections to providers are looked through.
@@ -67,9 +67,11 @@ async fn serve(options: &Options, loaded: Loaded) -> anyhow::Result<()> {
             sweeping.sweep();
         }
     });
+    let store = Some(store::open(options, &config, &environment, clock.as_ref()).await?);
     let sharing = sharing::of(&config, &environment, &clock)?;
-    let gateway = Gateway::new(Parts { client, clock, random, snapshot, workers, sharing });
+    let gateway = Gateway::new(Parts { client, clock, random, snapshot, workers, sharing, store });
     gateway.start_sharing().await;
+    gateway.start_hearing();
     let stop = stop_signals(&gateway)?;
     reload::start(&gateway, options, settings.debug, files, config.general.config_poll_interval)?;
     greet(options, &config, &environment, &server, address);

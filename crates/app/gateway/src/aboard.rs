@@ -3,17 +3,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::HeaderMap;
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::value::RawValue;
 use tollgate_router::{Asked, Awaits, Flight, Group, Landing, Plan, Strategy, mark};
 use tollgate_wire::{Blame, Failure, FailureKind, Usage};
 
-use crate::{dispatch::Ask, journey::check_members, options, routing, snapshot::Snapshot};
+use crate::{dispatch::Ask, routing, snapshot::Snapshot, waiting::Lines};
 
 /// An attempt's place at its deployment. Dropped without an end, it says nothing.
 pub(crate) struct Aboard {
-    flight: Flight,
+    /// Gone when the attempt is over.
+    flight: Option<Flight>,
     snapshot: Arc<Snapshot>,
+    lines: Arc<Lines>,
     deployment: usize,
     /// The client chose the address or the key: what comes of them says nothing of the deployment.
     is_clients: bool,
@@ -24,26 +25,25 @@ pub(crate) struct Aboard {
 impl Aboard {
     /// The deployment answers.
     pub(crate) fn is_answered(&mut self) {
-        if !self.is_clients {
-            self.flight.is_answered();
+        if let Some(flight) = self.flight.as_mut().filter(|_| !self.is_clients) {
+            flight.is_answered();
+            self.ring();
         }
     }
 
     /// The attempt is over, and did not fail. Of one that was answered: when it began, and when a stream had content.
-    pub(crate) fn land(self, now: Duration, answered: Option<(Duration, Option<Duration>)>, usage: &Usage) {
+    pub(crate) fn land(mut self, now: Duration, answered: Option<(Duration, Option<Duration>)>, usage: &Usage) {
         let tokens = usage.input.saturating_add(usage.output);
         if let Some((began, content)) = answered {
             self.waited(began, content.unwrap_or(now), content.is_some());
         }
-        self.flight.land(
-            now,
-            match answered {
-                Some((began, content)) => {
-                    Landing::Well { tokens, latency: Some(latency(began, content, now, usage.output)) }
-                }
-                _ => Landing::Aside { tokens },
-            },
-        );
+        let landing = match answered {
+            Some((began, content)) => {
+                Landing::Well { tokens, latency: Some(latency(began, content, now, usage.output)) }
+            }
+            _ => Landing::Aside { tokens },
+        };
+        drop(self.flight.take().map(|flight| flight.land(now, landing)));
     }
 
     /// Somebody waited so long for an answer, or for the first content of a stream. Of interest only where calls are hedged.
@@ -58,20 +58,47 @@ impl Aboard {
         }
     }
 
-    /// The attempt failed; the deployment may rest for it.
-    pub(crate) fn fail(self, failure: &Failure, now: Duration) {
+    /// The attempt failed before anything was asked, where our own mistakes say nothing of the deployment.
+    pub(crate) fn fail_unasked(self, failure: &Failure, now: Duration) {
+        if !failure.kind.class().is_empty() {
+            self.fail(failure, now, &Usage::default());
+        }
+    }
+
+    /// The attempt failed, having used so much; the deployment may rest for it.
+    pub(crate) fn fail(mut self, failure: &Failure, now: Duration, usage: &Usage) {
+        let Some(flight) = self.flight.take() else { return };
+        let tokens = usage.input.saturating_add(usage.output);
         let late = failure.kind == FailureKind::Timeout;
-        if failure.kind.blame() != Blame::Provider || self.is_clients || (late && self.is_hurried) {
-            self.flight.land(now, Landing::Aside { tokens: 0 });
+        let is_another = !flight.is_current();
+        if failure.kind.blame() != Blame::Provider || self.is_clients || is_another || (late && self.is_hurried) {
+            flight.land(now, Landing::Aside { tokens });
             return;
         }
-        let _place = self.flight.land(now, Landing::Badly { late });
+        let _place = flight.land(now, Landing::Badly { late, tokens });
         let fleet = &self.snapshot.fleet;
         let Some(one) = fleet.deployments().get(self.deployment) else { return };
         let Some(until) = fleet.rest_after(self.deployment, failure, now) else { return };
         one.vitals.rest(until);
         let seconds = until.saturating_sub(now).as_secs_f64();
         tracing::warn!(target: "tollgate::router", deployment = %one.id, kind = ?failure.kind, seconds, "a deployment rests");
+    }
+}
+
+impl Aboard {
+    /// Those who wait for the deployment may have their turn.
+    fn ring(&self) {
+        if let Some(one) = self.snapshot.fleet.deployments().get(self.deployment) {
+            self.lines.ring(&one.group);
+        }
+    }
+}
+
+impl Drop for Aboard {
+    fn drop(&mut self) {
+        // Whoever is told must find the place free.
+        self.flight = None;
+        self.ring();
     }
 }
 
@@ -104,8 +131,9 @@ impl Ask {
             .map(|served| if self.context.stream { served.stream_timeout } else { served.timeout });
         let own = if self.context.stream { options.stream_timeout.or(options.timeout) } else { options.timeout };
         Some(Aboard {
-            flight,
+            flight: Some(flight),
             snapshot: Arc::clone(&self.snapshot),
+            lines: Arc::clone(&self.gateway.lines),
             deployment,
             is_clients: !options.client_side.names.is_empty(),
             is_hurried: own.zip(fair).is_some_and(|(own, fair)| own < fair),
@@ -143,33 +171,6 @@ impl Ask {
         Some(beginning.iter().fold(0, |sum: u64, message| sum.rotate_left(7) ^ mark(message.get().as_bytes())))
     }
 
-    /// What is said to the group asked now instead of the call's own words; made once for each.
-    pub(crate) fn says_instead(&self, plan: &Plan<'_>, instead: &mut Option<(u32, Box<Self>)>) -> Result<(), Failure> {
-        let is_new = instead.as_ref().is_none_or(|(of, _)| *of != plan.fallbacks());
-        if let (Some(words), true) = (plan.instead(), is_new) {
-            *instead = Some((plan.fallbacks(), Box::new(self.saying(words)?)));
-        }
-        Ok(())
-    }
-
-    /// The call with messages and parameters that a fallback brings itself; they are checked like a client's.
-    pub(crate) fn saying(&self, words: &Map<String, Value>) -> Result<Self, Failure> {
-        let mut body = self.body.clone();
-        // Whether the client reads a stream was settled before.
-        for (name, value) in words.iter().filter(|(name, _)| !matches!(name.as_str(), "stream" | "stream_options")) {
-            body.set(name, value);
-        }
-        let taken = options::take(&mut body, &HeaderMap::new(), self.route)?;
-        check_members(self.route, &body)?;
-        let mut own = self.options.clone();
-        own.timeout = taken.timeout.or(own.timeout);
-        own.stream_timeout = taken.stream_timeout.or(own.stream_timeout);
-        own.client_side = taken.client_side;
-        own.params.extra_headers.extend(taken.params.extra_headers);
-        own.params.drop_params = taken.params.drop_params.or(own.params.drop_params);
-        Ok(Self { body, options: own, ..self.copy() })
-    }
-
     /// The same call once more, for what outlives this one.
     pub(crate) fn copy(&self) -> Self {
         Self {
@@ -178,6 +179,7 @@ impl Ask {
             route: self.route,
             caller: self.caller.clone(),
             body: self.body.clone(),
+            unopened: None,
             form: self.form.clone(),
             options: self.options.clone(),
             responses: self.responses.clone(),

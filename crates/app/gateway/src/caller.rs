@@ -25,7 +25,10 @@ impl Gateway {
         if digest.matches(master) {
             return Ok(Caller::Admin);
         }
-        Err(unknown(key))
+        let Some(callers) = self.callers.as_ref().filter(|_| key.starts_with("sk-")) else { return Err(unknown(key)) };
+        let found = callers.find(digest).await?.ok_or_else(|| unknown(key))?;
+        found.usable_at(u64::try_from(self.clock.unix().as_millis()).unwrap_or(u64::MAX))?;
+        Ok(Caller::Key(found))
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use sha2::{Digest as _, Sha256};
-use tollgate_net::{Bounds, Client};
+use tollgate_net::{Bounds, Client, NetError};
 use tollgate_providers::{
     auth::{Account, Grant, TokenExchange},
     target::secret_value,
@@ -51,7 +51,8 @@ impl Credentials {
     /// The grant of this account.
     ///
     /// # Errors
-    /// `Authentication`, in words that say whose account does not work.
+    /// `Authentication`, in words that say whose account does not work; `Connection` or `ServiceUnavailable` where nobody
+    /// could say so.
     pub(crate) async fn grant(&self, account: &Account, client: &Client, clock: &dyn Clock) -> Result<Grant, Failure> {
         if let Some(stated) = account.stated() {
             return Ok(stated);
@@ -87,6 +88,25 @@ async fn fetch(account: &Account, client: &Client, clock: &dyn Clock) -> Result<
     }
 }
 
+/// What it is that no token came: a server that is not reached, or is in trouble, says nothing of the account.
+fn kind_of(error: &NetError) -> FailureKind {
+    match error {
+        NetError::Timeout { .. } | NetError::Connect { .. } | NetError::Dns { .. } => FailureKind::Connection,
+        NetError::Tls { .. } | NetError::Closed | NetError::Cut => FailureKind::Connection,
+        NetError::TooLarge { .. } | NetError::Encoding { .. } | NetError::Invalid(_) | NetError::Setting(_) => {
+            FailureKind::Authentication
+        }
+    }
+}
+
+/// The same of a server that answers with this status.
+fn kind_of_status(status: u16) -> FailureKind {
+    match status {
+        429 | 500.. => FailureKind::ServiceUnavailable,
+        _ => FailureKind::Authentication,
+    }
+}
+
 /// When to fetch anew what lives this long.
 pub(crate) fn until(now: Duration, lives: Duration) -> Duration {
     // A short life is used for at least half of it.
@@ -95,9 +115,11 @@ pub(crate) fn until(now: Duration, lives: Duration) -> Duration {
 
 async fn token(exchange: &TokenExchange, client: &Client, now: Duration) -> Result<Kept, Failure> {
     let host = exchange.url.split('/').nth(2).unwrap_or_default();
-    let refused = |what: String| {
-        Failure::new(FailureKind::Authentication, format!("the token endpoint at {host} gave no token: {what}"))
+    let failed = |kind: FailureKind, what: String| {
+        Failure::new(kind, format!("the token endpoint at {host} gave no token: {what}"))
     };
+    let refused = |what: String| failed(FailureKind::Authentication, what);
+    let unreached = |error: NetError| failed(kind_of(&error), error.to_string());
     let outgoing = Outgoing {
         method: Method::POST,
         url: exchange.url.clone(),
@@ -105,12 +127,12 @@ async fn token(exchange: &TokenExchange, client: &Client, now: Duration) -> Resu
         body: Bytes::from(form(&exchange.form)),
     };
     let bounds = Bounds { first_byte: PATIENCE, idle: PATIENCE, total: Some(PATIENCE), max_body: MAX_ANSWER };
-    let response = client.send(&outgoing, &bounds).await.map_err(|error| refused(error.to_string()))?;
+    let response = client.send(&outgoing, &bounds).await.map_err(unreached)?;
     let status = response.status;
-    let body = response.collect().await.map_err(|error| refused(error.to_string()))?;
+    let body = response.collect().await.map_err(unreached)?;
     if !status.is_success() {
         // Its words may repeat the secret.
-        return Err(refused(format!("status {}", status.as_u16())));
+        return Err(failed(kind_of_status(status.as_u16()), format!("status {}", status.as_u16())));
     }
     let answer: serde_json::Value = serde_json::from_slice(&body).map_err(|_| refused("no JSON".to_owned()))?;
     let token = answer.get("access_token").and_then(serde_json::Value::as_str);
@@ -146,6 +168,13 @@ mod tests {
     fn a_form_can_hold_any_secret() {
         let fields = [("grant_type", Secret::new("client_credentials")), ("client_secret", Secret::new("a&b=c +ü"))];
         assert_eq!(form(&fields), "grant_type=client_credentials&client_secret=a%26b%3Dc%20%2B%C3%BC");
+    }
+
+    #[test]
+    fn a_server_in_trouble_says_nothing_of_the_account() {
+        assert_eq!(kind_of_status(401), FailureKind::Authentication);
+        assert_eq!(kind_of_status(503), FailureKind::ServiceUnavailable);
+        assert_eq!(kind_of(&NetError::Closed), FailureKind::Connection);
     }
 
     #[test]

@@ -10,9 +10,13 @@ use std::{
 use serde_json::{Value, json};
 use tollgate_policy::Caller;
 use tollgate_router::{Group, Plan};
-use tollgate_wire::FailureKind;
+use tollgate_wire::{Failure, FailureKind};
 
-use crate::{dispatch::Ask, gateway::Gateway};
+use crate::{
+    dispatch::{Ask, Missed},
+    gateway::Gateway,
+    meter::Meter,
+};
 
 /// All of them.
 #[derive(Default)]
@@ -278,6 +282,12 @@ impl<'g> Deliberation<'g> {
         if let Some(decision) = &mut self.decision {
             decision.end = end;
         }
+    }
+
+    /// The call has failed.
+    pub(crate) fn gives_up(&mut self, failure: Failure, meter: Meter) -> Missed {
+        self.ends(Err(failure.kind));
+        Box::new((failure, meter))
     }
 
     fn last(&mut self, end: End) {

@@ -14,6 +14,7 @@ use tollgate_providers::{
     resolve::{CloudSettings, Surroundings, TargetSettings, Unservable, provider_of, resolve},
     target::{Credential, ParamPolicy},
 };
+use tollgate_router::Captured;
 use tollgate_wire::{Failure, Secret, facts::ModelFacts, http::is_credential, secret::masked};
 
 use crate::{
@@ -145,6 +146,26 @@ impl Place {
         }
     }
 
+    /// Requests go to the same address as those of another, as the same account and for the same model.
+    pub(crate) fn is_at(&self, other: &Self) -> bool {
+        let same_account = match (&self.target.credential, &other.target.credential) {
+            (Credential::None, Credential::None) => true,
+            (Credential::Key(one), Credential::Key(other)) | (Credential::Token(one), Credential::Token(other)) => {
+                one.expose() == other.expose()
+            }
+            (Credential::Account(one), Credential::Account(other)) => {
+                one.identity().expose() == other.identity().expose()
+            }
+            _ => false,
+        };
+        let (mine, its) = (&self.target, &other.target);
+        same_account
+            && mine.provider.name == its.provider.name
+            && (&mine.base_url, &mine.model, &mine.api_version) == (&its.base_url, &its.model, &its.api_version)
+            && (&mine.organization, &mine.headers) == (&its.organization, &its.headers)
+            && (&mine.place, &mine.extra_body) == (&its.place, &its.extra_body)
+    }
+
     /// What of the target is not for the client's eyes. Of an endpoint of the user's own that is every header and every
     /// value of the query: nobody can tell which of them is a key.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
@@ -229,7 +250,7 @@ impl Served {
     /// The place for a call: the fixed one, or what a pattern, or the client's own credentials, make of it.
     pub(crate) fn place_for(
         &self,
-        captured: Option<&str>,
+        captured: Option<&Captured>,
         client: &crate::options::ClientSide,
         catalog: &Catalog,
         environment: &Environment,
@@ -239,7 +260,7 @@ impl Served {
         }
         let mut settings = self.settings.clone();
         if let Some(captured) = captured {
-            settings.model = settings.model.replace('*', captured);
+            settings.model = captured.fill(&settings.model);
         }
         if let Some(base) = &client.api_base {
             // Nothing that we know must go to an address that the client chose: no key, no configured header or member.

@@ -2,10 +2,7 @@
 //! plan gives up.
 
 use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -20,7 +17,7 @@ use tollgate_providers::{
     gauge::Reading,
     translate::{Answers, Prepared, counts},
 };
-use tollgate_router::{Event, Fallbacks, Group, Plan, Step};
+use tollgate_router::{Fallbacks, Group, Plan, Step};
 use tollgate_wire::{Blame, Failure, FailureKind, RawBody, Usage, form::Form, http::Reply};
 
 use crate::{
@@ -30,13 +27,14 @@ use crate::{
     deployment::{Place, Served},
     event_stream::{EventStream, Source},
     exchange::{Polled, host},
-    gateway::Gateway,
+    gateway::{Closed, Gateway},
     headers::{self, AnswerFacts},
     hedge::Race,
     inbound::Route,
     media,
     meter::Meter,
     mock,
+    news::{News, left},
     options::CallOptions,
     responses::ResponsesAsk,
     restream::retell,
@@ -52,6 +50,8 @@ pub(crate) struct Ask {
     pub(crate) route: Route,
     pub(crate) caller: Caller,
     pub(crate) body: RawBody,
+    /// The body before ids of ours in it were opened, where a fallback may put other words into it.
+    pub(crate) unopened: Option<Box<RawBody>>,
     /// The form that was sent instead of a document; `body` holds its fields.
     pub(crate) form: Option<Form>,
     pub(crate) options: CallOptions,
@@ -63,7 +63,7 @@ pub(crate) struct Ask {
     /// The client's headers, for what is passed on.
     pub(crate) headers: HeaderMap,
     /// Its client has left: what is asked is read to its end, and nothing more is asked.
-    pub(crate) left: Arc<AtomicBool>,
+    pub(crate) left: Closed,
     /// Remote media fetched so far: URL and content.
     pub(crate) fetched: Mutex<Vec<(String, Arc<media::Media>)>>,
 }
@@ -91,22 +91,31 @@ impl Ask {
     pub(crate) async fn dispatch(&self, group: Group<'_>, mut meter: Meter) -> Result<Answer, Missed> {
         let fleet = &self.snapshot.fleet;
         let mut plan = Plan::new(fleet, group.clone(), self.asked(&group));
-        let mut instead: Option<(u32, Box<Self>)> = None;
+        let mut instead: Option<Box<Self>> = None;
         let mut news = News::Begin;
         let mut minutes = Deliberation::begin(self, &plan, meter.call_id());
+        let mut spot = None;
         loop {
             let (deployment, after) = match plan.on(&news.event(), self.now(), self.gateway.random.u64()) {
                 Step::Start { deployment, after } => (deployment, after),
                 Step::Wait { until } => {
-                    tokio::time::sleep(until.saturating_sub(self.now())).await;
-                    news = News::Woken;
+                    news = match Box::pin(self.wait_in_line(&plan, &mut spot, until)).await {
+                        Ok(_) if self.left.is_set() => return Err(left(meter)),
+                        Ok(news) => news,
+                        Err(failure) => return Err(minutes.gives_up(failure, meter)),
+                    };
                     continue;
                 }
-                Step::GiveUp(failure) => {
-                    minutes.ends(Err(failure.kind));
-                    return Err(Box::new((*failure, meter)));
+                Step::Reword => {
+                    news = self.reword(&plan, &mut instead);
+                    continue;
                 }
+                Step::GiveUp(failure) => return Err(minutes.gives_up(*failure, meter)),
             };
+            if self.comes_after_others(&plan, spot.as_ref()) {
+                news = News::Behind;
+                continue;
+            }
             minutes.chooses(self, &plan, deployment, after);
             if let Some(failure) = self.options.mock_failure(&plan) {
                 minutes.fails(failure.kind);
@@ -116,19 +125,17 @@ impl Ask {
             if !after.is_zero() {
                 tokio::time::sleep(after).await;
             }
-            if self.left.load(Ordering::Relaxed) {
-                meter.finish(499, Outcome::ClientLeft);
-                return Err(Box::new((Failure::new(FailureKind::RequestTimeout, "the client has left"), meter)));
+            if self.left.is_set() {
+                return Err(left(meter));
             }
             let Some(flight) = self.board(deployment, &plan) else {
                 minutes.is_taken();
                 news = News::Taken;
                 continue;
             };
-            if let Err(failure) = self.says_instead(&plan, &mut instead) {
-                return Err(Box::new((failure, meter)));
-            }
-            let ask = instead.as_ref().filter(|_| plan.instead().is_some()).map_or(self, |(_, ask)| ask);
+            // There may be room for the next in line.
+            spot = None;
+            let ask = instead.as_deref().filter(|_| plan.instead().is_some()).unwrap_or(self);
             let tried = match plan.patience(deployment, self.now()).filter(|_| ask.twice().is_some()) {
                 None => ask.one(deployment, flight, &plan, meter).await,
                 Some(patience) => {
@@ -177,7 +184,7 @@ impl Ask {
         tried.map_err(|mut missed| {
             tell(&missed.0, served);
             hint(&mut missed.0, group.name, plan.rules());
-            // Whatever did not come so far as to be opened says nothing of the deployment.
+            // Whatever did not come so far as to be opened says nothing of the deployment, and takes nothing of its limits.
             missed.1.leaves();
             missed
         })
@@ -210,7 +217,7 @@ impl Ask {
         if served.mock.is_some() || self.options.mock_response.is_some() {
             return Ok(mock_place(&self.snapshot, served));
         }
-        let captured = group.captured.as_deref();
+        let captured = group.captured.as_ref();
         served.place_for(captured, client, &self.snapshot.catalog, &self.snapshot.environment).map_err(|why| {
             let kind = match why {
                 tollgate_providers::resolve::Unservable::UnknownProvider(_) => FailureKind::BadRequest,
@@ -223,24 +230,29 @@ impl Ask {
     async fn attempt(&self, attempt: &Attempt<'_>, mut meter: Meter) -> Result<Answer, Missed> {
         if self.options.mock_timeout {
             // Nobody is asked, and nobody's place is taken meanwhile.
-            meter.leaves();
+            meter.stays();
             let after = self.timeout(attempt.served).min(attempt.served.timeout);
             tokio::time::sleep(after).await;
             let words = format!("This is a mock timeout error; {} s have passed", after.as_secs_f64());
             return Err(Box::new((Failure::new(FailureKind::Timeout, words), meter)));
         }
         if let Some(words) = self.options.mock_response.as_ref().or(attempt.served.mock.as_ref()) {
-            meter.leaves();
+            meter.stays();
             tokio::time::sleep(self.options.mock_delay.min(attempt.served.timeout)).await;
             return self.mocked(words, attempt, meter);
         }
         if self.route.counts() && counts(&attempt.place.target, self.route.client()).is_none() {
             return Box::pin(self.counted(attempt, meter)).await;
         }
-        let prepared = match self.prepare(attempt).await {
+        let mut prepared = match self.prepare(attempt).await {
             Ok(prepared) => prepared,
             Err(failure) => return Err(Box::new((failure, meter))),
         };
+        if let Err(failure) = self.seal(&mut prepared.outgoing, &attempt.place).await {
+            // Nothing was asked and nothing is owed, but who gets no grant gets no answer here either.
+            meter.fails_unopened(&failure);
+            return Err(Box::new((failure, meter)));
+        }
         if self.snapshot.debug {
             for outgoing in std::iter::once(&prepared.outgoing).chain(&prepared.more) {
                 tollgate_observe::logs::print_raw(&tollgate_net::debug::as_curl(outgoing));
@@ -408,7 +420,7 @@ impl Ask {
 
     /// A count of our own, where the provider has none.
     async fn counted(&self, attempt: &Attempt<'_>, mut meter: Meter) -> Result<Answer, Missed> {
-        // What we count ourselves says nothing of the deployment.
+        // What we count ourselves says nothing of the deployment, and asks nothing of it.
         meter.leaves();
         let client = self.route.client();
         let request = match client.read(&self.body) {
@@ -431,27 +443,6 @@ impl Ask {
         meter.first_byte();
         meter.finish(200, Outcome::Answered);
         answer
-    }
-}
-
-/// What the plan is told.
-enum News {
-    Begin,
-    Woken,
-    Taken,
-    Failed(Failure),
-    Refused(Failure),
-}
-
-impl News {
-    fn event(&self) -> Event<'_> {
-        match self {
-            Self::Begin => Event::Begin,
-            Self::Woken => Event::Woken,
-            Self::Taken => Event::Taken,
-            Self::Failed(failure) => Event::Failed(failure),
-            Self::Refused(failure) => Event::Refused(failure),
-        }
     }
 }
 

@@ -5,10 +5,6 @@ use std::{
     convert::Infallible,
     future::{Future, poll_fn},
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     task::{Context, Poll},
 };
 
@@ -17,6 +13,7 @@ use http_body::{Body as _, Frame};
 
 use crate::{
     answer::{Answer, AnswerBody},
+    gateway::Closed,
     workers::Workers,
 };
 
@@ -27,11 +24,11 @@ pub(crate) struct Drained<F: Future<Output: Send> + Send + 'static> {
     /// Calls that may be drained at once; beyond them a call is dropped, and settled by what is known.
     most: usize,
     /// Told when the client leaves.
-    left: Arc<AtomicBool>,
+    left: Closed,
 }
 
 impl<F: Future<Output: Send> + Send + 'static> Drained<F> {
-    pub(crate) fn new(call: Pin<Box<F>>, workers: Workers, most: usize, left: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(call: Pin<Box<F>>, workers: Workers, most: usize, left: Closed) -> Self {
         Self { call: Some(call), workers, most, left }
     }
 }
@@ -50,7 +47,7 @@ impl<F: Future<Output: Send> + Send + 'static> Future for Drained<F> {
 
 impl<F: Future<Output: Send> + Send + 'static> Drop for Drained<F> {
     fn drop(&mut self) {
-        self.left.store(true, Ordering::Relaxed);
+        self.left.set();
         if let Some(call) = self.call.take()
             && self.workers.running() < self.most
         {

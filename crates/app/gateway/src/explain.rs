@@ -8,7 +8,7 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 use tollgate_catalog::cost;
 use tollgate_policy::{RouteClass, admit};
-use tollgate_router::{Event, Group, Plan, Step, Why};
+use tollgate_router::{Group, Plan, Step, Why};
 use tollgate_wire::{Failure, FailureKind, Usage};
 
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
     gateway::Gateway,
     inbound::{Inbound, Route},
     meter::Meter,
+    news::News,
 };
 
 /// Steps of a rehearsal; who waits for a place that stays taken would wait forever.
@@ -92,10 +93,10 @@ impl<'a> Explanation<'a> {
     /// What is tried, in order, when everybody answers 503; and what the client is told then.
     fn rehearse(&self, plan: &mut Plan<'a>, groups: &mut Vec<Group<'a>>) -> (Vec<Value>, Value) {
         let down = Failure::new(FailureKind::ServiceUnavailable, "the service is unavailable");
-        let (mut steps, mut event, mut now) = (Vec::new(), Event::Begin, self.now);
+        let (mut steps, mut news, mut now) = (Vec::new(), News::Begin, self.now);
         while steps.len() < MOST_STEPS {
             let since = |time: Duration| time.saturating_sub(self.now).as_secs_f64();
-            match plan.on(&event, now, self.ask.gateway.random.u64()) {
+            match plan.on(&news.event(), now, self.ask.gateway.random.u64()) {
                 Step::Start { deployment, after } => {
                     now += after;
                     if let Some(group) = plan.group().filter(|one| groups.iter().all(|known| known.name != one.name)) {
@@ -113,19 +114,29 @@ impl<'a> Explanation<'a> {
                         step.insert("hedge".to_owned(), hedge);
                     }
                     steps.push(step);
-                    event = Event::Failed(&down);
+                    news = News::Failed(down.clone());
                 }
                 Step::Wait { until } => {
-                    let waits = until.saturating_sub(now);
+                    let waits = until.map(|until| until.saturating_sub(now));
                     let group = plan.group().map(|group| group.name);
-                    now = until.max(now);
+                    now = until.unwrap_or(now).max(now);
                     steps.push(json!({
                         "at_seconds": since(now),
                         "group": group,
                         "deployment": null,
-                        "wait_seconds": waits.as_secs_f64(),
+                        "wait_seconds": waits.map(|waits| waits.as_secs_f64()),
                     }));
-                    event = Event::Woken;
+                    if waits.is_none() {
+                        // What comes then depends on other calls.
+                        return (steps, Value::Null);
+                    }
+                    news = News::Woken;
+                }
+                Step::Reword => {
+                    news = match self.ask.reworded(plan) {
+                        Ok((_, wants)) => News::Reworded(wants),
+                        Err(failure) => News::Refused(failure),
+                    };
                 }
                 Step::GiveUp(failure) => {
                     let end = json!({"status": failure.http_status(), "message": failure.client_message()});
@@ -184,7 +195,8 @@ impl<'a> Explanation<'a> {
             "takes_it": why.is_none(),
             "filter": why.map(Why::filter),
             "reason": why.map(ToString::to_string),
-            "again_in_seconds": why.and_then(|why| why.until(self.now)).map(seconds_until),
+            "passes": why.is_some_and(Why::passes),
+            "again_in_seconds": why.and_then(Why::until).map(seconds_until),
             "in_flight": one.vitals.in_flight(),
             "last_minute": {
                 "requests": minute.requests,
@@ -211,7 +223,7 @@ fn tokens_of(ask: &Ask) -> u64 {
 
 /// The most that an answer may cost, at the dearest deployment that may give it; by the guess of the input.
 fn ceiling(candidates: &[Value]) -> Value {
-    let may_answer = |one: &&Value| one["takes_it"] == json!(true) || !one["again_in_seconds"].is_null();
+    let may_answer = |one: &&Value| one["takes_it"] == json!(true) || one["passes"] == json!(true);
     let usd = |one: &Value| one["ceiling_usd"].as_f64();
     let open: Vec<&Value> = candidates.iter().filter(may_answer).collect();
     let unknown: Vec<&Value> = open.iter().filter(|one| usd(one).is_none()).map(|one| &one["deployment"]).collect();

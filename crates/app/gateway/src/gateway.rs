@@ -10,11 +10,23 @@ use std::{
 
 use arc_swap::ArcSwap;
 use tollgate_net::Client;
+use tollgate_store::Store;
 use tollgate_wire::clock::{Clock, Random};
 
 use crate::{
-    batches::Followed, credentials::Credentials, decisions::Decisions, documents::Documents, health::Health,
-    kept::KeptAnswers, ledger::Ledger, reload::Source, sealed::SealKey, sharing::Sharing, snapshot::Snapshot,
+    batches::Followed,
+    callers::{Callers, KeyBounds},
+    credentials::Credentials,
+    decisions::Decisions,
+    documents::Documents,
+    health::Health,
+    kept::KeptAnswers,
+    ledger::Ledger,
+    reload::Source,
+    sealed::SealKey,
+    sharing::Sharing,
+    snapshot::Snapshot,
+    waiting::Lines,
     workers::Workers,
 };
 
@@ -32,6 +44,8 @@ pub struct Parts {
     pub workers: Workers,
     /// What is shared with other instances, and how.
     pub sharing: Option<Sharing>,
+    /// Where keys are kept, and how long they are remembered; none: there is the master key alone.
+    pub store: Option<(Arc<Store>, KeyBounds)>,
 }
 
 /// The gateway.
@@ -48,6 +62,10 @@ pub struct Gateway {
     pub(crate) followed: Followed,
     pub(crate) sharing: Option<Sharing>,
     pub(crate) decisions: Decisions,
+    /// The virtual keys, where there is a store.
+    pub(crate) callers: Option<Arc<Callers>>,
+    /// Calls that wait for a deployment.
+    pub(crate) lines: Arc<Lines>,
     /// Of this process: tells our own requests when they come back to us.
     pub(crate) instance: String,
     /// Where configurations come from.
@@ -60,7 +78,8 @@ pub struct Gateway {
     closed: Closed,
 }
 
-/// Tells whoever waits for it that something is over: streams that their time is up, followers that we are going down.
+/// Tells whoever waits for it that something is over: streams that their time is up, followers that we are going down, calls
+/// that their client has left.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Closed {
     flag: Arc<AtomicBool>,
@@ -68,7 +87,7 @@ pub(crate) struct Closed {
 }
 
 impl Closed {
-    fn set(&self) {
+    pub(crate) fn set(&self) {
         self.flag.store(true, Ordering::Release);
         self.told.notify_waiters();
     }
@@ -99,7 +118,11 @@ impl Gateway {
         let mut secret = [0; 32];
         parts.random.fill(&mut secret);
         let instance = format!("{:016x}", parts.random.u64());
+        let (clock, workers) = (&parts.clock, &parts.workers);
+        let callers =
+            parts.store.map(|(store, bounds)| Callers::new(store, Arc::clone(clock), workers.clone(), bounds));
         Arc::new(Self {
+            callers,
             client: parts.client,
             clock: parts.clock,
             random: parts.random,
@@ -112,6 +135,7 @@ impl Gateway {
             followed: Followed::default(),
             sharing: parts.sharing,
             decisions: Decisions::default(),
+            lines: Arc::default(),
             instance,
             seal: SealKey::of(&secret),
             source: std::sync::OnceLock::new(),
@@ -130,8 +154,15 @@ impl Gateway {
 
     /// Puts a new configuration in place; calls in flight keep theirs.
     pub fn swap(&self, mut snapshot: Snapshot) {
-        snapshot.fleet.inherit(&self.snapshot().fleet);
+        let before = self.snapshot();
+        let mut fleet = std::mem::take(&mut snapshot.fleet);
+        fleet.inherit(&before.fleet, |new, old| snapshot.goes_where(new, &before, old));
+        snapshot.fleet = fleet;
+        // What was sealed is opened on: another master key is no reason to lose files and answers.
+        let seal = snapshot.seal.take().unwrap_or_else(|| self.seal.clone());
+        snapshot.seal = Some(seal.after(self.seal_key(&before)));
         self.snapshot.store(Arc::new(snapshot));
+        self.lines.ring_all();
     }
 
     /// Readiness fails from now on.
@@ -163,6 +194,26 @@ impl Gateway {
     #[must_use]
     pub fn workers(&self) -> &Workers {
         &self.workers
+    }
+
+    /// Whether the store does not answer; none: there is no store.
+    #[must_use]
+    pub fn store_is_away(&self) -> Option<bool> {
+        self.callers.as_ref().map(|callers| callers.store_is_away())
+    }
+
+    /// Hears of what other instances change of keys, until the gateway goes down.
+    pub fn start_hearing(self: &Arc<Self>) {
+        if let Some(callers) = &self.callers {
+            let stopping = self.draining.clone();
+            self.workers.spawn_following(Arc::clone(callers).follow(stopping.wait()));
+        }
+    }
+
+    /// Calls that wait for a deployment to be free, or back.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.lines.waiting()
     }
 
     /// What was used and spent since the start.

@@ -122,7 +122,7 @@ impl Snapshot {
     /// Where the first deployment of a name that can be served goes.
     fn place_of(&self, name: &str) -> Option<Arc<Place>> {
         let group = self.fleet.find(name)?;
-        let (captured, client) = (group.captured.as_deref(), ClientSide::default());
+        let (captured, client) = (group.captured.as_ref(), ClientSide::default());
         let mut members = group.members.iter().filter_map(|index| self.served.get(*index));
         members.find_map(|served| served.place_for(captured, &client, &self.catalog, &self.environment).ok())
     }

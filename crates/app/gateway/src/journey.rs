@@ -17,12 +17,12 @@ use crate::{
     dispatch::Ask,
     drain::{Drained, DrainedStream},
     forms,
-    gateway::Gateway,
+    gateway::{Closed, Gateway},
     headers,
     inbound::{Inbound, Route},
     late,
     meter::Meter,
-    options, responses,
+    options, overlay, responses,
     snapshot::Snapshot,
     things,
 };
@@ -40,7 +40,7 @@ impl Gateway {
             Ok(ask) => ask,
             Err(failure) => return refuse(&failure, meter),
         };
-        let (call_id, left) = (meter.call_id().to_owned(), Arc::clone(&ask.left));
+        let (call_id, left) = (meter.call_id().to_owned(), ask.left.clone());
         let streams = ask.context.stream;
         let client = ask.route.client();
         let drains = ask.disconnect() == ClientDisconnect::Drain;
@@ -85,7 +85,8 @@ impl Gateway {
         let mut body = form.as_ref().map_or_else(|| parse(&body), |form| Ok(forms::fields(form)))?;
         // Here it is the provider's, which keeps it beside the answer.
         let metadata = body.get("metadata").filter(|_| route.is_of_responses()).cloned();
-        let options = options::take(&mut body, &headers, route)?;
+        let mut options = options::take(&mut body, &headers, route)?;
+        options.num_retries = options.num_retries.map(|asked| asked.min(snapshot.bounds.max_client_retries));
         if let Some(metadata) = metadata {
             body.set_raw("metadata", metadata);
         }
@@ -113,6 +114,7 @@ impl Gateway {
         let include_usage = stream && (route == Route::Messages || wants_usage(snapshot, &body)?);
         meter.asked_for(&asked, stream);
         let id = meter.call_id().to_owned();
+        let unopened = overlay::unopened(snapshot, &options, &body);
         let (responses, told) = responses::begin(self, snapshot, &caller, route, &mut body)?;
         let names = things::in_prompt(self, snapshot, &caller, &mut body)?;
         let now = self.now_unix();
@@ -123,13 +125,14 @@ impl Gateway {
             route,
             caller,
             body,
+            unopened,
             form,
             options,
             responses,
             names,
             context,
             headers,
-            left: Arc::default(),
+            left: Closed::default(),
             fetched: std::sync::Mutex::default(),
         }))
     }
@@ -142,7 +145,13 @@ async fn answer(mut ask: Box<Ask>, meter: Meter) -> Answer {
         Ok(group) => group,
         Err(failure) => return refuse(&failure, meter),
     };
-    if ask.context.alias.is_empty() {
+    let asked = group.name;
+    let group = match ask.home(&snapshot, group) {
+        Ok(group) => group,
+        Err(failure) => return refuse(&failure, meter),
+    };
+    // An answer does not bear the name of a model that has not made it.
+    if ask.context.alias.is_empty() || group.name != asked {
         group.name.clone_into(&mut ask.context.alias);
     }
     if let Err(failure) = ask.keeper(&group) {
@@ -200,7 +209,7 @@ fn parse(body: &Bytes) -> Result<RawBody, Failure> {
 }
 
 /// The admin, whoever has a key that says so and, on a machine of one's own, anyone may ask for a mocked answer.
-fn may_mock(snapshot: &Snapshot, caller: &Caller) -> bool {
+pub(crate) fn may_mock(snapshot: &Snapshot, caller: &Caller) -> bool {
     !snapshot.has_master_key() || caller.is_admin() || caller.key().is_some_and(|key| key.may_mock)
 }
 

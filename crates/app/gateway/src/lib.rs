@@ -3,11 +3,13 @@
 
 mod aboard;
 mod access;
+mod admin;
 mod aftermath;
 mod answer;
 mod batches;
 mod byte_stream;
 mod caller;
+mod callers;
 mod continuation;
 mod credentials;
 mod decisions;
@@ -36,7 +38,9 @@ mod media;
 mod meter;
 mod mock;
 mod models;
+mod news;
 mod options;
+mod overlay;
 mod passage;
 mod passing;
 mod prepare;
@@ -54,11 +58,14 @@ mod stored;
 mod tally;
 mod things;
 mod upload;
+mod waiting;
 mod words;
 mod workers;
 
+pub use admin::{Action, ManageAsk};
 pub use answer::{Answer, AnswerBody};
 pub use byte_stream::ByteStream;
+pub use callers::KeyBounds;
 pub use deployment::settings_of;
 pub use drain::DrainedStream;
 pub use event_stream::EventStream;

@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod beside;
+mod boarding;
 mod partial;
 mod shares;
 
@@ -199,16 +200,6 @@ impl Meter {
         let open = self.open.as_ref().map_or(Duration::ZERO, |open| self.gateway.since(open.started));
         let before = self.side.as_ref().map_or(Duration::ZERO, |side| side.before);
         self.record.attempts.iter().map(|attempt| attempt.took).sum::<Duration>() + open + before
-    }
-
-    /// The next attempt has a place at its deployment.
-    pub(crate) fn boards(&mut self, aboard: Aboard) {
-        self.aboard = Some(aboard);
-    }
-
-    /// The attempt came to nothing before it was opened.
-    pub(crate) fn leaves(&mut self) {
-        self.aboard = None;
     }
 
     /// An attempt goes out: the first money point.
@@ -403,7 +394,7 @@ impl Meter {
         };
         self.settle(open, usage, certainty, Outcome::Failed(kind));
         if let Some(aboard) = aboard {
-            aboard.fail(failure, self.gateway.clock.monotonic());
+            aboard.fail(failure, self.gateway.clock.monotonic(), &usage);
         }
     }
 

@@ -15,6 +15,7 @@ use tollgate_providers::{
     resolve::{Surroundings, TargetSettings, resolve},
     target::{Credential, ParamPolicy, Series},
 };
+use tollgate_router::Captured;
 use tollgate_wire::{Failure, FailureKind, Secret, facts::ModelFacts};
 
 use crate::{
@@ -211,7 +212,8 @@ fn akin(snapshot: &Snapshot, account: &Account) -> Option<(Arc<Place>, Arc<str>)
 /// The place of a deployment, for calls in which the model plays no part.
 pub(crate) fn deployment_place(snapshot: &Snapshot, id: &str) -> Option<(Arc<Place>, Arc<str>)> {
     let served = snapshot.served.iter().find(|served| *served.id == *id)?;
-    let place = served.place_for(Some("any"), &ClientSide::default(), &snapshot.catalog, &snapshot.environment);
+    let place =
+        served.place_for(Some(&Captured::of("any")), &ClientSide::default(), &snapshot.catalog, &snapshot.environment);
     Some((place.ok()?, Arc::clone(&served.id)))
 }
 
@@ -247,7 +249,9 @@ fn place_of(served: &Served, providers: &[&str], model: Option<&str>, snapshot: 
         GoesTo::Fixed(place) => providers.contains(&place.target.provider.name).then(|| Arc::clone(place)),
         GoesTo::Pattern if providers.contains(&served.provider_name(&snapshot.catalog)) => {
             let model = model.unwrap_or("any");
-            served.place_for(Some(model), &ClientSide::default(), &snapshot.catalog, &snapshot.environment).ok()
+            served
+                .place_for(Some(&Captured::of(model)), &ClientSide::default(), &snapshot.catalog, &snapshot.environment)
+                .ok()
         }
         _ => None,
     }

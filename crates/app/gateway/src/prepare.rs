@@ -20,15 +20,14 @@ use crate::{
 };
 
 impl Ask {
+    /// The request of an attempt; who we are is still to be said ([`Ask::seal`]).
     pub(crate) async fn prepare(&self, attempt: &Attempt<'_>) -> Result<Prepared, Failure> {
         let target = &attempt.place.target;
         let params = self.params_for(target.provider.auth);
         let context = self.context_for(attempt);
         if let Some(form) = &self.form {
             let operation = self.route.operation();
-            let mut prepared = tollgate_providers::forms::prepare(form.clone(), operation, target, &params, &context)?;
-            self.seal(&mut prepared.outgoing, &attempt.place).await?;
-            return Ok(prepared);
+            return tollgate_providers::forms::prepare(form.clone(), operation, target, &params, &context);
         }
         let call = Call {
             operation: self.route.operation(),
@@ -58,9 +57,7 @@ impl Ask {
         if !wants.is_empty() {
             Box::pin(self.supply(wants, &mut draft)).await?;
         }
-        let mut prepared = draft.finish()?;
-        self.seal(&mut prepared.outgoing, &attempt.place).await?;
-        Ok(prepared)
+        draft.finish()
     }
 
     /// What of the client's headers goes upstream (surface chapters 5.2, 5.3).

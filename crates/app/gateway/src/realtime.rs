@@ -123,12 +123,12 @@ impl Gateway {
         let deployment = match plan.on(&Event::Begin, self.clock.monotonic(), self.random.u64()) {
             Step::Start { deployment, .. } => deployment,
             Step::GiveUp(failure) => return Err(*failure),
-            Step::Wait { .. } => {
+            Step::Wait { .. } | Step::Reword => {
                 return Err(Failure::new(FailureKind::NoDeployment, "No deployments available for selected model"));
             }
         };
         let served = snapshot.served.get(deployment).ok_or_else(|| Failure::bug("a deployment without a place"))?;
-        let (captured, client) = (captured.as_deref(), ClientSide::default());
+        let (captured, client) = (captured.as_ref(), ClientSide::default());
         let place = served.place_for(captured, &client, &snapshot.catalog, &snapshot.environment);
         let place = place.map_err(|why| Failure::new(FailureKind::Misconfigured, why.to_string()))?;
         Ok((Arc::clone(served), place))

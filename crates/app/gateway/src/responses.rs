@@ -123,11 +123,44 @@ impl Ask {
         Cow::Owned(context)
     }
 
-    /// The group's one deployment that knows the answer before, where there is one.
+    /// The group's one deployment that knows the answer before, where there is one: that which made it, else one of the same
+    /// account at the same provider.
     pub(crate) fn pinned(&self, group: &Group<'_>) -> Option<usize> {
         let made_by = self.responses.as_ref()?.made_by.as_deref()?;
-        let knows = |index: &&usize| self.snapshot.served.get(**index).is_some_and(|served| *served.id == *made_by);
-        group.members.iter().find(knows).copied()
+        let maker = self.snapshot.served.iter().find(|served| *served.id == *made_by);
+        let account = maker.and_then(|served| self.account_of(served, group));
+        self.holder(group, made_by, account.as_ref())
+    }
+
+    /// Where a call goes that asks for this group: elsewhere if it goes on with an answer that is kept elsewhere, as nobody
+    /// else knows that.
+    ///
+    /// # Errors
+    /// 400 when the deployment that made it is no more, or needs the model's name; 403 when the key may not use it any more.
+    pub(crate) fn home<'s>(&self, snapshot: &'s Snapshot, group: Group<'s>) -> Result<Group<'s>, Failure> {
+        let Some(made_by) = self.responses.as_ref().and_then(|asked| asked.made_by.as_deref()) else {
+            return Ok(group);
+        };
+        if self.pinned(&group).is_some() {
+            return Ok(group);
+        }
+        let wrong = |what: &str| {
+            let words = format!("The previous response {what}. Send the whole conversation as `input`.");
+            Failure::invalid(words).with_param("previous_response_id")
+        };
+        let Some(maker) = snapshot.fleet.of_id(made_by) else {
+            return Err(wrong("was made by a deployment that is configured no longer"));
+        };
+        if maker.name.contains('*') {
+            return Err(wrong(&format!(
+                "is not kept where the model '{}' is; ask the model that made it",
+                group.label()
+            )));
+        }
+        if let Some(key) = self.caller.key() {
+            snapshot.admit(key, maker.name, &maker)?;
+        }
+        Ok(maker)
     }
 }
 

@@ -120,8 +120,8 @@ fn rules(config: &Config) -> Rules {
                 .find(|names| !names.is_empty())
                 .map(|names| names.iter().map(Fallback::to).collect())
                 .unwrap_or_default(),
-            context_window: list(ours.context_window_fallbacks.as_ref().or(theirs.context_window_fallbacks.as_ref())),
-            content_policy: list(ours.content_policy_fallbacks.as_ref().or(theirs.content_policy_fallbacks.as_ref())),
+            context_window: own_list(&ours.context_window_fallbacks, &theirs.context_window_fallbacks),
+            content_policy: own_list(&ours.content_policy_fallbacks, &theirs.content_policy_fallbacks),
             most: ours.max_fallbacks.or(theirs.max_fallbacks),
         },
         rest: RestRules {
@@ -168,6 +168,11 @@ fn list(value: Option<&Value>) -> Option<FallbackList> {
     let items = value?.as_array()?;
     let entries = items.iter().filter_map(Value::as_object).flatten();
     Some(FallbackList(entries.map(|(group, to)| (group.clone(), targets(to))).collect()))
+}
+
+/// The list of one kind of failure, the first that holds anything: an empty one is none (`LiteLLM` chooses by `or`).
+fn own_list(ours: &Option<Value>, theirs: &Option<Value>) -> Option<FallbackList> {
+    [ours, theirs].into_iter().filter_map(|value| list(value.as_ref())).find(|list| !list.is_empty())
 }
 
 fn targets(to: &Value) -> Vec<Fallback> {
@@ -251,6 +256,17 @@ impl OwnFallbacks {
         })
     }
 
+    /// Some have words of their own.
+    pub(crate) fn have_words(&self) -> bool {
+        let is_one = |value: &Value| target(value).is_some_and(|one| one.instead.is_some());
+        let has_one = |item: &Value| {
+            let lists = item.as_object().into_iter().flat_map(Map::values).filter_map(Value::as_array);
+            is_one(item) || lists.flatten().any(is_one)
+        };
+        let given = [&self.general, &self.context_window, &self.content_policy];
+        given.into_iter().flatten().filter_map(Value::as_array).flatten().any(has_one)
+    }
+
     /// The fallbacks of a call of `group`: the configured ones, but for those lists that it brings itself.
     pub(crate) fn over(&self, configured: &Fallbacks, group: &str) -> Option<Fallbacks> {
         if self.general.is_none()
@@ -266,10 +282,10 @@ impl OwnFallbacks {
             fallbacks.default.clear();
         }
         if let Some(own) = &self.context_window {
-            fallbacks.context_window = Some(for_group(own, group));
+            fallbacks.context_window = Some(for_group(own, group)).filter(|list| !list.is_empty());
         }
         if let Some(own) = &self.content_policy {
-            fallbacks.content_policy = Some(for_group(own, group));
+            fallbacks.content_policy = Some(for_group(own, group)).filter(|list| !list.is_empty());
         }
         fallbacks.most = self.most.or(fallbacks.most);
         Some(fallbacks)

@@ -18,9 +18,18 @@ const THING: &str = "thing:";
 /// Longest id that is looked at, bytes; ours have some 200.
 const LONGEST: usize = 4096;
 
-/// The key of the ids.
+/// Most former keys that still open ids.
+const FORMER: usize = 8;
+
+/// The key of the ids, and those before it, which still open theirs.
 #[derive(Clone)]
 pub(crate) struct SealKey {
+    pair: Pair,
+    former: Vec<Pair>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Pair {
     seal: [u8; 32],
     nonces: [u8; 32],
 }
@@ -73,11 +82,18 @@ impl SealKey {
             }
             bytes
         };
-        Self { seal: expanded(b"ids of answers"), nonces: expanded(b"nonces of ids of answers") }
+        let pair = Pair { seal: expanded(b"ids of answers"), nonces: expanded(b"nonces of ids of answers") };
+        Self { pair, former: Vec::new() }
     }
 
-    fn key(&self) -> Option<LessSafeKey> {
-        UnboundKey::new(&AES_256_GCM, &self.seal).ok().map(LessSafeKey::new)
+    /// The same, which also opens what another one opened: ids outlive a change of the key.
+    pub(crate) fn after(mut self, before: &Self) -> Self {
+        for pair in std::iter::once(&before.pair).chain(&before.former) {
+            if *pair != self.pair && !self.former.contains(pair) && self.former.len() < FORMER {
+                self.former.push(*pair);
+            }
+        }
+        self
     }
 
     /// The id for an answer.
@@ -110,10 +126,10 @@ impl SealKey {
 
     /// The same for the same text whenever it is asked for, as the nonce is made of what is sealed.
     fn close(&self, beginning: &str, bound_to: &str, mut text: Vec<u8>) -> Option<String> {
-        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &self.nonces), &text);
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &self.pair.nonces), &text);
         let nonce = Nonce::try_assume_unique_for_key(tag.as_ref().get(..NONCE_LEN)?).ok()?;
         let mut sealed = nonce.as_ref().to_vec();
-        self.key()?.seal_in_place_append_tag(nonce, Aad::from(bound_to.as_bytes()), &mut text).ok()?;
+        self.pair.key()?.seal_in_place_append_tag(nonce, Aad::from(bound_to.as_bytes()), &mut text).ok()?;
         sealed.append(&mut text);
         Some(format!("{beginning}{}", URL_SAFE_NO_PAD.encode(sealed)))
     }
@@ -122,10 +138,18 @@ impl SealKey {
         let encoded = id.strip_prefix(beginning).filter(|_| id.len() <= LONGEST)?;
         let sealed = URL_SAFE_NO_PAD.decode(encoded).ok()?;
         let (nonce, text) = sealed.split_at_checked(NONCE_LEN)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let mut text = text.to_vec();
-        let opened = self.key()?.open_in_place(nonce, Aad::from(bound_to.as_bytes()), &mut text).ok()?;
-        Some(opened.to_vec())
+        std::iter::once(&self.pair).chain(&self.former).find_map(|pair| {
+            let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+            let mut text = text.to_vec();
+            let opened = pair.key()?.open_in_place(nonce, Aad::from(bound_to.as_bytes()), &mut text).ok()?;
+            Some(opened.to_vec())
+        })
+    }
+}
+
+impl Pair {
+    fn key(&self) -> Option<LessSafeKey> {
+        UnboundKey::new(&AES_256_GCM, &self.seal).ok().map(LessSafeKey::new)
     }
 }
 
@@ -150,6 +174,20 @@ mod tests {
         assert_eq!(SealKey::of(b"another").open(&id), None);
         let decoded = String::from_utf8_lossy(&URL_SAFE_NO_PAD.decode(&id["resp_".len()..]).unwrap()).into_owned();
         assert!(!decoded.contains("68ab") && !decoded.contains("admin"));
+    }
+
+    #[test]
+    fn an_id_outlives_some_changes_of_the_key() {
+        let id = SealKey::of(b"first").seal(&origin()).unwrap();
+        let changed = |times: u8| (0..times).fold(SealKey::of(b"first"), |key, time| SealKey::of(&[time]).after(&key));
+        for times in 0..=8 {
+            assert_eq!(changed(times).open(&id), Some(origin()), "{times}");
+            assert_eq!(changed(times).former.len(), usize::from(times));
+        }
+        assert_eq!((changed(9).open(&id), changed(20).former.len()), (None, FORMER));
+        assert_ne!(changed(1).seal(&origin()), Some(id), "the newest key seals");
+        let back = SealKey::of(b"first").after(&changed(1));
+        assert_eq!(back.former.len(), 1, "a key is not kept beside itself");
     }
 
     #[test]

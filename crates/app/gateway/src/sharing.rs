@@ -165,6 +165,8 @@ impl Gateway {
             }
         }
         sharing.live.store(if returning { live.max(before) } else { live }, Relaxed);
+        // What others hold less of is room here.
+        self.lines.ring_all();
         Ok(())
     }
 
@@ -220,7 +222,9 @@ impl Gateway {
         }
         let until = now + Duration::from_millis(positive(rest));
         let own = one.vitals.resting_until().unwrap_or_default();
-        if rest > 0 && until > own + SAME {
+        // What was told or heard before is no news: its cause may be gone here since (another key, no rests any more).
+        let known = memory.rests.get(&one.id).copied().unwrap_or_default().max(own);
+        if rest > 0 && until > known + SAME && !self.snapshot().fleet.rules().rest.disabled {
             one.vitals.rest(until);
             memory.rests.insert(one.id.clone(), until);
             let seconds = until.saturating_sub(now).as_secs_f64();

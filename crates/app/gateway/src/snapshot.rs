@@ -6,14 +6,16 @@ use http::HeaderName;
 use tollgate_catalog::Catalog;
 use tollgate_config::{ClientDisconnect, Config, EphemeralKeys};
 use tollgate_policy::KeyDigest;
-use tollgate_router::Fleet;
+use tollgate_router::{Captured, Fleet};
 
 use crate::{
+    admin::rules::KeyRules,
     batches::BatchBounds,
     continuation::ContinuationRules,
     deployment::{Globals, Served},
     kept::KeptBounds,
     media::MediaRules,
+    options::ClientSide,
     passing::Endpoint,
     routing,
     sealed::SealKey,
@@ -67,6 +69,10 @@ pub(crate) mod defaults {
     /// How often one answer goes on elsewhere, and how much of it is kept for that.
     pub(crate) const CONTINUATIONS: u64 = 1;
     pub(crate) const CONTINUATION_BYTES: usize = 256 << 10;
+    /// Retries inside a group that a request gets at most.
+    pub(crate) const MAX_CLIENT_RETRIES: u64 = 10;
+    /// Calls of one group that wait for a deployment.
+    pub(crate) const MAX_WAITING_CALLS: usize = 1_000;
     /// A socket on which nobody speaks.
     pub(crate) const SOCKET_IDLE: Duration = Duration::from_secs(900);
     pub(crate) const RESPONSES_SOCKET: Duration = Duration::from_secs(3600);
@@ -93,6 +99,7 @@ pub struct Snapshot {
     pub(crate) ephemeral_keys: EphemeralKeys,
     pub(crate) media: MediaRules,
     pub(crate) endpoints: Vec<Arc<Endpoint>>,
+    pub(crate) key_rules: KeyRules,
     has_default_model: bool,
 }
 
@@ -114,6 +121,10 @@ pub(crate) struct SnapshotBounds {
     pub(crate) kept_decisions: usize,
     /// Streams that break are continued.
     pub(crate) continuation: Option<ContinuationRules>,
+    /// Retries that a request may ask for.
+    pub(crate) max_client_retries: u64,
+    /// Calls that wait for a deployment of one group.
+    pub(crate) max_waiting: usize,
 }
 
 impl Snapshot {
@@ -139,7 +150,7 @@ impl Snapshot {
             .filter(|key| !key.is_empty());
         let salt = environment.get("LITELLM_SALT_KEY").filter(|salt| !salt.is_empty()).or(master.as_ref());
         Self {
-            seal: salt.map(|salt| SealKey::of(salt.as_bytes())),
+            seal: salt.map(|salt| former_salts(&environment, SealKey::of(salt.as_bytes()))),
             fleet: routing::fleet(config, &served, settings.answers_everything),
             served,
             master: master.map(|key| KeyDigest::of(&key)),
@@ -157,7 +168,25 @@ impl Snapshot {
             disconnect: general.client_disconnect,
             ephemeral_keys: general.ephemeral_keys,
             media: media(config),
+            key_rules: KeyRules {
+                defaults: config.litellm.default_key_generate_params.clone(),
+                bounds: config.litellm.upperbound_key_generate_params.clone(),
+            },
             has_default_model: general.default_model.is_some(),
+        }
+    }
+
+    /// A deployment goes where one of the configuration before went: to the same address, with the same credential.
+    pub(crate) fn goes_where(&self, new: usize, before: &Self, old: usize) -> bool {
+        let place = |snapshot: &Self, index: usize| {
+            // Of a pattern any model will do: the address does not depend on it.
+            let client = ClientSide::default();
+            let served = snapshot.served.get(index)?;
+            served.place_for(Some(&Captured::of("any")), &client, &snapshot.catalog, &snapshot.environment).ok()
+        };
+        match (place(self, new), place(before, old)) {
+            (Some(new), Some(old)) => new.is_at(&old),
+            (new, old) => new.is_none() && old.is_none(),
         }
     }
 
@@ -182,6 +211,14 @@ impl Snapshot {
     pub(crate) fn forgives_unknown_names(&self) -> bool {
         self.master.is_none() || self.has_default_model
     }
+}
+
+/// The key also opens what those of `TOLLGATE_FORMER_SALT_KEYS` sealed, which are set apart by commas: former salts, or master keys
+/// where there was no salt.
+fn former_salts(environment: &Environment, key: SealKey) -> SealKey {
+    let listed = environment.get("TOLLGATE_FORMER_SALT_KEYS").map(String::as_str).unwrap_or_default();
+    let former = listed.split(',').map(str::trim).filter(|salt| !salt.is_empty());
+    former.fold(key, |key, salt| key.after(&SealKey::of(salt.as_bytes())))
 }
 
 fn bounds(config: &Config) -> SnapshotBounds {
@@ -218,6 +255,8 @@ fn bounds(config: &Config) -> SnapshotBounds {
             max_kept: config.router.continuation.max_kept_bytes.map_or(defaults::CONTINUATION_BYTES, bytes),
         }),
         kept_decisions: config.router.kept_decisions.map_or(defaults::KEPT_DECISIONS, bytes),
+        max_client_retries: config.router.max_client_retries.unwrap_or(defaults::MAX_CLIENT_RETRIES),
+        max_waiting: config.router.max_waiting_calls.map_or(defaults::MAX_WAITING_CALLS, bytes),
         socket_idle: general.socket_idle_timeout.unwrap_or(defaults::SOCKET_IDLE).max(Duration::from_millis(1)),
     }
 }

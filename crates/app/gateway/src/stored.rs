@@ -14,6 +14,7 @@ use tollgate_providers::{
     dialects::{openai, openai_responses::splice},
     target::Credential,
 };
+use tollgate_router::Captured;
 use tollgate_wire::{
     Failure, RawBody,
     http::{Outgoing, Reply},
@@ -127,7 +128,12 @@ impl Gateway {
         let served = snapshot.served.iter().find(|served| *served.id == *origin.deployment);
         let served = served.ok_or_else(|| unknown(&ask.id))?;
         // The model plays no part in these addresses.
-        let place = served.place_for(Some("any"), &ClientSide::default(), &snapshot.catalog, &snapshot.environment);
+        let place = served.place_for(
+            Some(&Captured::of("any")),
+            &ClientSide::default(),
+            &snapshot.catalog,
+            &snapshot.environment,
+        );
         let place = place.map_err(|_| unknown(&ask.id))?;
         let mut outgoing = outgoing(ask, origin, &place).ok_or_else(|| unknown(&ask.id))??;
         hops::mark(&self.instance, &ask.headers, &place, &mut outgoing)?;

@@ -1,7 +1,7 @@
 //! The ids of what is kept at providers, between a client and a provider: the client's are sealed (decision 30), and say
 //! whose a thing is and at which deployment; the provider's stand in what the provider reads.
 
-use std::{convert::Infallible, sync::Arc};
+use std::convert::Infallible;
 
 use tollgate_policy::Caller;
 use tollgate_providers::kept_ids;
@@ -156,24 +156,31 @@ pub(crate) fn in_prompt(
 }
 
 impl Ask {
+    /// The member of a group that is this deployment, else one of this account.
+    pub(crate) fn holder(&self, group: &Group<'_>, deployment: &str, account: Option<&Account>) -> Option<usize> {
+        let is = |index: &&usize| self.snapshot.served.get(**index).is_some_and(|served| *served.id == *deployment);
+        let has = |index: &&usize| {
+            let of_member = self.snapshot.served.get(**index).and_then(|served| self.account_of(served, group));
+            account.is_some() && of_member.as_ref() == account
+        };
+        let members = || group.members.iter();
+        members().find(is).or_else(|| members().find(has)).copied()
+    }
+
+    /// With which account a deployment is asked in a group.
+    pub(crate) fn account_of(&self, served: &Served, group: &Group<'_>) -> Option<Account> {
+        let (captured, client) = (group.captured.as_ref(), ClientSide::default());
+        let place = served.place_for(captured, &client, &self.snapshot.catalog, &self.snapshot.environment);
+        place.ok().map(|place| Account::of(&place))
+    }
+
     /// The group's one deployment that has what the prompt names, where it names anything.
     ///
     /// # Errors
     /// 400 when none has.
     pub(crate) fn keeper(&self, group: &Group<'_>) -> Result<Option<usize>, Failure> {
         let Some((id, thing)) = self.names.as_deref() else { return Ok(None) };
-        let captured = group.captured.as_deref();
-        let place_of = |served: &Served| -> Option<Arc<Place>> {
-            let client = ClientSide::default();
-            served.place_for(captured, &client, &self.snapshot.catalog, &self.snapshot.environment).ok()
-        };
-        let has = |index: &&usize| {
-            let Some(served) = self.snapshot.served.get(**index) else { return false };
-            *served.id == *thing.deployment
-                || place_of(served).is_some_and(|place| Account::of(&place) == thing.account)
-        };
-        let keeper = group.members.iter().find(has).copied();
-        keeper.map(Some).ok_or_else(|| {
+        self.holder(group, &thing.deployment, Some(&thing.account)).map(Some).ok_or_else(|| {
             let words = format!("'{}' is not kept where the model '{}' is; send it there first", shown(id), group.name);
             Failure::invalid(words).with_param("file_id")
         })

@@ -3,6 +3,7 @@
 use std::{
     io,
     net::SocketAddr,
+    os::fd::AsFd as _,
     path::PathBuf,
     pin::{Pin, pin},
     sync::Arc,
@@ -14,6 +15,7 @@ use http::Version;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
+    io::Interest,
     net::{TcpListener, TcpStream, lookup_host},
     sync::{Semaphore, mpsc, watch},
 };
@@ -115,8 +117,10 @@ impl BoundServer {
         let (open, closed) = mpsc::channel(1);
         loop {
             let accepted = tokio::select! {
-                accepted = accept(&self.listener, &slots) => accepted,
+                // However many are waiting to be accepted.
+                biased;
                 _ = stop.changed() => break,
+                accepted = accept(&self.listener, &slots) => accepted,
             };
             let Some((stream, slot)) = accepted else { continue };
             let workers = gateway.workers().clone();
@@ -184,13 +188,40 @@ struct Connection {
     stop: watch::Receiver<u8>,
 }
 
+/// For so long the rest of four bytes is waited for.
+const CUT: Duration = Duration::from_secs(1);
+/// The preface of HTTP/2 (RFC 9113, 3.4) begins like no request of HTTP/1.1.
+const PREFACE: &[u8; 4] = b"PRI ";
+
 /// Which HTTP a client speaks that has agreed on nothing: by its first bytes, which stay unread. `None` when it leaves,
 /// or says nothing for `patience`.
 async fn first_words(stream: &TcpStream, patience: Duration) -> Option<Version> {
     let mut start = [0; 4];
     let count = tokio::time::timeout(patience, stream.peek(&mut start)).await.ok()?.ok()?;
-    // The preface of HTTP/2 (RFC 9113, 3.4) begins like no request of HTTP/1.1.
-    (count > 0).then_some(if start == *b"PRI " { Version::HTTP_2 } else { Version::HTTP_11 })
+    if may_be_more(&start, count) {
+        // Whoever sends no four bytes in this time sends a slow head, which is not ours to judge. Boxed: it is rare.
+        match Box::pin(tokio::time::timeout(CUT, the_rest(stream))).await {
+            Ok(rest) => start = rest.ok()?,
+            Err(_) => return Some(Version::HTTP_11),
+        }
+    }
+    (count > 0).then_some(if start == *PREFACE { Version::HTTP_2 } else { Version::HTTP_11 })
+}
+
+/// So far it is the preface, or `POST`, in its first segment.
+fn may_be_more(start: &[u8; 4], count: usize) -> bool {
+    (1..start.len()).contains(&count) && PREFACE.get(..count) == start.get(..count)
+}
+
+/// The first bytes where they come one by one. What is there already is no news, so only what comes is waited for.
+async fn the_rest(stream: &TcpStream) -> io::Result<[u8; 4]> {
+    let twin = std::net::TcpStream::from(stream.as_fd().try_clone_to_owned()?);
+    let look = || {
+        let mut start = [0; 4];
+        let count = twin.peek(&mut start)?;
+        if may_be_more(&start, count) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(start) }
+    };
+    stream.async_io(Interest::READABLE, look).await
 }
 
 impl Connection {
@@ -204,6 +235,7 @@ impl Connection {
 
     async fn plain(mut self, stream: TcpStream) {
         let looked = tokio::select! {
+            biased;
             looked = first_words(&stream, self.bounds.keepalive_timeout) => looked,
             // Nothing was asked yet, so nothing is left to answer.
             _ = self.stop.changed() => return,
@@ -214,10 +246,16 @@ impl Connection {
         }
     }
 
-    async fn encrypted(self, acceptor: TlsAcceptor, stream: TcpStream) {
-        let handshake = acceptor.accept(stream);
+    async fn encrypted(mut self, acceptor: TlsAcceptor, stream: TcpStream) {
+        let handshake = tokio::time::timeout(self.bounds.header_read_timeout, acceptor.accept(stream));
+        let shaken = tokio::select! {
+            biased;
+            shaken = handshake => shaken,
+            // Nothing was asked yet, so nothing is left to answer.
+            _ = self.stop.changed() => return,
+        };
         // A failed handshake is the client's business; it sees the alert.
-        if let Ok(Ok(stream)) = tokio::time::timeout(self.bounds.header_read_timeout, handshake).await {
+        if let Ok(Ok(stream)) = shaken {
             let agreed = stream.get_ref().1.alpn_protocol();
             let version = if agreed == Some(b"h2") { Version::HTTP_2 } else { Version::HTTP_11 };
             // A connection's end, however it comes, is told by the calls on it.

@@ -6,6 +6,7 @@ mod health;
 mod info;
 mod inquiries;
 mod json_list;
+mod keys;
 mod responses;
 pub(crate) mod sockets;
 
@@ -65,6 +66,7 @@ fn routes(app: App) -> Router {
         .route("/model/info", get(info::model_info))
         .route("/v1/model/info", get(info::model_info))
         .route("/model_group/info", get(info::model_groups))
+        .merge(keys::routes())
         .merge(realtime())
         .route("/utils/token_counter", post(inquiries::token_counter))
         .route("/utils/supported_openai_params", get(inquiries::supported_params))

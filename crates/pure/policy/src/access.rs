@@ -62,6 +62,7 @@ mod tests {
     fn key(routes: &[&str], role: Role) -> Caller {
         Caller::Key(Arc::new(Key {
             digest: KeyDigest::of("sk-1"),
+            origin: "1".to_owned(),
             alias: None,
             expires: None,
             blocked: false,

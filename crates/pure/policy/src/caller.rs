@@ -18,6 +18,22 @@ impl KeyDigest {
         Self(Sha256::digest(key.as_bytes()).into())
     }
 
+    /// The digest that this hex text is.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        let mut digest = [0; 32];
+        if bytes.len() != 64 {
+            return None;
+        }
+        for (byte, pair) in digest.iter_mut().zip(bytes.chunks_exact(2)) {
+            let pair =
+                std::str::from_utf8(pair).ok().filter(|pair| pair.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+            *byte = u8::from_str_radix(pair, 16).ok()?;
+        }
+        Some(Self(digest))
+    }
+
     /// Compares in a time that does not depend on where the two differ.
     #[must_use]
     pub fn matches(&self, other: &Self) -> bool {
@@ -58,7 +74,7 @@ impl PartialEq for Caller {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Admin, Self::Admin) | (Self::Anyone, Self::Anyone) => true,
-            (Self::Key(one), Self::Key(other)) => one.digest == other.digest,
+            (Self::Key(one), Self::Key(other)) => one.origin == other.origin,
             _ => false,
         }
     }
@@ -102,7 +118,7 @@ impl Caller {
         match self {
             Self::Admin => Cow::Borrowed("admin"),
             Self::Anyone => Cow::Borrowed("anyone"),
-            Self::Key(key) => Cow::Owned(key.digest.to_hex()),
+            Self::Key(key) => Cow::Owned(key.origin.clone()),
         }
     }
 

@@ -11,6 +11,8 @@ use crate::{KeyDigest, RouteSet};
 pub struct Key {
     /// SHA-256 of the key.
     pub digest: KeyDigest,
+    /// What its spend and its things are kept under: the first digest it had, which it keeps when it is regenerated.
+    pub origin: String,
     /// Its name among people, unique where there is one.
     pub alias: Option<String>,
     /// It ends here, milliseconds since 1970; none: never.
@@ -279,6 +281,7 @@ mod tests {
     fn key() -> Key {
         Key {
             digest: KeyDigest::of("sk-1"),
+            origin: "1".to_owned(),
             alias: None,
             expires: None,
             blocked: false,

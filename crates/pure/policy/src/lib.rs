@@ -3,9 +3,11 @@
 mod access;
 mod caller;
 mod key;
+mod lifetime;
 pub mod routes;
 
 pub use access::{RouteClass, admit};
 pub use caller::{Caller, KeyDigest};
 pub use key::{Holder, HolderKind, Key, ModelFacts, Models, Role, matches_pattern};
+pub use lifetime::Lifetime;
 pub use routes::RouteSet;

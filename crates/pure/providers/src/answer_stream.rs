@@ -248,7 +248,7 @@ impl HubStream {
             };
             match &chunk {
                 ChatChunk::Delta { delta, .. } => {
-                    self.progress.content = true;
+                    self.progress.content |= says(delta);
                     let words = words_of(delta);
                     self.progress.output_bytes += words.len() as u64;
                     self.said.push_str(words);
@@ -268,6 +268,17 @@ fn bare(chunk: &ChatChunk) -> Option<ChatChunk> {
     let ChatChunk::Delta { choice, delta: Delta::Thinking(text) } = chunk else { return None };
     let members = Extras::from_iter([("reasoning_content".to_owned(), text.as_str().into())]);
     Some(ChatChunk::Delta { choice: *choice, delta: Delta::Extras(members) })
+}
+
+/// A step that holds nothing is no content: the answer may still come from elsewhere.
+fn says(delta: &Delta) -> bool {
+    match delta {
+        Delta::Text(text) | Delta::Thinking(text) | Delta::Refusal(text) => !text.is_empty(),
+        Delta::ToolStart { .. } => true,
+        Delta::ToolArguments { fragment, .. } => !fragment.is_empty(),
+        Delta::Signature(data) | Delta::RedactedThinking(data) => !data.is_empty(),
+        Delta::Extras(extras) => !extras.is_empty(),
+    }
 }
 
 fn words_of(delta: &Delta) -> &str {

@@ -1,5 +1,6 @@
 //! A whole answer told as a stream: some providers answer a streamed call with one document.
 
+use serde_json::{Map, json};
 use tollgate_wire::{
     Failure, Usage,
     chat::{ChatChunk, ChatResponse, Choice, Delta, Part},
@@ -88,6 +89,14 @@ fn tell(choice: Choice, out: &mut Vec<ChatChunk>) {
             Part::ToolCall(call) => {
                 say(Delta::ToolStart { index: calls, id: call.id, name: call.name });
                 say(Delta::ToolArguments { index: calls, fragment: call.arguments });
+                // What else stands on a call goes on with it, such as the seal of a thought (Gemini).
+                let mut beside = call.extras;
+                beside.remove("index");
+                if !beside.is_empty() {
+                    beside.insert("index".to_owned(), calls.into());
+                    beside.insert("function".to_owned(), json!({"arguments": ""}));
+                    say(Delta::Extras(Map::from_iter([("tool_calls".to_owned(), json!([beside]))])));
+                }
                 calls += 1;
             }
             _ => {}
@@ -97,4 +106,43 @@ fn tell(choice: Choice, out: &mut Vec<ChatChunk>) {
         say(Delta::Extras(choice.message_extras));
     }
     out.push(ChatChunk::Finish { choice: choice.index, finish: choice.finish, native: choice.native_finish });
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+    use tollgate_wire::chat::{Finish, ToolCall};
+
+    use super::*;
+
+    fn call(id: &str, extras: &Value) -> Part {
+        let extras = extras.as_object().cloned().unwrap_or_default();
+        Part::ToolCall(ToolCall { id: id.to_owned(), name: "look".to_owned(), arguments: "{}".to_owned(), extras })
+    }
+
+    #[test]
+    fn the_seal_of_a_call_goes_on_with_it() {
+        let seal = json!({"thought_signature": "c2VhbA=="});
+        let choice = Choice {
+            index: 0,
+            parts: vec![
+                call("a", &json!({"index": 0})),
+                call("b", &json!({"index": 7, "provider_specific_fields": seal})),
+            ],
+            finish: Finish::ToolCalls,
+            native_finish: None,
+            extras: Map::new(),
+            message_extras: Map::new(),
+        };
+        let told = chunks(ChatResponse { choices: vec![choice], ..ChatResponse::default() });
+        let beside: Vec<Value> = told
+            .into_iter()
+            .filter_map(|chunk| match chunk {
+                ChatChunk::Delta { delta: Delta::Extras(extras), .. } => Some(Value::Object(extras)),
+                _ => None,
+            })
+            .collect();
+        let piece = json!({"index": 1, "function": {"arguments": ""}, "provider_specific_fields": seal});
+        assert_eq!(beside, [json!({"tool_calls": [piece]})], "and nothing where there is no seal");
+    }
 }

@@ -131,10 +131,10 @@ impl Target {
         Failure::new(kind, message).from_provider(self.provider.title)
     }
 
-    /// `path` below the base URL, unless the base URL already ends with it.
+    /// `path` below the base URL, unless the base URL already ends with it. A query of the base URL stays the last.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
-        if self.base_url.ends_with(path) { self.base_url.clone() } else { format!("{}{path}", self.base_url) }
+        below(&self.base_url, path)
     }
 
     /// The headers of a JSON request: content type, credential, the row's and the configuration's own.
@@ -208,8 +208,39 @@ pub fn set_header(headers: &mut HeaderMap, name: &HeaderName, value: &HeaderValu
     headers.insert(name, joined.unwrap_or_else(|| value.clone()));
 }
 
+fn below(base_url: &str, path: &str) -> String {
+    let (base, query) = base_url.split_once('?').map_or((base_url, ""), |(base, query)| (base, query));
+    let base = if query.is_empty() { base } else { base.trim_end_matches('/') };
+    let path = if base.ends_with(path) { "" } else { path };
+    let mark = match query {
+        "" => "",
+        _ if path.contains('?') => "&",
+        _ => "?",
+    };
+    format!("{base}{path}{mark}{query}")
+}
+
 /// The address that most rows give a path: [`Target::url`].
 #[must_use]
 pub fn below_base(target: &Target, path: &str) -> String {
     target.url(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_goes_before_the_query_of_an_address() {
+        for (base, path, url) in [
+            ("https://h/v1", "/chat/completions", "https://h/v1/chat/completions"),
+            ("https://h/v1/chat/completions", "/chat/completions", "https://h/v1/chat/completions"),
+            ("https://h/v1?a=b", "/chat/completions", "https://h/v1/chat/completions?a=b"),
+            ("https://h/v1/?a=b&c=/d", "/models", "https://h/v1/models?a=b&c=/d"),
+            ("https://h/v1/models?a=b", "/models", "https://h/v1/models?a=b"),
+            ("https://h/v1?a=b", "/x?y=z", "https://h/v1/x?y=z&a=b"),
+        ] {
+            assert_eq!(below(base, path), url);
+        }
+    }
 }

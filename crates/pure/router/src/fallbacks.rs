@@ -121,6 +121,14 @@ impl Fallbacks {
         usize::try_from(self.most.unwrap_or(DEPTH)).unwrap_or(usize::MAX)
     }
 
+    /// Some have words of their own.
+    #[must_use]
+    pub fn have_words(&self) -> bool {
+        let lists = [Some(&self.general), self.context_window.as_ref(), self.content_policy.as_ref()];
+        let listed = lists.into_iter().flatten().flat_map(|list| &list.0).flat_map(|(_, to)| to);
+        listed.chain(&self.default).any(|one| one.instead.is_some())
+    }
+
     /// There is none at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {

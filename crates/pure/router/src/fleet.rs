@@ -61,6 +61,30 @@ impl Deployment {
     }
 }
 
+/// What the `*` of a pattern stand for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Captured(Vec<String>);
+
+impl Captured {
+    /// One text for all.
+    #[must_use]
+    pub fn of(text: impl Into<String>) -> Self {
+        Self(vec![text.into()])
+    }
+
+    /// A model's name with each `*` filled in by what the one at its place stands for; the last text fills the rest.
+    #[must_use]
+    pub fn fill(&self, model: &str) -> String {
+        let mut pieces = model.split('*');
+        let mut filled = pieces.next().unwrap_or_default().to_owned();
+        for (at, piece) in pieces.enumerate() {
+            filled.push_str(self.0.get(at).or(self.0.last()).map_or("*", String::as_str));
+            filled.push_str(piece);
+        }
+        filled
+    }
+}
+
 /// The deployments that a name means.
 #[derive(Clone, Debug)]
 pub struct Group<'f> {
@@ -68,8 +92,8 @@ pub struct Group<'f> {
     pub name: &'f str,
     /// Indices into [`Fleet::deployments`].
     pub members: &'f [usize],
-    /// What the `*` of the group's name stood for.
-    pub captured: Option<String>,
+    /// What the `*` of the group's name stand for.
+    pub captured: Option<Captured>,
     /// What was asked for, where that is another name: an alias, an id, or what fits a pattern.
     pub asked: Option<String>,
     /// Its servable deployments in the order in which they are used.
@@ -126,7 +150,7 @@ struct Members {
 }
 
 impl Members {
-    fn group<'f>(&'f self, name: &'f str, captured: Option<String>) -> Group<'f> {
+    fn group<'f>(&'f self, name: &'f str, captured: Option<Captured>) -> Group<'f> {
         Group { name, members: &self.all, captured, asked: None, levels: &self.levels }
     }
 }
@@ -203,12 +227,16 @@ impl Fleet {
     }
 
     /// Takes over how the deployments of the fleet before are doing, and its budgets of retries and hedges: a reload forgets
-    /// nothing.
-    pub fn inherit(&mut self, before: &Self) {
-        for one in &mut self.deployments {
-            let known = before.by_id.get(&one.id).and_then(|members| before.deployments.get(*members.all.first()?));
-            if let Some(known) = known {
-                one.vitals = Arc::clone(&known.vitals);
+    /// nothing that still holds. `is_same` says of a deployment and the one before it, by their indices, whether calls go where they went.
+    pub fn inherit(&mut self, before: &Self, is_same: impl Fn(usize, usize) -> bool) {
+        for (index, one) in self.deployments.iter_mut().enumerate() {
+            let known = before.by_id.get(&one.id).and_then(|members| members.all.first().copied());
+            let Some((at, known)) = known.and_then(|at| Some((at, before.deployments.get(at)?))) else { continue };
+            one.vitals = Arc::clone(&known.vitals);
+            if !is_same(index, at) {
+                one.vitals.renew();
+            } else if self.rules.rest.disabled {
+                one.vitals.wake();
             }
         }
         self.budget = Arc::clone(&before.budget);
@@ -235,7 +263,8 @@ impl Fleet {
         group.map_or(&[], |members| &members.all)
     }
 
-    /// What a name means: an exact group, an alias, a deployment's id, else the most specific pattern.
+    /// What a name means: an alias, an exact group, a deployment's id, else the most specific pattern (surface chapter 6.1). An
+    /// alias of a group that is not there hides nothing.
     #[must_use]
     pub fn find(&self, asked: &str) -> Option<Group<'_>> {
         if self.answers_everything {
@@ -249,17 +278,19 @@ impl Fleet {
     }
 
     fn meant(&self, asked: &str) -> Option<Group<'_>> {
-        self.named(asked)
-            .or_else(|| {
-                let (group, _) = self.aliases.get(asked)?;
-                self.named(group).or_else(|| self.matched(group))
-            })
-            .or_else(|| {
-                let members = self.by_id.get(asked)?;
-                let name = self.deployments.get(*members.all.first()?)?.group.as_str();
-                Some(members.group(name, None))
-            })
-            .or_else(|| self.matched(asked))
+        let of_alias = || {
+            let (group, _) = self.aliases.get(asked)?;
+            self.named(group).or_else(|| self.matched(group))
+        };
+        of_alias().or_else(|| self.named(asked)).or_else(|| self.of_id(asked)).or_else(|| self.matched(asked))
+    }
+
+    /// The deployment of this id, alone.
+    #[must_use]
+    pub fn of_id(&self, id: &str) -> Option<Group<'_>> {
+        let members = self.by_id.get(id)?;
+        let name = self.deployments.get(*members.all.first()?)?.group.as_str();
+        Some(members.group(name, None))
     }
 
     /// The group for calls that name no model.
@@ -270,7 +301,8 @@ impl Fleet {
 
     /// Names that clients may use, in the configuration's order; patterns as they are written.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        let aliases = self.aliases.iter().filter(|(_, (_, hidden))| !hidden).map(|(alias, _)| alias.as_str());
+        let shown = |(alias, (_, hidden)): &(&String, &(String, bool))| !hidden && !self.groups.contains_key(*alias);
+        let aliases = self.aliases.iter().filter(shown).map(|(alias, _)| alias.as_str());
         self.order.iter().map(String::as_str).chain(aliases)
     }
 
@@ -288,16 +320,25 @@ impl Fleet {
     }
 }
 
-/// What the first `*` of `pattern` stands for in `name`, if the name fits.
-fn capture(pattern: &str, name: &str) -> Option<String> {
-    let (before, after) = pattern.split_once('*')?;
-    let rest = name.strip_prefix(before)?;
-    if let Some((middle, _)) = after.split_once('*') {
-        let at = rest.find(middle)?;
-        return rest.get(..at).map(str::to_owned);
+/// What the `*` of `pattern` stand for in `name`, if the name fits; each is as short as can be, but the last, and none is empty.
+fn capture(pattern: &str, name: &str) -> Option<Captured> {
+    let (first, rest) = pattern.split_once('*')?;
+    let mut left = name.strip_prefix(first)?;
+    let mut captured = Vec::new();
+    let mut pieces = rest.split('*').peekable();
+    while let Some(piece) = pieces.next() {
+        let at = match pieces.peek() {
+            None => left.strip_suffix(piece)?.len(),
+            // At least one character stands for the star.
+            Some(_) => {
+                let from = left.chars().next()?.len_utf8();
+                from + left.get(from..)?.find(piece)?
+            }
+        };
+        captured.push(left.get(..at).filter(|text| !text.is_empty())?.to_owned());
+        left = left.get(at + piece.len()..)?;
     }
-    let captured = rest.strip_suffix(after)?;
-    (!captured.is_empty()).then(|| captured.to_owned())
+    Some(Captured(captured))
 }
 
 #[cfg(test)]
@@ -310,17 +351,23 @@ mod tests {
             builder.add(Deployment { id: format!("id-{index}"), group: (*group).to_owned(), ..Deployment::default() });
         }
         builder.alias("nick".to_owned(), "gpt-4".to_owned(), true);
+        builder.alias("old".to_owned(), "gpt-4".to_owned(), false);
+        builder.alias("lost".to_owned(), "nobody".to_owned(), true);
         builder.build()
     }
 
     fn check(fleet: &Fleet, asked: &str, expected: Option<(&str, Option<&str>)>) {
         let found = fleet.find(asked);
-        assert_eq!(found.as_ref().map(|group| (group.name, group.captured.as_deref())), expected, "{asked}");
+        let expected = expected.map(|(name, captured)| (name, captured.map(Captured::of)));
+        assert_eq!(found.map(|group| (group.name, group.captured)), expected, "{asked}");
     }
 
     #[test]
-    fn exact_then_alias_then_id_then_the_most_specific_pattern() {
-        let fleet = fleet(&["gpt-4", "*", "openai/*", "openai/ft-*"]);
+    fn alias_then_exact_then_id_then_the_most_specific_pattern() {
+        let fleet = fleet(&["gpt-4", "*", "openai/*", "openai/ft-*", "old"]);
+        check(&fleet, "old", Some(("gpt-4", None)));
+        assert_eq!(fleet.find("old").unwrap().label(), "old");
+        assert_eq!(fleet.names().filter(|name| *name == "old").count(), 1, "it is listed once");
         check(&fleet, "gpt-4", Some(("gpt-4", None)));
         check(&fleet, "nick", Some(("gpt-4", None)));
         check(&fleet, "id-0", Some(("gpt-4", None)));
@@ -330,11 +377,25 @@ mod tests {
     }
 
     #[test]
+    fn each_star_of_a_pattern_stands_for_its_own_part() {
+        let filled = |pattern: &str, name: &str, model: &str| Some(capture(pattern, name)?.fill(model));
+        assert_eq!(filled("openai/*", "openai/gpt-5", "azure/*").as_deref(), Some("azure/gpt-5"));
+        assert_eq!(filled("*/ft:*", "eu/ft:mine", "openai/*-*").as_deref(), Some("openai/eu-mine"));
+        assert_eq!(filled("*/ft:*", "eu/ft:mine", "openai/*").as_deref(), Some("openai/eu"));
+        assert_eq!(filled("a*b*c", "aXbYc", "*|*").as_deref(), Some("X|Y"));
+        assert_eq!(filled("a*b*c", "abbYc", "*|*").as_deref(), Some("b|Y"), "no star stands for nothing");
+        for (pattern, name) in [("a*b*c", "aXbY"), ("a*b*c", "aXbc"), ("a*b*c", "aXc"), ("*-*", "-x"), ("é*", "é")] {
+            assert_eq!(capture(pattern, name), None, "{pattern} {name}");
+        }
+    }
+
+    #[test]
     fn an_unknown_name_finds_nothing_and_hidden_aliases_are_not_listed() {
         let fleet = fleet(&["gpt-4", "gpt-4"]);
         check(&fleet, "other", None);
+        check(&fleet, "lost", None);
         assert_eq!(fleet.find("gpt-4").unwrap().members.len(), 2);
-        assert_eq!(fleet.names().collect::<Vec<_>>(), ["gpt-4"]);
+        assert_eq!(fleet.names().collect::<Vec<_>>(), ["gpt-4", "old"]);
         assert_eq!(fleet.default_group().unwrap().name, "gpt-4");
     }
 }

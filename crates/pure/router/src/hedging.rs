@@ -134,6 +134,12 @@ impl Waits {
         last.at = now;
     }
 
+    /// The deployment is another one now.
+    pub(crate) fn forget(&self) {
+        *self.of(Awaits::Whole) = Last::default();
+        *self.of(Awaits::Content) = Last::default();
+    }
+
     /// What 95 of 100 did not pass; `None`: too few are known.
     pub(crate) fn p95(&self, awaits: Awaits, now: Duration) -> Option<Duration> {
         let last = self.of(awaits);

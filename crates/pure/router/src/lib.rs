@@ -18,7 +18,7 @@ mod window;
 
 pub use budget::RetryBudget;
 pub use fallbacks::{Fallback, FallbackList, Fallbacks};
-pub use fleet::{Deployment, Fleet, FleetBuilder, Group};
+pub use fleet::{Captured, Deployment, Fleet, FleetBuilder, Group};
 pub use hedging::{Awaits, HedgeBudget, Hedging};
 pub use level::mark;
 pub use look::{Wants, Why};

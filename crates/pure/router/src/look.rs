@@ -68,19 +68,21 @@ impl Why {
         }
     }
 
-    /// When it may have passed; `None`: this call is not for it.
+    /// It passes; what does not is not for this call.
     #[must_use]
-    pub fn until(&self, now: Duration) -> Option<Duration> {
+    pub const fn passes(&self) -> bool {
+        matches!(self, Self::Busy(_))
+    }
+
+    /// When it may have passed; `None`: never, or when another call is over, which nobody knows.
+    #[must_use]
+    pub fn until(&self) -> Option<Duration> {
         match self {
             Self::Busy(Busy::Resting { until } | Busy::Spent { until }) => Some(*until),
-            Self::Busy(Busy::Probing | Busy::Full) => Some(now + SOON),
             _ => None,
         }
     }
 }
-
-/// When to look again for what ends at no known time.
-const SOON: Duration = Duration::from_millis(50);
 
 impl std::fmt::Display for Why {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

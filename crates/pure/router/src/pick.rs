@@ -14,10 +14,28 @@ use crate::{
 pub(crate) enum Picked {
     /// This one (an index into the fleet).
     One(usize),
-    /// Nobody now; somebody may at this time.
-    Later(Duration),
+    /// Nobody now; somebody may later.
+    Later(Room),
     /// Nobody for this call.
     Nobody(Option<Why>),
+}
+
+/// When there may be room for a call that finds none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// By itself, as far as that is known.
+    pub(crate) until: Option<Duration>,
+    /// Whenever another call is over.
+    pub(crate) any_time: bool,
+}
+
+impl Room {
+    pub(crate) fn of(reasons: impl Iterator<Item = Why>) -> Self {
+        reasons.filter(Why::passes).fold(Self::default(), |room, why| match why.until() {
+            Some(until) => Self { until: Some(room.until.map_or(until, |first| first.min(until))), ..room },
+            None => Self { any_time: true, ..room },
+        })
+    }
 }
 
 /// Picks, of the lowest order that has somebody.
@@ -44,16 +62,16 @@ pub(crate) fn pick(
 
 fn nobody(group: &Group<'_>, look: &Look<'_>) -> Picked {
     let reasons = || group.members.iter().filter_map(|index| look.why(*index));
-    match reasons().filter_map(|why| why.until(look.now)).min() {
-        Some(until) => Picked::Later(until),
-        // What a client can do something about comes before what it cannot.
-        None => Picked::Nobody(reasons().max_by_key(|why| match why {
-            Why::Window(_) => 3,
-            Why::Tags => 2,
-            Why::Region | Why::Schema => 1,
-            _ => 0,
-        })),
+    if reasons().any(|why| why.passes()) {
+        return Picked::Later(Room::of(reasons()));
     }
+    // What a client can do something about comes before what it cannot.
+    Picked::Nobody(reasons().max_by_key(|why| match why {
+        Why::Window(_) => 3,
+        Why::Tags => 2,
+        Why::Region | Why::Schema => 1,
+        _ => 0,
+    }))
 }
 
 /// The position in the level of the one that is picked.

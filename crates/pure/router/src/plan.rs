@@ -1,57 +1,28 @@
 //! The attempts of one call: which deployment next, after how long, in whose place, or none any more. Retries, rests and
 //! fallbacks are this one state machine; the world's state, time and chance come in.
 
-mod beside;
-mod onward;
-mod refusals;
-
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 use tollgate_wire::{Failure, FailureKind};
 
 use crate::{
-    fallbacks::{Fallback, Fallbacks, shown},
+    fallbacks::{Fallback, Fallbacks},
     fleet::{Fleet, Group},
     hedging::Awaits,
+    level::{mark, spread},
     look::{Look, Wants, Why},
-    pick::{Picked, pick},
+    pick::{Picked, Room, pick},
 };
-use refusals::{later, nobody};
 
-/// What happened.
-#[derive(Debug)]
-pub enum Event<'e> {
-    /// The call begins.
-    Begin,
-    /// The last attempt failed.
-    Failed(&'e Failure),
-    /// The last attempt failed, and the group has no other try.
-    Refused(&'e Failure),
-    /// The deployment was taken by another call in the meantime.
-    Taken,
-    /// The time that was waited for has come.
-    Woken,
-}
+mod beside;
+mod onward;
+mod steps;
+mod story;
 
-/// What to do.
-#[derive(Debug)]
-pub enum Step {
-    /// Try this deployment (an index into the fleet), after this long.
-    Start {
-        /// The deployment.
-        deployment: usize,
-        /// How long to wait before.
-        after: Duration,
-    },
-    /// Nobody can take the call before this time; tell [`Event::Woken`] then.
-    Wait {
-        /// The time.
-        until: Duration,
-    },
-    /// The call has failed.
-    GiveUp(Box<Failure>),
-}
+pub use steps::{Event, Step};
+
+use story::{later, nobody};
 
 /// What a call says to a fallback instead of its own words.
 type Instead = Arc<Map<String, Value>>;
@@ -93,6 +64,8 @@ pub struct Plan<'f> {
 struct Frame<'f> {
     group: Group<'f>,
     instead: Option<Instead>,
+    /// What the call is like in those words.
+    wants: Option<Wants>,
     failed: Vec<usize>,
     current: Option<usize>,
     retries: u32,
@@ -108,6 +81,8 @@ struct Over {
     next: usize,
     /// What the last of them said.
     told: Option<String>,
+    /// Why words of their own could not be said to others of them.
+    unsaid: Vec<String>,
 }
 
 /// Longest `retry-after` of a provider that is waited for, as `LiteLLM` has it.
@@ -175,7 +150,12 @@ impl<'f> Plan<'f> {
     /// About how many tokens the call sends.
     #[must_use]
     pub fn tokens(&self) -> u64 {
-        self.asked.wants.tokens
+        self.wants().tokens
+    }
+
+    /// What the call is like for the group asked now.
+    fn wants(&self) -> &Wants {
+        self.frames.last().and_then(|frame| frame.wants.as_ref()).unwrap_or(&self.asked.wants)
     }
 
     /// The fallbacks that hold for the call.
@@ -186,21 +166,42 @@ impl<'f> Plan<'f> {
 
     /// Why each member of the group asked now can, or cannot, take the call.
     pub fn look(&self, now: Duration) -> impl Iterator<Item = (usize, Option<Why>)> {
-        self.frames.last().into_iter().flat_map(move |frame| self.looks(&frame.group, &frame.failed, now))
+        self.frames.last().into_iter().flat_map(move |frame| self.looks(&frame.group, self.wants(), &frame.failed, now))
+    }
+
+    /// Stands for the deployments of the group that can take the call, now or when they have room: calls with the same
+    /// number wait for the same ones. Where tokens are limited, calls of other sizes wait for another room: whoever sends much
+    /// holds up nobody who sends little.
+    pub fn candidates(&self, now: Duration) -> u64 {
+        let can = |why: &Option<Why>| why.as_ref().is_none_or(|why| why.passes() || *why == Why::Failed);
+        let members = self.look(now).filter(|(_, why)| can(why));
+        let members = members.filter_map(|(index, _)| self.fleet.deployments().get(index));
+        let (sum, is_limited) = members.fold((0_u64, false), |(sum, is_limited), one| {
+            (sum.wrapping_add(spread(mark(one.id.as_bytes()))), is_limited || one.tpm.is_some())
+        });
+        let size = if is_limited { u64::from(u64::BITS - self.tokens().leading_zeros()) } else { 0 };
+        sum ^ size
+    }
+
+    /// Until when the call may wait.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        self.asked.deadline
     }
 
     /// The same of any group, for a call that nobody has failed.
     pub fn look_at(&self, group: &Group<'f>, now: Duration) -> impl Iterator<Item = (usize, Option<Why>)> {
-        self.looks(group, &[], now)
+        self.looks(group, &self.asked.wants, &[], now)
     }
 
     fn looks<'l>(
         &'l self,
         group: &Group<'f>,
+        wants: &'l Wants,
         failed: &'l [usize],
         now: Duration,
     ) -> impl Iterator<Item = (usize, Option<Why>)> + use<'l, 'f> {
-        let look = Look::new(self.fleet, group, &self.asked.wants, failed, now);
+        let look = Look::new(self.fleet, group, wants, failed, now);
         group.members.iter().map(move |index| (*index, look.why(*index)))
     }
 
@@ -215,6 +216,14 @@ impl<'f> Plan<'f> {
                 self.start(now, seed)
             }
             Event::Taken | Event::Woken => self.start(now, seed),
+            Event::Reworded(wants) => {
+                if let Some(frame) = self.frames.last_mut() {
+                    frame.wants = Some((*wants).clone());
+                }
+                self.start(now, seed)
+            }
+            Event::Behind => self.wait(Room { any_time: true, ..self.room(now) }, now),
+            Event::Crowded => Err(self.later(self.room(now), now)),
             Event::Failed(failure) => self.failed(failure, now, seed),
             Event::Refused(failure) => {
                 self.set_aside();
@@ -227,20 +236,41 @@ impl<'f> Plan<'f> {
     /// The first attempt in a group, or one that nothing has failed before.
     fn start(&mut self, now: Duration, seed: u64) -> Result<Step, Failure> {
         let picked = self.pick(now, seed);
-        let (deadline, has_fallback) = (self.asked.deadline, self.has_fallback(FailureKind::NoDeployment));
         let Some(frame) = self.frames.last_mut() else { return Err(Failure::bug("a plan without a group")) };
         match picked {
             Picked::One(deployment) => {
                 frame.current = Some(deployment);
                 Ok(Step::Start { deployment, after: Duration::ZERO })
             }
-            // Who can be asked at once is better than who may be back in a while.
-            Picked::Later(until) if !has_fallback && deadline.is_none_or(|deadline| until < deadline) => {
-                Ok(Step::Wait { until })
-            }
-            Picked::Later(until) => Err(later(frame.group.name, until.saturating_sub(now))),
+            Picked::Later(room) => self.wait(room, now),
             Picked::Nobody(why) => Err(nobody(frame.group.name, why)),
         }
+    }
+
+    /// Waits, if that can help.
+    fn wait(&mut self, room: Room, now: Duration) -> Result<Step, Failure> {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.current = None;
+        }
+        let first = if room.any_time { Some(now) } else { room.until };
+        let in_time = self.asked.deadline.is_none_or(|deadline| first.is_some_and(|first| first < deadline));
+        // Who can be asked at once is better than who may be back in a while.
+        if in_time && !self.has_fallback(FailureKind::NoDeployment) {
+            Ok(Step::Wait { until: room.until })
+        } else {
+            Err(self.later(room, now))
+        }
+    }
+
+    /// Everybody rests or is full.
+    fn later(&self, room: Room, now: Duration) -> Failure {
+        let group = self.frames.last().map_or("", |frame| frame.group.name);
+        later(group, room.until.unwrap_or(now).saturating_sub(now))
+    }
+
+    /// When those may have room that have none now.
+    fn room(&self, now: Duration) -> Room {
+        Room::of(self.look(now).filter_map(|(_, why)| why))
     }
 
     /// Whether and where a failed attempt is repeated.
@@ -276,7 +306,7 @@ impl<'f> Plan<'f> {
     /// One that has not failed this call, else one that has.
     fn pick(&self, now: Duration, seed: u64) -> Picked {
         let Some(frame) = self.frames.last() else { return Picked::Nobody(None) };
-        let (fleet, wants) = (self.fleet, &self.asked.wants);
+        let (fleet, wants) = (self.fleet, self.wants());
         match pick(fleet, &frame.group, wants, &frame.failed, now, seed) {
             Picked::One(index) => Picked::One(index),
             _ if !frame.failed.is_empty() => pick(fleet, &frame.group, wants, &[], now, seed),
@@ -344,20 +374,24 @@ impl<'f> Plan<'f> {
     fn fall(&mut self, failure: Failure, now: Duration, seed: u64) -> Step {
         let to = self.fallbacks_after(&failure);
         if let Some(frame) = self.frames.last_mut() {
-            frame.over = Some(Over { failure, to, next: 0, told: None });
+            frame.over = Some(Over { failure, to, next: 0, told: None, unsaid: Vec::new() });
         }
         loop {
             match self.next_fallback() {
                 Some((group, instead)) => {
                     self.fallbacks += 1;
                     self.tried.push(group.clone());
+                    let is_reworded = instead.is_some();
                     self.frames.push(Frame::new(group, instead));
+                    if is_reworded {
+                        return Step::Reword;
+                    }
                     match self.start(now, seed) {
                         Ok(step) => return step,
                         Err(failure) => {
                             let to = self.fallbacks_after(&failure);
                             if let Some(frame) = self.frames.last_mut() {
-                                frame.over = Some(Over { failure, to, next: 0, told: None });
+                                frame.over = Some(Over { failure, to, next: 0, told: None, unsaid: Vec::new() });
                             }
                         }
                     }
@@ -366,8 +400,10 @@ impl<'f> Plan<'f> {
                     let Some(frame) = self.frames.pop() else {
                         return Step::GiveUp(Box::new(Failure::bug("no group")));
                     };
+                    let is_unsaid = frame.instead.is_some() && frame.wants.is_none();
                     let failure = self.story(frame);
                     match self.frames.last_mut().and_then(|frame| frame.over.as_mut()) {
+                        Some(over) if is_unsaid => over.unsaid.push(failure.client_message()),
                         Some(over) => over.told = Some(failure.client_message()),
                         None => return Step::GiveUp(Box::new(failure)),
                     }
@@ -407,43 +443,11 @@ impl<'f> Plan<'f> {
         }
         None
     }
-
-    /// A failure with what was tried after it, in the words of the seeds (SEED-146).
-    fn story(&self, frame: Frame<'_>) -> Failure {
-        let Some(over) = frame.over else { return Failure::bug("a group that is not over") };
-        let mut failure = over.failure;
-        // A refusal of our own tells its story itself, but for what was tried instead.
-        if failure.kind.class().is_empty() {
-            if let Some(told) = over.told {
-                failure.message.push_str(&format!("\nError doing the fallback: {told}"));
-            }
-            return failure;
-        }
-        let (group, rules) = (frame.group.label(), self.rules());
-        // Without fallbacks there is no story: the provider's words are the message.
-        if rules.is_empty() || self.asked.no_fallbacks {
-            return failure;
-        }
-        let mut told = over.told;
-        if over.to.is_none() {
-            failure.message.push_str(&format!(
-                "No fallback model group found for original model_group={group}. Fallbacks={}",
-                rules.list(failure.kind).shown()
-            ));
-            told = Some(failure.client_message());
-        }
-        let names = over.to.as_deref().map_or_else(|| "None".to_owned(), shown);
-        failure.message.push_str(&format!("\nReceived Model Group={group}\nAvailable Model Group Fallbacks={names}"));
-        if let Some(told) = told {
-            failure.message.push_str(&format!("\nError doing the fallback: {told}"));
-        }
-        failure
-    }
 }
 
 impl<'f> Frame<'f> {
     fn new(group: Group<'f>, instead: Option<Instead>) -> Self {
-        Self { group, instead, failed: Vec::new(), current: None, retries: 0, over: None }
+        Self { group, instead, wants: None, failed: Vec::new(), current: None, retries: 0, over: None }
     }
 }
 

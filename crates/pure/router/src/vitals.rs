@@ -70,6 +70,8 @@ pub struct Vitals {
     sums: Sums,
     /// Failures since the last answer.
     in_a_row: AtomicU32,
+    /// How often it became another one: another key, another address.
+    era: AtomicU32,
     samples: Mutex<Samples>,
     /// The mean of the samples, seconds as bits; 0: none.
     latency: AtomicU64,
@@ -218,6 +220,24 @@ impl Vitals {
         self.resting_until.store(0, Relaxed);
     }
 
+    /// It is another one from now on, with another key or at another address: no rest, failure or latency holds for it, and what
+    /// comes of calls that are on their way to the one before says nothing of it. What they use still counts.
+    pub fn renew(&self) {
+        self.era.fetch_add(1, Relaxed);
+        self.in_a_row.store(0, Relaxed);
+        let mut window = self.window();
+        window.forget_failures();
+        let second = window.newest();
+        self.sums.set(second, &window.at(second));
+        drop(window);
+        *self.samples.lock().unwrap_or_else(PoisonError::into_inner) = Samples::default();
+        self.latency.store(0, Relaxed);
+        if let Some(waits) = self.waits.get() {
+            waits.forget();
+        }
+        self.wake();
+    }
+
     /// What other instances say of it.
     pub fn set_elsewhere(&self, minute: Counts, in_flight: u32) {
         self.elsewhere.in_flight.store(in_flight, Relaxed);
@@ -296,7 +316,8 @@ impl Vitals {
             Some(_) => true,
             None => false,
         };
-        let mut flight = Flight { vitals: Arc::clone(self), counted: now.as_secs(), tokens, probes, claimed: false };
+        let (vitals, counted, era) = (Arc::clone(self), now.as_secs(), self.era.load(Relaxed));
+        let mut flight = Flight { vitals, era, counted, tokens, probes, claimed: false, charged: false };
         let others = self.elsewhere.in_flight.load(Relaxed);
         let most = self.most_parallel(limits).map_or(u32::MAX, |most| u32::try_from(most).unwrap_or(u32::MAX));
         let room = |flying: u32| (flying.saturating_add(others) < most).then_some(flying.saturating_add(1));
@@ -309,6 +330,7 @@ impl Vitals {
             return Err(self.no_room(&window, now, tokens));
         }
         flight.counted = window.add(second, &Counts { requests: 1, tokens, ..Counts::default() });
+        flight.charged = true;
         self.sums.set(flight.counted, &window.at(second));
         drop(window);
         Ok(flight)
@@ -348,6 +370,8 @@ pub enum Landing {
     Badly {
         /// It ran into a timeout: slower than any that were answered.
         late: bool,
+        /// Tokens it used all the same.
+        tokens: u64,
     },
     /// It says nothing about the deployment: the client's mistake, or its leaving.
     Aside {
@@ -359,20 +383,26 @@ pub enum Landing {
 /// What a timeout counts as, in seconds, so that nobody is sent where it happened; `LiteLLM`'s number.
 const LATE: f64 = 1_000.0;
 
-/// A call on its way. Dropped without a landing it says nothing.
+/// A call on its way. Dropped without a landing it never left: what it was charged is given back.
 #[derive(Debug)]
 pub struct Flight {
     vitals: Arc<Vitals>,
+    era: u32,
     /// The second in which its tokens are counted.
     counted: u64,
     tokens: u64,
     probes: bool,
     claimed: bool,
+    /// It stands in the window.
+    charged: bool,
 }
 
 impl Flight {
     /// The deployment answers: it is back, whatever comes after.
     pub fn is_answered(&mut self) {
+        if !self.is_current() {
+            return;
+        }
         self.vitals.in_a_row.store(0, Relaxed);
         if std::mem::take(&mut self.probes) {
             self.vitals.wake();
@@ -380,10 +410,19 @@ impl Flight {
         }
     }
 
+    /// The deployment is the one that the call went to, with the same key and at the same address.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.vitals.era.load(Relaxed) == self.era
+    }
+
     /// The call is over. Its place is held until what is given back is dropped: a deployment that is to rest must do so before
     /// the next call can take the place.
     pub fn land(mut self, now: Duration, landing: Landing) -> Landed {
         let counts = match landing {
+            Landing::Well { tokens, .. } | Landing::Badly { tokens, .. } if !self.is_current() => {
+                Counts { tokens, ..Counts::default() }
+            }
             Landing::Well { tokens, latency } => {
                 self.is_answered();
                 if let Some(latency) = latency {
@@ -391,19 +430,20 @@ impl Flight {
                 }
                 Counts { successes: 1, tokens, ..Counts::default() }
             }
-            Landing::Badly { late } => {
+            Landing::Badly { late, tokens } => {
                 self.vitals.in_a_row.fetch_add(1, Relaxed);
                 if late {
                     self.vitals.sample(now, LATE);
                 }
-                Counts { failures: 1, ..Counts::default() }
+                Counts { failures: 1, tokens, ..Counts::default() }
             }
             Landing::Aside { tokens } => Counts { tokens, ..Counts::default() },
         };
         let mut window = self.vitals.window();
         // What was expected at the beginning makes place for what it came to.
         window.at(now.as_secs());
-        window.give_back(self.counted, self.tokens);
+        window.give_back(self.counted, &Counts { tokens: self.tokens, ..Counts::default() });
+        self.charged = false;
         let second = window.add(now.as_secs(), &counts);
         self.vitals.sums.set(second, &window.at(second));
         drop(window);
@@ -419,6 +459,12 @@ pub struct Landed {
 
 impl Drop for Flight {
     fn drop(&mut self) {
+        if self.charged {
+            let mut window = self.vitals.window();
+            window.give_back(self.counted, &Counts { requests: 1, tokens: self.tokens, ..Counts::default() });
+            let second = window.newest();
+            self.vitals.sums.set(second, &window.at(second));
+        }
         if self.claimed {
             self.vitals.in_flight.fetch_sub(1, Relaxed);
         }
@@ -447,6 +493,19 @@ mod tests {
         drop(flight);
         assert!(vitals.begin(at(1), &limits, 0).is_ok());
         assert_eq!(vitals.in_flight(), 0);
+    }
+
+    #[test]
+    fn a_call_that_never_left_gives_back_what_it_was_charged() {
+        let vitals = Arc::<Vitals>::default();
+        let limits = Limits { rpm: Some(1), tpm: Some(100), parallel: Some(1) };
+        for _ in 0..3 {
+            drop(vitals.begin(at(10), &limits, 60).unwrap());
+        }
+        assert_eq!((vitals.last_minute(at(10)), vitals.in_flight()), (Counts::default(), 0));
+        vitals.begin(at(11), &limits, 60).unwrap().land(at(11), Landing::Aside { tokens: 60 });
+        assert!(matches!(vitals.begin(at(12), &limits, 10), Err(Busy::Spent { .. })));
+        assert_eq!(vitals.last_minute(at(12)).requests, 1);
     }
 
     #[test]
@@ -488,11 +547,29 @@ mod tests {
     fn a_call_that_failed_has_its_place_until_the_deployment_can_be_sent_to_rest() {
         let vitals = Arc::<Vitals>::default();
         vitals.rest(at(10));
-        let place = vitals.begin(at(10), &NONE, 0).unwrap().land(at(11), Landing::Badly { late: false });
+        let place = vitals.begin(at(10), &NONE, 0).unwrap().land(at(11), Landing::Badly { late: false, tokens: 0 });
         assert_eq!(vitals.begin(at(11), &NONE, 0).unwrap_err(), Busy::Probing);
         vitals.rest(at(16));
         drop(place);
         assert_eq!(vitals.begin(at(11), &NONE, 0).unwrap_err(), Busy::Resting { until: at(16) });
+    }
+
+    #[test]
+    fn what_becomes_another_one_rests_no_more_and_old_calls_say_nothing_of_it() {
+        let vitals = Arc::<Vitals>::default();
+        let old = vitals.begin(at(10), &NONE, 50).unwrap();
+        vitals.begin(at(10), &NONE, 0).unwrap().land(at(10), Landing::Badly { late: true, tokens: 0 });
+        vitals.rest(at(70));
+        vitals.renew();
+        assert_eq!(
+            (vitals.busy(at(11), &NONE, 0), vitals.latency(at(11)), vitals.failures_in_a_row()),
+            (None, None, 0)
+        );
+        assert!(!old.is_current());
+        old.land(at(12), Landing::Badly { late: false, tokens: 70 });
+        let minute = vitals.last_minute(at(12));
+        assert_eq!((minute.failures, minute.requests, minute.tokens, vitals.failures_in_a_row()), (0, 2, 70, 0));
+        assert_eq!(vitals.in_flight(), 0);
     }
 
     #[test]

@@ -63,15 +63,19 @@ impl Window {
         newest
     }
 
-    /// Takes back tokens that were expected at `second` and did not come.
-    pub(crate) fn give_back(&mut self, second: u64, tokens: u64) {
+    /// Takes back what was counted at `second` and did not come.
+    pub(crate) fn give_back(&mut self, second: u64, counts: &Counts) {
         if self.newest.saturating_sub(second) >= KEPT {
             return;
         }
         let Some(slot) = self.slot(second) else { return };
-        let back = slot.tokens.min(tokens);
-        slot.tokens -= back;
-        self.total.tokens = self.total.tokens.saturating_sub(back);
+        let back = Counts {
+            requests: slot.requests.min(counts.requests),
+            tokens: slot.tokens.min(counts.tokens),
+            ..Counts::default()
+        };
+        slot.take(&back);
+        self.total.take(&back);
     }
 
     /// How many seconds after `second` the oldest requests that count leave the window.
@@ -81,6 +85,16 @@ impl Window {
             slot.is_some_and(|slot| slot.requests > 0 || slot.tokens > 0)
         });
         held.map_or(1, |oldest| (oldest + KEPT).saturating_sub(second)).max(1)
+    }
+
+    /// Nothing has failed.
+    pub(crate) fn forget_failures(&mut self) {
+        self.seconds.iter_mut().chain([&mut self.total]).for_each(|counts| counts.failures = 0);
+    }
+
+    /// The last second that is counted.
+    pub(crate) fn newest(&self) -> u64 {
+        self.newest
     }
 
     fn slot(&mut self, second: u64) -> Option<&mut Counts> {
@@ -126,12 +140,13 @@ mod tests {
     fn tokens_that_did_not_come_are_given_back_once() {
         let mut window = Window::default();
         window.add(100, &ONE);
-        window.give_back(100, 4);
+        let tokens = |tokens| Counts { tokens, ..Counts::default() };
+        window.give_back(100, &tokens(4));
         assert_eq!(window.at(110).tokens, 6);
-        window.give_back(100, 40);
+        window.give_back(100, &tokens(40));
         assert_eq!(window.at(161).tokens, 0, "never less than nothing");
         window.add(200, &ONE);
-        window.give_back(100, 5);
+        window.give_back(100, &tokens(5));
         assert_eq!(window.at(200).tokens, 10, "what has left the window is not taken from what is in it");
     }
 }

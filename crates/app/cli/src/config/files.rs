@@ -32,20 +32,14 @@ impl From<anyhow::Error> for Unread {
 /// Files that were read: as they were named, and where they are.
 pub(super) type Seen = Vec<(PathBuf, PathBuf)>;
 
-/// Reads a file and what it includes.
-pub(super) fn read(path: &Path) -> Result<(File, Seen), Unread> {
-    let mut seen = Vec::new();
-    let file = with_includes(path, &path.display().to_string(), None, &mut seen)?;
-    let file = file.ok_or_else(|| Unread::Other(anyhow!("{} was read already", path.display())))?;
-    Ok((file, seen))
+/// Reads a file and what it includes. `seen` are those that were looked for, whatever came of it.
+pub(super) fn read(path: &Path, seen: &mut Seen) -> Result<File, Unread> {
+    let file = with_includes(path, &path.display().to_string(), None, seen)?;
+    file.ok_or_else(|| Unread::Other(anyhow!("{} was read already", path.display())))
 }
 
 /// The file with its includes merged into it; `None` if it has been read before.
 fn with_includes(path: &Path, name: &str, included_by: Option<&str>, seen: &mut Seen) -> Result<Option<File>, Unread> {
-    let text = text_of(path).map_err(|error| match included_by {
-        Some(by) => error.context(format!("{by} includes {name}")),
-        None => error,
-    })?;
     let canonical = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     if seen.iter().any(|(_, known)| *known == canonical) {
         return Ok(None);
@@ -54,6 +48,10 @@ fn with_includes(path: &Path, name: &str, included_by: Option<&str>, seen: &mut 
         return Err(Unread::Other(anyhow!("{name}: more than {MAX_FILES} files are included")));
     }
     seen.push((path.to_owned(), canonical));
+    let text = text_of(path).map_err(|error| match included_by {
+        Some(by) => error.context(format!("{by} includes {name}")),
+        None => error,
+    })?;
     let mut file = parse(name, &text).map_err(Unread::Finding)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     for include in file.includes() {

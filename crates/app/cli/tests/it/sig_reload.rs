@@ -96,6 +96,29 @@ async fn a_wrong_file_never_takes_effect_and_says_why() {
     assert!(gateway.output().contains("the configuration was not changed"), "{}", gateway.output());
 }
 
+/// The file that is at fault is one that the configuration in use does not know.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_include_that_was_wrong_or_missing_is_read_when_it_is_mended() {
+    let provider = FakeProvider::start().await;
+    for wrong in [Some("model_list: ["), None] {
+        let gateway = started(&provider, "config_poll_interval: 0.05").await;
+        let more = gateway.folder().join("more.yaml");
+        if let Some(wrong) = wrong {
+            fs::write(&more, wrong).unwrap();
+        }
+        let including = "config_poll_interval: 0.05}\ninclude: [more.yaml]\nlitellm_settings: {drop_params: true";
+        write(&gateway, &config(&provider, "second", including));
+        let until = Instant::now() + Duration::from_secs(10);
+        while !gateway.output().contains("the configuration was not changed") {
+            assert!(Instant::now() < until, "{}", gateway.output());
+            sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(asked_model(&gateway, &provider).await, "first");
+        fs::write(&more, "litellm_settings: {num_retries: 1}\n").unwrap();
+        reaches(&gateway, &provider, "second").await;
+    }
+}
+
 /// Acceptance of routing: a thousand reloads under load, with streams that live through them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_reloads_under_load_cost_no_call_and_cut_no_stream() {

@@ -45,7 +45,8 @@ fn failure(error: &AwsKeysError) -> Failure {
         AwsKeysError::NoRole | AwsKeysError::TokenFile { .. } | AwsKeysError::UnknownToken => {
             FailureKind::Misconfigured
         }
-        AwsKeysError::None { .. } | AwsKeysError::Late => FailureKind::Authentication,
+        AwsKeysError::None { .. } => FailureKind::Authentication,
+        AwsKeysError::Late => FailureKind::Connection,
     };
     let failure = Failure::new(kind, error.to_string());
     let mut causes = Vec::new();

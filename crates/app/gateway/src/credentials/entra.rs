@@ -2,25 +2,32 @@
 
 use tollgate_net::{
     Client,
-    credentials::azure::{self, Login, Proof},
+    credentials::azure::{self, Login, LoginError, Proof},
 };
 use tollgate_providers::auth::{EntraAccount, Grant};
 use tollgate_wire::{Failure, FailureKind, clock::Clock};
 
-use super::{Kept, UNSAID, until};
+use super::{Kept, UNSAID, kind_of, kind_of_status, until};
 
 /// Entra of Azure's public cloud.
 const ENTRA: &str = "https://login.microsoftonline.com";
 /// The grant of an account at Entra.
 ///
 /// # Errors
-/// `Authentication` when Entra gives no token.
+/// `Authentication` when Entra gives no token, as in [`super::Credentials::grant`].
 pub(super) async fn grant(entra: &EntraAccount, client: &Client, clock: &dyn Clock) -> Result<Kept, Failure> {
     let now = clock.monotonic();
-    let refused =
-        |what: String| Failure::new(FailureKind::Authentication, format!("Microsoft Entra gave no token: {what}"));
-    let login = login_of(entra).ok_or_else(|| refused("nothing says who asks".to_owned()))?;
-    let token = azure::login(&login, client, clock.unix()).await.map_err(|error| refused(error.to_string()))?;
+    let failed = |kind, what: String| Failure::new(kind, format!("Microsoft Entra gave no token: {what}"));
+    let nobody = || failed(FailureKind::Authentication, "nothing says who asks".to_owned());
+    let login = login_of(entra).ok_or_else(nobody)?;
+    let token = azure::login(&login, client, clock.unix()).await.map_err(|error| {
+        let kind = match &error {
+            LoginError::Net { source, .. } => kind_of(source),
+            LoginError::Refused { status, .. } => kind_of_status(*status),
+            _ => FailureKind::Authentication,
+        };
+        failed(kind, error.to_string())
+    })?;
     let lives = token.lives.unwrap_or(UNSAID);
     Ok(Kept { grant: Grant::Token(token.secret), until: Some(until(now, lives)) })
 }

@@ -2,12 +2,12 @@
 
 use tollgate_net::{
     Client,
-    credentials::google::{GoogleSource, token},
+    credentials::google::{GoogleError, GoogleSource, token},
 };
 use tollgate_providers::auth::{GoogleAccount, Grant};
 use tollgate_wire::{Failure, FailureKind, clock::Clock};
 
-use super::{Kept, UNSAID, until};
+use super::{Kept, UNSAID, kind_of, kind_of_status, until};
 
 pub(super) async fn grant(account: &GoogleAccount, client: &Client, clock: &dyn Clock) -> Result<Kept, Failure> {
     let source = GoogleSource {
@@ -17,7 +17,12 @@ pub(super) async fn grant(account: &GoogleAccount, client: &Client, clock: &dyn 
     };
     let now = clock.monotonic();
     let token = token(&source, client, clock.unix()).await.map_err(|error| {
-        Failure::new(FailureKind::Authentication, format!("Google gave no token for this deployment: {error}"))
+        let kind = match &error {
+            GoogleError::Net { source, .. } => kind_of(source),
+            GoogleError::Refused { status, .. } => kind_of_status(*status),
+            _ => FailureKind::Authentication,
+        };
+        Failure::new(kind, format!("Google gave no token for this deployment: {error}"))
     })?;
     Ok(Kept { grant: Grant::Token(token.token), until: Some(until(now, token.lives.unwrap_or(UNSAID))) })
 }

@@ -145,3 +145,26 @@ model_list:
     let health = world.get("/health").await.json();
     assert_eq!((&health["healthy_count"], &health["unhealthy_count"]), (&json!(1), &json!(0)), "{health}");
 }
+
+/// Nothing of it is booked, and the deployment rests as one that cannot be reached.
+#[tokio::test]
+async fn a_deployment_without_a_token_fails_and_rests_and_nothing_is_paid() {
+    let world = World::start(
+        "
+model_list:
+  - model_name: gpt
+    litellm_params: {model: watsonx/ibm/granite, api_base: '{provider}', api_key: an-ibm-key, project_id: mine}
+router_settings: {num_retries: 0, allowed_fails: 1, cooldown_time: 60}
+environment_variables: {WATSONX_IAM_URL: 'http://127.0.0.1:1/identity/token'}
+",
+    )
+    .await;
+    for _ in 0..2 {
+        let words = refused(&world.chat(&hi("gpt")).await, 500);
+        assert!(words.contains("the token endpoint at 127.0.0.1:1 gave no token"), "{words}");
+    }
+    let mut hurried = hi("gpt");
+    hurried["timeout"] = json!(5);
+    refused(&world.chat(&hurried).await, 429);
+    assert_eq!((world.gateway.totals().opened, world.provider.calls().len()), (0, 0));
+}

@@ -152,6 +152,37 @@ async fn a_stream_that_fails_before_content_becomes_the_fallbacks_stream() {
     assert!(text.contains("haiku") && text.contains("[DONE]") && !text.contains("boom"), "{text}");
 }
 
+/// The same where the provider's words are told in others: a block that begins with no words has said nothing.
+#[tokio::test]
+async fn a_stream_that_fails_after_an_empty_piece_becomes_the_fallbacks_stream() {
+    let config =
+        PAIR.replace("openai/sonnet, api_base: '{provider}/down'", "anthropic/claude-x, api_base: '{provider}/down'");
+    let world = World::start(&config).await;
+    let start = json!({"type": "message_start", "message": {"id": "m", "type": "message", "role": "assistant", "model": "c", "content": [], "usage": {"input_tokens": 1, "output_tokens": 0}}});
+    let empty = json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": ""}});
+    let broken = Answer::sse([
+        SseItem::event("message_start", start),
+        SseItem::event("content_block_delta", empty),
+        SseItem::event("error", json!({"type": "error", "error": {"type": "overloaded_error", "message": "boom"}})),
+    ]);
+    world.provider.always("/down/*", broken);
+    let text = world.chat(&hi_streamed("bedrock-claude-v3-sonnet")).await.text();
+    assert!(text.contains("haiku") && text.contains("[DONE]") && !text.contains("boom"), "{text}");
+}
+
+/// An empty list is none: what is too long goes where everything goes.
+#[tokio::test]
+async fn an_empty_list_of_fallbacks_for_long_prompts_is_no_list() {
+    let world = World::start(&format!("{PAIR}  context_window_fallbacks: []\n")).await;
+    let too_long = json!({"error": {"message": "This model's maximum context length is 10 tokens", "code": "context_length_exceeded"}});
+    world.provider.always("/down/chat/completions", Answer::json(400, too_long));
+    let model = "anthropic.claude-3-haiku-20240307-v1:0";
+    assert_eq!(world.chat(&hi("bedrock-claude-v3-sonnet")).await.json()["model"], model);
+    let mut own = hi("bedrock-claude-v3-sonnet");
+    own["context_window_fallbacks"] = json!([]);
+    assert_eq!(world.chat(&own).await.json()["model"], model);
+}
+
 #[tokio::test]
 async fn a_deployment_that_is_limited_rests_and_comes_back() {
     let world = World::start(

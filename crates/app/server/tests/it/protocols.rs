@@ -8,6 +8,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     task::JoinSet,
     time::{sleep, timeout},
@@ -194,6 +195,45 @@ async fn a_server_that_is_told_to_stop_lets_running_calls_end() {
     assert!(world.gateway.is_draining());
     assert!(timeout(SOON, world.serving.join_next()).await.unwrap().unwrap().is_ok());
     assert!(TcpStream::connect(authority(&world)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_handshake_that_hangs_does_not_hold_up_the_stop() {
+    let certified = certified(b"http/1.1");
+    let mut world =
+        World::of(ONE_MODEL).settings(|settings| settings.tls = Some(certified.files.clone())).start().await;
+    let _silent = TcpStream::connect(authority(&world)).await.unwrap();
+    let mut greeted = TcpStream::connect(authority(&world)).await.unwrap();
+    greeted.write_all(&[0x16, 0x03, 0x01]).await.unwrap();
+    // Both are accepted when one that came later has its answer.
+    let mut plain = world.connect().await;
+    plain.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert!(timeout(SOON, plain.head()).await.unwrap().is_none());
+    world.stop.send_modify(|signals| *signals += 1);
+    assert!(timeout(SOON, world.serving.join_next()).await.unwrap().unwrap().is_ok());
+}
+
+/// The network may cut the preface anywhere.
+#[tokio::test]
+async fn http2_is_known_by_its_preface_however_it_is_cut() {
+    let world = World::plain().await;
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    for cut in 1..6 {
+        let mut stream = TcpStream::connect(authority(&world)).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.write_all(&preface[..cut]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        stream.write_all(&preface[cut..]).await.unwrap();
+        let mut frame = [0; 9];
+        timeout(SOON, stream.read_exact(&mut frame)).await.unwrap().unwrap();
+        assert_eq!(frame[3], 4, "its settings, cut at {cut}");
+    }
+    let mut slow = world.connect().await;
+    for piece in ["P", "OST /v1/nothing HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n"] {
+        slow.send(piece).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    assert_eq!(timeout(SOON, slow.reply()).await.unwrap().status, 404);
 }
 
 #[tokio::test]

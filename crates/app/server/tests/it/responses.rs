@@ -327,3 +327,33 @@ model_list:
     assert_eq!(queries, ["api-version=preview", "api-version=preview&include=a"]);
     assert!(calls.iter().all(|call| call.header("api-key") == Some("sk-fake-provider-key")));
 }
+
+/// The asked model's deployment knows nothing of the answer before: another account, another provider, or none.
+#[tokio::test]
+async fn an_answer_is_gone_on_with_where_it_is_kept() {
+    let more = "  - model_name: sibling
+    litellm_params: {model: openai/gpt-5, api_base: '{provider}/v1', api_key: sk-fake-provider-key}
+  - model_name: stranger
+    litellm_params: {model: openai/gpt-6, api_base: '{provider}/v1', api_key: sk-another-account}
+";
+    let models = MODELS.replace("router_settings:", &format!("{more}router_settings:"));
+    let world = World::start(&models).await;
+    world.provider.always("POST /v1/responses", Answer::json(200, made("resp_up1")));
+    let id = id_of(&ask(&world, &json!({"model": "native", "input": "Hi"})).await);
+    for (model, asked, named) in
+        [("native", "gpt-4o", "native"), ("sibling", "gpt-5", "sibling"), ("stranger", "gpt-4o", "native")]
+    {
+        let reply = ask(&world, &json!({"model": model, "input": "on", "previous_response_id": id})).await;
+        assert_eq!((reply.status, &reply.json()["model"]), (200, &json!(named)), "{model}: {}", reply.text());
+        let call = world.provider.calls().pop().unwrap();
+        let sent = call.json();
+        assert_eq!((&sent["model"], &sent["previous_response_id"]), (&json!(asked), &json!("resp_up1")), "{model}");
+        assert_eq!(call.header("authorization"), Some("Bearer sk-fake-provider-key"));
+    }
+    let gone =
+        models.replace("native-1", "native-2").replace("api_base: '{provider}/v1'", "api_base: 'http://127.0.0.1:1'");
+    world.gateway.swap(crate::world::snapshot(&gone, tollgate_gateway::Environment::new()));
+    let body = json!({"model": "stranger", "input": "on", "previous_response_id": id});
+    let words = refused(&ask(&world, &body).await, 400);
+    assert!(words.contains("configured no longer"), "{words}");
+}

@@ -184,3 +184,25 @@ async fn a_provider_that_is_not_there_is_named_without_its_path() {
     let words = refused(&world.chat(&hi("gpt")).await, 500);
     assert!(words.contains("127.0.0.1:1") && !words.contains("secret-path"), "{words}");
 }
+
+#[tokio::test]
+async fn a_request_gets_no_more_retries_than_the_configuration_allows() {
+    let group = |more: &str| {
+        let row = "  - {model_name: gpt, litellm_params: {model: openai/NUMBER, api_base: '{provider}/v1', api_key: sk-fake-provider-key}}\n";
+        let rows: String = (0..14).map(|number| row.replace("NUMBER", &format!("m{number}"))).collect();
+        format!("model_list:\n{rows}router_settings: {{num_retries: 0{more}}}\n")
+    };
+    for (more, attempts) in [("", 11), (", max_client_retries: 3", 4), (", max_client_retries: 0", 1)] {
+        let world = World::start(&group(more)).await;
+        world.provider.always("*", failing(500));
+        let mut greedy = hi("gpt");
+        greedy["num_retries"] = json!(1_000_000);
+        let reply = world.chat(&greedy).await;
+        refused(&reply, 500);
+        assert_eq!(world.provider.calls().len(), attempts, "{more}");
+    }
+    let world = World::start(&group(", max_client_retries: 2")).await;
+    world.provider.always("*", failing(500));
+    refused(&world.chat_with(&[("x-litellm-num-retries", "50")], &hi("gpt")).await, 500);
+    assert_eq!(world.provider.calls().len(), 3);
+}

@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 use tollgate_config::{check, parse, resolve};
-use tollgate_gateway::{Environment, Gateway, Parts, Snapshot, SnapshotSettings, Totals, Workers};
+use tollgate_gateway::{Environment, Gateway, KeyBounds, Parts, Snapshot, SnapshotSettings, Totals, Workers};
 use tollgate_kit::{
     FakeProvider,
     http::{self, Connection, Reply},
@@ -20,6 +20,7 @@ use tollgate_net::{
     clock::{SystemClock, SystemRandom},
 };
 use tollgate_server::{BoundServer, ServerBounds, ServerSettings, bind};
+use tollgate_store::{EpochMs, Store, StoreSettings};
 use tollgate_wire::clock::Random;
 
 /// How long a test waits for something that should happen.
@@ -54,6 +55,7 @@ pub(crate) struct Plan {
     settings: ServerSettings,
     environment: Environment,
     random: Arc<dyn Random>,
+    store: Option<(Arc<Store>, KeyBounds)>,
 }
 
 impl World {
@@ -65,6 +67,7 @@ impl World {
             settings: settings(),
             environment: Environment::new(),
             random: Arc::new(SystemRandom),
+            store: None,
         }
     }
 
@@ -157,6 +160,21 @@ impl Plan {
         self
     }
 
+    /// With a store of its own, in memory, and a look-up that may take its time: tests run beside one another.
+    pub(crate) async fn with_keys(self) -> Self {
+        let store = Store::open(&StoreSettings::at(tollgate_store::Place::Memory), EpochMs::default()).await;
+        self.store(
+            Arc::new(store.expect("a store in memory")),
+            KeyBounds { patience: PATIENCE, ..KeyBounds::default() },
+        )
+    }
+
+    /// With this store.
+    pub(crate) fn store(mut self, store: Arc<Store>, bounds: KeyBounds) -> Self {
+        self.store = Some((store, bounds));
+        self
+    }
+
     pub(crate) async fn start(self) -> World {
         let provider = FakeProvider::start().await;
         self.start_before(provider).await
@@ -167,7 +185,9 @@ impl Plan {
         let server = bind(self.settings).await.expect("a free port");
         let port = server.address().expect("an address").port();
         let text = self.config.replace("{provider}", &provider.url()).replace("{master}", MASTER);
-        let gateway = gateway(snapshot(&text.replace("{own}", &port.to_string()), self.environment), self.random);
+        let gateway =
+            gateway(snapshot(&text.replace("{own}", &port.to_string()), self.environment), self.random, self.store);
+        gateway.start_hearing();
         let (stop, stopped) = watch::channel(0);
         let mut serving = JoinSet::new();
         serving.spawn(serve(server, Arc::clone(&gateway), stopped));
@@ -201,10 +221,18 @@ pub(crate) fn snapshot(text: &str, mut environment: Environment) -> Snapshot {
     Snapshot::build(&config, Arc::new(environment), SnapshotSettings::default())
 }
 
-fn gateway(snapshot: Snapshot, random: Arc<dyn Random>) -> Arc<Gateway> {
+fn gateway(snapshot: Snapshot, random: Arc<dyn Random>, store: Option<(Arc<Store>, KeyBounds)>) -> Arc<Gateway> {
     let clock = Arc::new(SystemClock::new());
     let client = Client::new(ClientSettings::default(), Arc::<SystemClock>::clone(&clock)).expect("a client");
-    Gateway::new(Parts { client, clock, random, snapshot, workers: Workers::new(Handle::current()), sharing: None })
+    Gateway::new(Parts {
+        client,
+        clock,
+        random,
+        snapshot,
+        workers: Workers::new(Handle::current()),
+        sharing: None,
+        store,
+    })
 }
 
 /// A chat of one word.

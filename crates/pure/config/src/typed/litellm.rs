@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 use tollgate_wire::Secret;
 
 use super::Failover;
@@ -43,6 +43,8 @@ pub struct LitellmSettings {
     pub forward_traceparent_to_llm_provider: Option<bool>,
     /// `model_group_settings.forward_client_headers_to_llm_api`.
     pub forward_client_headers_groups: Vec<String>,
+    pub default_key_generate_params: Map<String, Json>,
+    pub upperbound_key_generate_params: Map<String, Json>,
 }
 
 impl LitellmSettings {
@@ -74,6 +76,8 @@ impl LitellmSettings {
             user_url_allowed_hosts: fields.texts("user_url_allowed_hosts"),
             forward_traceparent_to_llm_provider: fields.flag("forward_traceparent_to_llm_provider"),
             forward_client_headers_groups: groups.texts("forward_client_headers_to_llm_api"),
+            default_key_generate_params: fields.map("default_key_generate_params"),
+            upperbound_key_generate_params: fields.map("upperbound_key_generate_params"),
         }
     }
 }

@@ -135,10 +135,7 @@ fn prompt_templates_are_read_and_the_rest_is_passed_on() {
 #[test]
 fn virtual_keys_and_otel_settings_are_known() {
     let database = findings_of(seed!("virtual_keys"));
-    assert_eq!(
-        database,
-        ["config.yaml:11:3: note: general_settings.database_url: known; not yet used by this version"]
-    );
+    assert!(database.is_empty(), "{database:?}");
     let otel = findings_of(seed!("otel"));
     assert_eq!(otel, ["config.yaml:10:3: note: general_settings.otel: known; not yet used by this version"]);
 }

@@ -124,7 +124,8 @@ pub(crate) fn ask_for_features(headers: &mut http::HeaderMap, body: &serde_json:
 
 /// The address for `path`. Bases are found in the wild with and without the version.
 pub(super) fn url(target: &Target, path: &str) -> String {
-    match (target.base_url.strip_suffix("/v1"), path.strip_prefix("/v1")) {
+    let base = target.base_url.split('?').next().unwrap_or_default().trim_end_matches('/');
+    match (base.strip_suffix("/v1"), path.strip_prefix("/v1")) {
         (Some(_), Some(rest)) => target.url(rest),
         _ => target.url(path),
     }

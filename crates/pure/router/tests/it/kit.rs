@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use tollgate_router::{Asked, Deployment, Event, Fallback, FallbackList, Fleet, FleetBuilder, Plan, Rules, Step};
+use tollgate_router::{
+    Asked, Deployment, Event, Fallback, FallbackList, Fleet, FleetBuilder, Plan, Rules, Step, Wants,
+};
 use tollgate_wire::{Failure, FailureKind};
 
 /// A fleet of these deployments, each `(group, change)`.
@@ -46,6 +48,10 @@ pub(crate) struct Run {
     pub(crate) end: Result<usize, Failure>,
 }
 
+/// What a call is like in no words at all.
+static WORDLESS: Wants =
+    Wants { tokens: 0, tags: Vec::new(), has_schema: false, region: None, pinned: None, affinity: None };
+
 /// Runs a call to its end. Waits are told as over at once.
 pub(crate) fn run(
     fleet: &Fleet,
@@ -57,9 +63,10 @@ pub(crate) fn run(
     let mut plan = Plan::new(fleet, fleet.find(group).unwrap(), asked);
     let mut run = Run { asked: Vec::new(), waits: Vec::new(), end: Err(Failure::bug("it never ended")) };
     let mut last: Option<Failure> = None;
-    let mut now = now;
+    let (mut now, mut reworded) = (now, false);
     for round in 0..100 {
         let event = match (&last, round) {
+            _ if std::mem::take(&mut reworded) => Event::Reworded(&WORDLESS),
             (Some(failure), _) => Event::Failed(failure),
             (None, 0) => Event::Begin,
             (None, _) => Event::Woken,
@@ -78,9 +85,11 @@ pub(crate) fn run(
                 }
             }
             Step::Wait { until } => {
+                let until = until.expect("a wait for other calls, of which there are none");
                 run.waits.push(until - now);
                 (now, last) = (until, None);
             }
+            Step::Reword => reworded = true,
             Step::GiveUp(failure) => {
                 run.end = Err(*failure);
                 return run;

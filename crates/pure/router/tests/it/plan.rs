@@ -41,6 +41,15 @@ fn a_rehearsal_takes_nothing_from_the_budget_of_retries() {
     assert_eq!(run(&fleet, "g", Asked::default(), at(1), down).asked.len(), 3);
 }
 
+/// Whatever the clients ask for: a fifth of the requests, and ten a second.
+#[test]
+fn the_budget_of_retries_holds_for_clients_that_want_many() {
+    let fleet = fleet(Rules::default(), &["g"; 40], |_, _| {});
+    let greedy = || Asked { retries: Some(100), ..Asked::default() };
+    let attempts: usize = (0..500).map(|_| run(&fleet, "g", greedy(), at(100), down).asked.len()).sum();
+    assert!((500..=500 + 100 + 10).contains(&attempts), "{attempts}");
+}
+
 #[test]
 fn retry_after_is_waited_for_up_to_a_minute() {
     let fleet = fleet(Rules::default(), &["g"], |_, _| {});
@@ -203,9 +212,48 @@ fn the_next_fallback_is_better_than_waiting_for_this_one() {
     assert_eq!((run.asked, run.waits), (vec![2], vec![Duration::ZERO]));
 }
 
+/// What depends on other calls is waited for whatever is known of the rest.
+#[test]
+fn a_place_may_be_free_any_time_and_others_who_wait_come_first() {
+    let limits = |_, one: &mut tollgate_router::Deployment| one.parallel = Some(1);
+    let fleet = fleet(Rules::default(), &["g", "g"], limits);
+    let (full, rests) = (&fleet.deployments()[0], &fleet.deployments()[1]);
+    let flight = full.vitals.begin(at(10), &full.limits(), 0).unwrap();
+    rests.vitals.rest(at(100));
+    let asked = || Asked { deadline: Some(at(20)), ..Asked::default() };
+    let mut plan = Plan::new(&fleet, fleet.find("g").unwrap(), asked());
+    let step = plan.on(&Event::Begin, at(10), 1);
+    assert!(matches!(step, Step::Wait { until: Some(until) } if until == at(100)), "{step:?}");
+    let others = plan.candidates(at(10));
+    drop(flight);
+    assert!(matches!(plan.on(&Event::Woken, at(11), 1), Step::Start { deployment: 0, .. }));
+    assert!(matches!(plan.on(&Event::Behind, at(11), 1), Step::Wait { .. }), "the others come first");
+    assert_eq!(plan.candidates(at(11)), others, "they wait for the same, whoever has room");
+    let Step::GiveUp(crowded) = plan.on(&Event::Crowded, at(11), 1) else { panic!("there is no place in the line") };
+    assert_eq!((crowded.http_status(), crowded.retry_after), (429, Some(at(89))));
+    let Step::GiveUp(late) = Plan::new(&fleet, fleet.find("g").unwrap(), asked()).on(&Event::Behind, at(20), 1) else {
+        panic!("its time is over")
+    };
+    assert_eq!(late.http_status(), 429);
+}
+
+/// Else one large prompt, for which there is no room for a minute, would keep everybody waiting.
+#[test]
+fn calls_of_other_sizes_stand_in_other_lines_where_tokens_are_limited() {
+    for (tpm, apart) in [(Some(1_000), true), (None, false)] {
+        let fleet = fleet(Rules::default(), &["g"], |_, one| one.tpm = tpm);
+        let line = |tokens| {
+            let asked = Asked { wants: Wants { tokens, ..Wants::default() }, ..Asked::default() };
+            Plan::new(&fleet, fleet.find("g").unwrap(), asked).candidates(at(10))
+        };
+        assert_eq!(line(600), line(900));
+        assert_eq!(line(10) != line(900), apart);
+    }
+}
+
 fn fail(fleet: &tollgate_router::Fleet, index: usize, kind: FailureKind, now: Duration) -> Option<Duration> {
     let one = &fleet.deployments()[index];
-    one.vitals.begin(now, &one.limits(), 0).unwrap().land(now, Landing::Badly { late: false });
+    one.vitals.begin(now, &one.limits(), 0).unwrap().land(now, Landing::Badly { late: false, tokens: 0 });
     fleet.rest_after(index, &failure(kind), now)
 }
 
@@ -304,7 +352,7 @@ fn what_fits_a_pattern_falls_back_by_its_own_name_to_another_model_of_the_patter
     plan.on(&Event::Begin, at(1), 1);
     let step = plan.on(&Event::Failed(&failure(FailureKind::ServiceUnavailable)), at(1), 1);
     assert!(matches!(step, Step::Start { deployment: 0, .. }), "{step:?}");
-    assert_eq!(plan.group().unwrap().captured.as_deref(), Some("small"));
+    assert_eq!(plan.group().unwrap().captured, Some(tollgate_router::Captured::of("small")));
     let Step::GiveUp(failure) = plan.on(&Event::Failed(&failure(FailureKind::ServiceUnavailable)), at(1), 1) else {
         panic!("nobody is left")
     };

@@ -198,9 +198,12 @@ impl<'f, D: FnMut(&Try) -> Deed> Clockwork<'f, D> {
             Step::Wait { until } => {
                 let free = call.plan.look(self.now).find(|(_, why)| why.is_none());
                 assert_eq!(free, None, "it waits, and somebody is free");
-                assert!(until > self.now, "a wait that is no wait");
+                assert!(until.is_none_or(|until| until > self.now), "a wait that is no wait");
+                // Nobody wakes calls here: they look for themselves.
+                let until = until.unwrap_or(self.now + Duration::from_millis(50));
                 self.later(until, Due::Tell(number, News::Woken));
             }
+            Step::Reword => panic!("no fallback has words of its own here"),
             Step::GiveUp(failure) => {
                 let retries = call.plan.retries();
                 self.calls.remove(&number);
@@ -330,7 +333,8 @@ impl<'f, D: FnMut(&Try) -> Deed> Clockwork<'f, D> {
             Err(failure) => {
                 self.facts.push(Fact::Ended { of, at: now, used: Some(0) });
                 if failure.kind.blame() == Blame::Provider {
-                    let _place = flight.land(now, Landing::Badly { late: failure.kind == FailureKind::Timeout });
+                    let _place =
+                        flight.land(now, Landing::Badly { late: failure.kind == FailureKind::Timeout, tokens: 0 });
                     if let Some(until) = self.fleet.rest_after(of.deployment, &failure, now) {
                         self.fleet.deployments()[of.deployment].vitals.rest(until);
                         self.facts.push(Fact::Rested { deployment: of.deployment, at: now, until });

@@ -1,0 +1,105 @@
+//! Where keys and spend are kept: the database that is configured, else a SQLite file in the data directory (decision 5).
+
+use std::{os::unix::fs::DirBuilderExt as _, path::PathBuf, sync::Arc};
+
+use anyhow::{Context as _, bail};
+use tollgate_config::Config;
+use tollgate_gateway::KeyBounds;
+use tollgate_store::{EpochMs, Place, Store, StoreSettings};
+use tollgate_wire::{Secret, clock::Clock};
+
+use crate::{
+    args::Options,
+    environment::{Environment, get},
+    out,
+};
+
+/// Where the data directory is if nobody says.
+const DATA_DIR: &str = "tollgate-data";
+/// The database in it.
+const DATABASE: &str = "tollgate.db";
+/// What `--data-dir` says where nothing is to be kept.
+const NOWHERE: &str = "none";
+
+/// Opens the store, and says how long keys are remembered.
+pub(crate) async fn open(
+    options: &Options,
+    config: &Config,
+    environment: &Environment,
+    clock: &dyn Clock,
+) -> anyhow::Result<(Arc<Store>, KeyBounds)> {
+    let place = place(options, config, environment)?;
+    let shown = match &place {
+        Place::Sqlite(file) => file.display().to_string(),
+        Place::Memory => "memory".to_owned(),
+        Place::Postgres(_) => "the database of database_url".to_owned(),
+    };
+    if matches!(place, Place::Memory) {
+        out::aside("tollgate: --data-dir none: keys and spend are gone when this process ends");
+    }
+    let mut settings = StoreSettings::at(place);
+    if let Some(most) = config.general.database_connection_pool_limit {
+        settings.max_connections = u32::try_from(most).unwrap_or(u32::MAX).clamp(2, 1000);
+    }
+    let now = EpochMs(i64::try_from(clock.unix().as_millis()).unwrap_or(i64::MAX));
+    let opened = Store::open(&settings, now).await.with_context(|| format!("{shown} cannot be opened as the store"))?;
+    Ok((Arc::new(opened), bounds(config)))
+}
+
+fn bounds(config: &Config) -> KeyBounds {
+    let (general, default) = (&config.general, KeyBounds::default());
+    KeyBounds {
+        most: general.user_api_key_cache_max_size.unwrap_or(default.most),
+        ttl: general.user_api_key_cache_ttl.unwrap_or(default.ttl),
+        stale_ttl: general.stale_key_ttl.unwrap_or(default.stale_ttl),
+        outlive_store: general.allow_requests_on_db_unavailable,
+        patience: general.key_lookup_wait.unwrap_or(default.patience),
+    }
+}
+
+fn place(options: &Options, config: &Config, environment: &Environment) -> anyhow::Result<Place> {
+    let of_environment = || get(environment, "DATABASE_URL").map(Secret::new);
+    let url = config.general.database_url.clone().or_else(of_environment).filter(|url| !url.expose().is_empty());
+    if let Some(url) = url {
+        return named(&url);
+    }
+    let stated = options.start.data_dir.clone();
+    let folder = stated.or_else(|| get(environment, "TOLLGATE_DATA_DIR").map(PathBuf::from));
+    let folder = folder.unwrap_or_else(|| PathBuf::from(DATA_DIR));
+    if folder.as_os_str() == NOWHERE {
+        return Ok(Place::Memory);
+    }
+    // Spend and the hashes of keys are nobody else's matter.
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+    made.with_context(|| {
+        let folder = folder.display();
+        format!("the data directory {folder} cannot be made; name another with --data-dir, or `--data-dir none` to keep nothing")
+    })?;
+    Ok(Place::Sqlite(folder.join(DATABASE)))
+}
+
+fn named(url: &Secret) -> anyhow::Result<Place> {
+    let text = url.expose();
+    if text.starts_with("postgresql://") || text.starts_with("postgres://") {
+        return Ok(Place::Postgres(url.clone()));
+    }
+    match text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:")) {
+        Some(file) if !file.is_empty() => Ok(Place::Sqlite(PathBuf::from(file))),
+        // The address is not shown: it may hold a password.
+        _ => bail!("database_url (or DATABASE_URL) must begin with postgresql:// or sqlite://"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_names_its_kind_of_database() {
+        let of = |text: &str| named(&Secret::new(text));
+        assert!(matches!(of("postgres://u:p@h/d").unwrap(), Place::Postgres(_)));
+        assert!(matches!(of("sqlite:///var/t.db").unwrap(), Place::Sqlite(file) if file.as_os_str() == "/var/t.db"));
+        let refused = of("mysql://user:word@host/d").unwrap_err().to_string();
+        assert!(refused.contains("postgresql://") && !refused.contains("word"), "{refused}");
+    }
+}

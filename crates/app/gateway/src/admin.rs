@@ -1,0 +1,248 @@
+//! Management: keys, and whatever else lives in the store. A request is read here, whoever asks is known here, and each
+//! action is one function of the modules below.
+
+mod fields;
+mod keys;
+mod listing;
+pub(crate) mod rows;
+pub(crate) mod rules;
+
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use serde_json::{Map, Value};
+use tollgate_policy::{Caller, RouteClass, admit};
+use tollgate_store::{EpochMs, Stamp, Store, StoreError};
+use tollgate_wire::{Failure, FailureKind};
+
+use crate::{callers, gateway::Gateway, snapshot::Snapshot};
+
+/// What a management route does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// `POST /key/generate`
+    GenerateKey,
+    /// `POST /key/service-account/generate`
+    GenerateServiceAccount,
+    /// `POST /key/update`
+    UpdateKey,
+    /// `POST /key/bulk_update`
+    UpdateKeys,
+    /// `POST /key/delete`
+    DeleteKeys,
+    /// `GET /key/info`
+    KeyInfo,
+    /// `POST /v2/key/info`
+    KeysInfo,
+    /// `GET /key/list`
+    ListKeys,
+    /// `GET /key/aliases`
+    KeyAliases,
+    /// `POST /key/regenerate`, `POST /key/{key}/regenerate`
+    RegenerateKey,
+    /// `POST /key/block`
+    BlockKey,
+    /// `POST /key/unblock`
+    UnblockKey,
+    /// `GET`, `POST /key/health`
+    KeyHealth,
+}
+
+impl Action {
+    /// The path, as keys' `allowed_routes` name it.
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::GenerateKey => "/key/generate",
+            Self::GenerateServiceAccount => "/key/service-account/generate",
+            Self::UpdateKey => "/key/update",
+            Self::UpdateKeys => "/key/bulk_update",
+            Self::DeleteKeys => "/key/delete",
+            Self::KeyInfo => "/key/info",
+            Self::KeysInfo => "/v2/key/info",
+            Self::ListKeys => "/key/list",
+            Self::KeyAliases => "/key/aliases",
+            Self::RegenerateKey => "/key/regenerate",
+            Self::BlockKey => "/key/block",
+            Self::UnblockKey => "/key/unblock",
+            Self::KeyHealth => "/key/health",
+        }
+    }
+
+    fn class(self) -> RouteClass {
+        match self {
+            Self::UpdateKeys => RouteClass::Manage,
+            _ => RouteClass::Own,
+        }
+    }
+}
+
+/// A management request as it came.
+#[derive(Debug)]
+pub struct ManageAsk {
+    /// What is to be done.
+    pub action: Action,
+    /// The request's headers.
+    pub headers: HeaderMap,
+    /// Its query.
+    pub query: HashMap<String, String>,
+    /// Its body: a JSON object, or nothing.
+    pub body: Bytes,
+    /// The key that its path names.
+    pub of_path: Option<String>,
+}
+
+impl Gateway {
+    /// Does what a management request asks for.
+    ///
+    /// # Errors
+    /// 401 and 403 for whoever may not, 400 for a request that cannot be read, 404 for what is not there, 412 for what has
+    /// changed since it was read, 503 while the store does not answer.
+    pub async fn manage(self: &Arc<Self>, ask: ManageAsk) -> Result<Value, Failure> {
+        let snapshot = self.snapshot();
+        let caller = self.identify(&snapshot, &ask.headers).await?;
+        admit(&caller, ask.action.class(), ask.action.path())?;
+        let Some(callers) = &self.callers else {
+            return Err(Failure::new(FailureKind::NotBuilt, "this gateway runs without a store"));
+        };
+        let millis = i64::try_from(self.clock.unix().as_millis()).unwrap_or(i64::MAX);
+        let desk = Desk {
+            gateway: self,
+            snapshot: &snapshot,
+            store: callers.store(),
+            callers,
+            caller: &caller,
+            action: ask.action,
+            version: expected_version(&ask.headers)?,
+            now: EpochMs(millis),
+        };
+        let body = object(&ask.body)?;
+        match ask.action {
+            Action::GenerateKey => desk.generate(body).await,
+            Action::GenerateServiceAccount => desk.generate_service_account(body).await,
+            Action::UpdateKey => desk.update(body).await,
+            Action::UpdateKeys => desk.update_many(body).await,
+            Action::DeleteKeys => desk.delete(&body).await,
+            Action::KeyInfo => desk.info(&ask.query).await,
+            Action::KeysInfo => desk.infos(&body).await,
+            Action::ListKeys => desk.list(&ask.query).await,
+            Action::KeyAliases => desk.aliases(&ask.query).await,
+            Action::RegenerateKey => desk.regenerate(ask.of_path, body).await,
+            Action::BlockKey => desk.block(&body, true).await,
+            Action::UnblockKey => desk.block(&body, false).await,
+            Action::KeyHealth => Ok(desk.health()),
+        }
+    }
+}
+
+/// `If-Match`: the version that the client has read, if it says so.
+fn expected_version(headers: &HeaderMap) -> Result<Option<i64>, Failure> {
+    let Some(stated) = headers.get(http::header::IF_MATCH) else { return Ok(None) };
+    let text = stated.to_str().unwrap_or_default().trim().trim_matches('"');
+    if text == "*" {
+        return Ok(None);
+    }
+    let words = "If-Match must be the `version` that /key/info shows";
+    text.parse().map(Some).map_err(|_| Failure::invalid(words).with_param("if-match"))
+}
+
+/// The body, as a JSON object; the lenient reader too, as people's scripts are (decision 10).
+fn object(body: &Bytes) -> Result<Map<String, Value>, Failure> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Map::new());
+    }
+    let strict = serde_json::from_slice::<Value>(body);
+    let value = strict.or_else(|error| {
+        let lenient = std::str::from_utf8(body).ok().and_then(tollgate_wire::json::strict_from_lenient);
+        let lenient = lenient.and_then(|text| serde_json::from_str(&text).ok());
+        lenient.ok_or_else(|| Failure::invalid(format!("Invalid JSON payload: {error}")))
+    })?;
+    match value {
+        Value::Object(members) => Ok(members),
+        _ => Err(Failure::invalid("the body must be a JSON object")),
+    }
+}
+
+/// One management request being worked on.
+pub(crate) struct Desk<'a> {
+    gateway: &'a Arc<Gateway>,
+    snapshot: &'a Snapshot,
+    store: &'a Arc<Store>,
+    callers: &'a Arc<callers::Callers>,
+    caller: &'a Caller,
+    action: Action,
+    version: Option<i64>,
+    now: EpochMs,
+}
+
+impl Desk<'_> {
+    fn stamp(&self) -> Stamp {
+        Stamp { at: self.now, by: Some(self.actor()), audit: None }
+    }
+
+    /// Who does it, as rows remember it.
+    fn actor(&self) -> String {
+        match self.caller {
+            Caller::Admin | Caller::Anyone => "default_user_id".to_owned(),
+            Caller::Key(key) => key.user.clone().unwrap_or_else(|| key.origin.clone()),
+        }
+    }
+}
+
+/// What the store's refusal means to whoever asked; `what` is what he named.
+fn failure_of(error: StoreError, what: &str) -> Failure {
+    match error {
+        StoreError::Unavailable(detail) => {
+            let words =
+                "the database does not answer; nothing was changed, or it cannot be known: look before you try again";
+            let mut failure = Failure::new(FailureKind::Overloaded, words).with_detail(detail);
+            failure.retry_after = Some(std::time::Duration::from_secs(1));
+            failure
+        }
+        StoreError::Taken { what: "key_alias" } => {
+            Failure::invalid(format!("Key with alias '{what}' already exists")).with_param("key_alias")
+        }
+        StoreError::Taken { .. } => Failure::invalid("this key exists already; choose another `key`").with_param("key"),
+        StoreError::Stale => {
+            let mut failure = Failure::invalid("it was changed in the meantime; read it again and repeat the change");
+            failure.status = Some(412);
+            failure
+        }
+        StoreError::Missing => not_found("Key not found in database"),
+        other => Failure::bug(other.to_string()),
+    }
+}
+
+/// 404 for a key that is not there.
+fn not_found(words: &str) -> Failure {
+    let mut failure = Failure::invalid(words).with_param("key").with_type(tollgate_wire::ErrorType::NotFound);
+    failure.status = Some(404);
+    failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_are_read_as_people_write_them() {
+        let read = |text: &str| object(&Bytes::copy_from_slice(text.as_bytes()));
+        assert!(read("").unwrap().is_empty() && read(" \n").unwrap().is_empty());
+        assert_eq!(read("{'models': ['a'], 'blocked': True,}").unwrap().len(), 2);
+        for text in ["[]", "{", "\"x\"", "\u{feff}"] {
+            assert_eq!(read(text).unwrap_err().http_status(), 400, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_version_is_a_number() {
+        let version = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("if-match", text.parse().unwrap());
+            expected_version(&headers)
+        };
+        assert_eq!((version("\"3\"").unwrap(), version("*").unwrap()), (Some(3), None));
+        assert_eq!(version("W/\"x\"").unwrap_err().http_status(), 400);
+    }
+}

@@ -1,0 +1,79 @@
+//! From the store's rows to what calls need of a key.
+
+use std::collections::HashMap;
+
+use serde::de::DeserializeOwned;
+use tollgate_policy::{Holder, HolderKind, Key, KeyDigest, Models, Role, RouteSet};
+use tollgate_store::{Json, KeyView};
+
+/// What a column that holds a document says; nothing where it is empty or of another form.
+pub(crate) fn document<T: DeserializeOwned + Default>(column: Option<&Json>) -> T {
+    column.and_then(|json| serde_json::from_str(&json.0).ok()).unwrap_or_default()
+}
+
+/// The key of a row, with those above it.
+pub(crate) fn key(digest: KeyDigest, view: &KeyView) -> Key {
+    let row = &view.key;
+    let mut holders = Vec::new();
+    if let Some(team) = &view.team {
+        holders.push(Holder {
+            kind: HolderKind::Team,
+            id: team.team_id.clone(),
+            blocked: team.blocked,
+            models: models(team.models.as_ref()),
+            aliases: document(team.model_aliases.as_ref()),
+        });
+    }
+    if let Some(user) = &view.user {
+        // A user's models are for keys of his own; in a team the team decides (surface chapter 7.6).
+        let own = row.team_id.is_none().then(|| models(user.models.as_ref()));
+        holders.push(Holder {
+            kind: HolderKind::User,
+            id: user.user_id.clone(),
+            blocked: user.blocked.unwrap_or_default(),
+            models: own.unwrap_or_default(),
+            aliases: HashMap::new(),
+        });
+    }
+    if let Some(organization) = &view.organization {
+        holders.push(Holder {
+            kind: HolderKind::Organization,
+            id: organization.organization_id.clone(),
+            blocked: false,
+            models: models(organization.models.as_ref()),
+            aliases: HashMap::new(),
+        });
+    }
+    if let Some(project) = &view.project {
+        holders.push(Holder {
+            kind: HolderKind::Project,
+            id: project.project_id.clone(),
+            blocked: project.blocked,
+            models: models(project.models.as_ref()),
+            aliases: HashMap::new(),
+        });
+    }
+    let metadata: serde_json::Map<String, serde_json::Value> = document(row.metadata.as_ref());
+    let role = view.user.as_ref().and_then(|user| user.user_role.as_deref()).and_then(Role::parse);
+    // The old token of a key that was regenerated ends when its time is over.
+    let ends = [row.expires, view.old_until].into_iter().flatten().min();
+    Key {
+        digest,
+        origin: row.origin.clone(),
+        alias: row.key_alias.clone(),
+        expires: ends.map(|end| u64::try_from(end.0).unwrap_or_default()),
+        blocked: row.blocked.unwrap_or_default(),
+        models: models(row.models.as_ref()),
+        aliases: document(row.aliases.as_ref()),
+        routes: RouteSet(document(row.allowed_routes.as_ref())),
+        role: role.unwrap_or_default(),
+        user: row.user_id.clone(),
+        team: row.team_id.clone(),
+        holders,
+        may_mock: metadata.get("allow_client_mock_response").and_then(serde_json::Value::as_bool).unwrap_or_default(),
+    }
+}
+
+fn models(column: Option<&Json>) -> Models {
+    Models(document(column))
+}
