@@ -186,7 +186,7 @@ impl Ask {
             names: self.names.clone(),
             context: self.context.clone(),
             headers: self.headers.clone(),
-            left: Arc::clone(&self.left),
+            left: self.left.clone(),
             fetched: std::sync::Mutex::default(),
         }
     }

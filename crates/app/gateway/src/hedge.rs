@@ -1,10 +1,7 @@
 //! Two attempts at once (ADR 0010): beside one that has said nothing for too long another deployment is asked, and whoever
 //! has an answer first is the call's. The other one is cancelled, and settled by what it may have cost.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::{Either, select};
 use serde_json::Value;
@@ -109,7 +106,7 @@ impl Ask {
 
     /// Who is asked beside the first, and its place there.
     fn second(&self, first: usize, plan: &Plan<'_>) -> Option<(usize, Aboard)> {
-        if self.left.load(Ordering::Relaxed) {
+        if self.left.is_set() {
             return None;
         }
         let other = plan.beside(first, self.now(), self.gateway.random.u64())?;
