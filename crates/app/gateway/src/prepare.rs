@@ -36,7 +36,7 @@ impl Ask {
             params: &params,
             context: &context,
         };
-        self.finish(self.draft(&call, attempt)?, attempt).await
+        self.finish(self.draft(&call, attempt)?).await
     }
 
     /// The request for what is missing of an answer that began with `said`; `None` where the target cannot go on with it.
@@ -47,12 +47,12 @@ impl Ask {
         let (operation, client) = (self.route.operation(), self.route.client());
         let call = Call { operation, client, body: &self.body, params: &params, context: &context };
         match draft_onward(&call, target, said)? {
-            Some(draft) => self.finish(draft, attempt).await.map(Some),
+            Some(draft) => self.finish(draft).await.map(Some),
             None => Ok(None),
         }
     }
 
-    async fn finish(&self, mut draft: Draft, attempt: &Attempt<'_>) -> Result<Prepared, Failure> {
+    async fn finish(&self, mut draft: Draft) -> Result<Prepared, Failure> {
         let wants = draft.wants();
         if !wants.is_empty() {
             Box::pin(self.supply(wants, &mut draft)).await?;
