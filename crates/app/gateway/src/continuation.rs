@@ -173,7 +173,8 @@ impl Ask {
     ) -> Result<(Source, AnswerStream), Failure> {
         let place = &attempt.place;
         let cannot = || place.target.failure(FailureKind::InvalidResponse, "nobody can go on with the answer");
-        let prepared = self.prepare_onward(attempt, said).await?.ok_or_else(cannot)?;
+        let mut prepared = self.prepare_onward(attempt, said).await?.ok_or_else(cannot)?;
+        self.seal(&mut prepared.outgoing, place).await?;
         meter.open(attempt.served, place, Prompt::of(std::iter::once(&prepared.outgoing.body)));
         let response = self.exchange(&prepared.outgoing, attempt, meter).await?;
         if !self.streams(&response) {
