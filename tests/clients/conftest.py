@@ -16,6 +16,12 @@ def keyed_url():
 
 
 @pytest.fixture(scope="session")
+def onward_url():
+    """The same, and streams that break after content go on at another deployment."""
+    return os.environ["ONWARD_URL"]
+
+
+@pytest.fixture(scope="session")
 def open_url():
     """The gateway started as `tollgate --model gpt-3.5-turbo`, without a key."""
     return os.environ["OPEN_URL"]

@@ -2,7 +2,7 @@
 
 import json
 
-from fake_words import BREAKING, Refusal, halves, pieces, reply_to, require, require_known_fields, tokens_in, value_of
+from fake_words import BREAKING, Refusal, halves, pieces, reply_to, require, require_known_fields, rest_of, tokens_in, value_of
 
 KEY = "sk-ant-upstream"
 # It takes system messages between the others, if they follow a user's turn. The older ones refuse them.
@@ -86,6 +86,9 @@ def _check(body):
             if block["type"] == "tool_result":
                 require(block["tool_use_id"] in called, "messages: tool_result without its tool_use")
             require(block["type"] != "text" or block["text"], "messages: text content blocks must be non-empty")
+    if messages[-1]["role"] == "assistant":
+        require(body["model"] != MODERN_MODEL, "This model does not support assistant message prefill.")
+        require(_begun(body) == _begun(body).rstrip(), "messages: final assistant content cannot end with trailing whitespace")
     for tool in body.get("tools") or []:
         # Tools that Anthropic runs itself bear a date, and have no schema.
         own = tool.get("type", "custom") != "custom"
@@ -117,7 +120,13 @@ def _blocks_for(body):
     form = body.get("output_format") or (body.get("output_config") or {}).get("format") or {}
     if form.get("type") == "json_schema":
         return [{"type": "text", "text": json.dumps(value_of(form["schema"]))}], "end_turn"
-    return [{"type": "text", "text": reply_to(_prompt(body))}], "end_turn"
+    return [{"type": "text", "text": rest_of(reply_to(_prompt(body)), _begun(body))}], "end_turn"
+
+
+def _begun(body):
+    """The beginning of the answer that the client puts into the model's mouth."""
+    last = body["messages"][-1]
+    return "".join(block.get("text", "") for block in _blocks(last["content"])) if last["role"] == "assistant" else ""
 
 
 def _tool_use(body, choice):

@@ -5,7 +5,7 @@ import json
 import struct
 
 import fake_responses
-from fake_words import BREAKING, Refusal, halves, pieces, reply_to, require, require_known_fields, tokens_in, value_of
+from fake_words import BREAKING, Refusal, halves, pieces, reply_to, require, require_known_fields, rest_of, tokens_in, value_of
 
 KEY = "sk-upstream-openai"
 CHAT_MODELS = {"gpt-4o-mini", "gpt-3.5-turbo", "cut", "slow"} | BREAKING
@@ -138,7 +138,9 @@ def _message_for(body, messages):
     if form.get("type") == "json_schema":
         return message | {"content": json.dumps(value_of(form["json_schema"]["schema"]))}, "stop"
     text = "\n".join(_text_of(message["content"]) for message in messages if message["role"] == "user")
-    return message | {"content": reply_to(text)}, "stop"
+    # Mistral and DeepSeek go on with a last turn that is marked, in OpenAI's words.
+    begun = last["content"] if last["role"] == "assistant" and last.get("prefix") is True else ""
+    return message | {"content": rest_of(reply_to(text), begun)}, "stop"
 
 
 def _tool_calls(body, prompt):

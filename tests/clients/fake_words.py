@@ -38,6 +38,11 @@ def reply_to(text):
     return wanted[-1] if wanted else f"You said: {text}"
 
 
+def rest_of(answer, begun):
+    """What is missing of an answer that the client has begun."""
+    return answer.removeprefix(begun)
+
+
 def pieces(text):
     """A text as a stream sends it: word by word."""
     return re.findall(r"\S+\s*|\s+", text)

@@ -2,6 +2,7 @@
 
   keyed   a configuration file, a master key, models of both dialects by name, one failing model per status
   open    `--model gpt-3.5-turbo`, no key: as the seeds start it for LibreChat, Continue, aider, AutoGen
+  onward  the same key; streams that break after content go on at another deployment
   drop    `--model claude-… --drop_params`, no key: an Anthropic model that answers every name
 """
 
@@ -43,14 +44,17 @@ class World:
 
     def start(self):
         if self.binary is None:
-            self.urls = dict.fromkeys(("keyed", "open", "drop"), self.provider.url + "/openai/v1")
+            self.urls = dict.fromkeys(("keyed", "onward", "open", "drop"), self.provider.url + "/openai/v1")
             return
         config = pathlib.Path(self.folder.name) / "config.yaml"
         # JSON is YAML, and the standard library writes it.
         config.write_text(json.dumps(self.configuration(), indent=2))
         openai = ["--api_base", f"{self.provider.url}/openai/v1"]
         anthropic = ["--api_base", f"{self.provider.url}/anthropic", "--temperature", "0.3", "--max_tokens", "2048"]
+        onward = pathlib.Path(self.folder.name) / "onward.yaml"
+        onward.write_text(json.dumps(self.onward(), indent=2))
         self.launch("keyed", ["--config", str(config)])
+        self.launch("onward", ["--config", str(onward)])
         self.launch("open", ["--model", "gpt-3.5-turbo", *openai])
         self.launch("drop", ["--model", "anthropic/claude-3-haiku-20240307", *anthropic, "--drop_params"])
         for name in self.urls:
@@ -114,6 +118,33 @@ class World:
             "general_settings": {"master_key": MASTER_KEY},
         }
 
+    def onward(self):
+        """The configuration of the gateway `onward`: `<dialect>-<how it breaks>-<who may go on>`."""
+        openai = {"api_base": f"{self.provider.url}/openai/v1", "api_key": fake_openai.KEY}
+        anthropic = {"api_base": f"{self.provider.url}/anthropic", "api_key": fake_anthropic.KEY}
+        nexts = {
+            "claude": {"model": "anthropic/claude-sonnet-4-5-20250929", **anthropic},
+            "mistral": {"model": "mistral/gpt-4o-mini", **openai},
+            "nobody": {"model": "anthropic/claude-opus-4-8", **anthropic},
+        }
+        models = []
+        for dialect, place in [("openai", openai), ("openai_like", openai), ("anthropic", anthropic)]:
+            for name in [name for name in BREAKING if name.endswith("-late")]:
+                for who, goes_on in nexts.items():
+                    group = f"{dialect}-{name}-{who}"
+                    models.append((group, {"model": f"{dialect}/{name}", **place, "order": 1}))
+                    models.append((group, {**goes_on, "order": 2}))
+        return {
+            "model_list": [{"model_name": name, "litellm_params": params} for name, params in models],
+            "router_settings": {
+                "num_retries": 0,
+                "disable_cooldowns": True,
+                "stream_idle_timeout": 2,
+                "continuation": {"enabled": True},
+            },
+            "general_settings": {"master_key": MASTER_KEY},
+        }
+
     def launch(self, name, arguments):
         port = free_port()
         self.urls[name] = f"http://127.0.0.1:{port}"
@@ -153,6 +184,7 @@ class World:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         return kept | {
             "KEYED_URL": self.urls["keyed"],
+            "ONWARD_URL": self.urls["onward"],
             "OPEN_URL": self.urls["open"],
             "DROP_URL": self.urls["drop"],
             "GOOGLE_URL": self.urls["keyed"] if self.binary else f"{self.provider.url}/gemini",

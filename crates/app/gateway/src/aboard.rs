@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::value::RawValue;
-use tollgate_router::{Asked, Flight, Group, Landing, Pace, Plan, Strategy, Wants, mark};
+use tollgate_router::{Asked, Awaits, Flight, Group, Landing, Pace, Plan, Strategy, Wants, mark};
 use tollgate_wire::{Blame, Failure, FailureKind, Usage};
 
 use crate::{dispatch::Ask, gateway::Gateway, routing, snapshot::Snapshot, waiting::Lines};
@@ -43,6 +43,9 @@ impl Aboard {
     /// The attempt is over, and did not fail. Of one that was answered: when it began, and when a stream had content.
     pub(crate) fn land(mut self, now: Duration, answered: Option<(Duration, Option<Duration>)>, usage: &Usage) {
         let tokens = usage.input.saturating_add(usage.output);
+        if let Some((began, content)) = answered {
+            self.waited(began, content.unwrap_or(now), content.is_some());
+        }
         let landing = match answered {
             Some((began, content)) if !self.says_nothing => {
                 let took = |until: Duration| until.saturating_sub(began).as_secs_f64();
@@ -56,6 +59,18 @@ impl Aboard {
             _ => Landing::Aside { tokens },
         };
         drop(self.flight.take().map(|flight| flight.land(now, landing)));
+    }
+
+    /// Somebody waited so long for an answer, or for the first content of a stream. Of interest only where calls are hedged.
+    pub(crate) fn waited(&self, began: Duration, until: Duration, streamed: bool) {
+        let fleet = &self.snapshot.fleet;
+        if fleet.rules().hedging.is_none() || self.says_nothing {
+            return;
+        }
+        let awaits = if streamed { Awaits::Content } else { Awaits::Whole };
+        if let Some(one) = fleet.deployments().get(self.deployment) {
+            one.vitals.waited(awaits, until, until.saturating_sub(began));
+        }
     }
 
     /// The attempt failed before anything was asked, where our own mistakes say nothing of the deployment.
@@ -213,6 +228,7 @@ impl Ask {
             // What the call goes on with is kept by one deployment.
             no_fallbacks: self.options.fallbacks.none || pinned.is_some(),
             deadline: Some(self.now() + patience),
+            twice: self.twice(),
         }
     }
 
@@ -226,5 +242,25 @@ impl Ask {
         let first = messages.iter().position(|message| message.get().contains("\"user\"")).unwrap_or_default();
         let beginning = messages.get(..=first)?;
         Some(beginning.iter().fold(0, |sum: u64, message| sum.rotate_left(7) ^ mark(message.get().as_bytes())))
+    }
+
+    /// The same call once more, for what outlives this one.
+    pub(crate) fn copy(&self) -> Self {
+        Self {
+            gateway: Arc::clone(&self.gateway),
+            snapshot: Arc::clone(&self.snapshot),
+            route: self.route,
+            caller: self.caller.clone(),
+            body: self.body.clone(),
+            unopened: None,
+            form: self.form.clone(),
+            options: self.options.clone(),
+            responses: self.responses.clone(),
+            names: self.names.clone(),
+            context: self.context.clone(),
+            headers: self.headers.clone(),
+            left: self.left.clone(),
+            fetched: std::sync::Mutex::default(),
+        }
     }
 }

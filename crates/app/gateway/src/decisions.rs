@@ -58,6 +58,8 @@ struct Chosen {
     deployment: Arc<str>,
     group: usize,
     after: Duration,
+    /// It was made beside the one before.
+    beside: bool,
     end: End,
 }
 
@@ -74,6 +76,8 @@ enum End {
     /// Another call was faster.
     Taken,
     Answered,
+    /// Another attempt, made beside it, was faster.
+    Outrun,
     Failed(FailureKind),
 }
 
@@ -83,6 +87,7 @@ impl End {
             Self::Open => json!("client_left"),
             Self::Taken => json!("taken"),
             Self::Answered => json!("answered"),
+            Self::Outrun => json!("outrun"),
             Self::Failed(_) => json!("failed"),
         }
     }
@@ -119,9 +124,8 @@ impl<T> Few<T> {
         }
     }
 
-    fn last_mut(&mut self) -> Option<&mut T> {
-        let first = self.first.iter_mut().rev().find_map(Option::as_mut);
-        self.more.last_mut().or(first)
+    fn last_mut(&mut self, wanted: impl Fn(&T) -> bool) -> Option<&mut T> {
+        self.first.iter_mut().flatten().chain(&mut self.more).rev().find(|one| wanted(one))
     }
 
     fn iter(&self) -> impl Iterator<Item = &T> {
@@ -140,13 +144,17 @@ impl Decision {
 
     fn document(&self) -> Value {
         let attempt = |one: &Chosen| {
-            json!({
+            let mut told = json!({
                 "group": self.group(one.group),
                 "deployment": &*one.deployment,
                 "after_seconds": one.after.as_secs_f64(),
                 "end": one.end.name(),
                 "failure": one.end.failure(),
-            })
+            });
+            if let (true, Some(members)) = (one.beside, told.as_object_mut()) {
+                members.insert("hedge".to_owned(), true.into());
+            }
+            told
         };
         let passed_over = |one: &PassedOver| {
             json!({
@@ -228,7 +236,30 @@ impl<'g> Deliberation<'g> {
         }
         let group = self.groups.saturating_sub(1);
         if let (Some(decision), Some(served)) = (&mut self.decision, ask.snapshot.served.get(deployment)) {
-            decision.attempts.push(Chosen { deployment: Arc::clone(&served.id), group, after, end: End::Open });
+            decision.attempts.push(Chosen {
+                deployment: Arc::clone(&served.id),
+                group,
+                after,
+                beside: false,
+                end: End::Open,
+            });
+        }
+    }
+
+    /// Another one is asked beside the one that is chosen, which has said nothing for so long.
+    pub(crate) fn hedges(&mut self, deployment: &Arc<str>, after: Duration) {
+        let group = self.groups.saturating_sub(1);
+        if let Some(decision) = &mut self.decision {
+            let deployment = Arc::clone(deployment);
+            decision.attempts.push(Chosen { deployment, group, after, beside: true, end: End::Open });
+        }
+    }
+
+    /// Of two that were asked at once this one has failed, or was outrun (`None`).
+    pub(crate) fn loses(&mut self, deployment: &str, failure: Option<FailureKind>) {
+        let end = failure.map_or(End::Outrun, End::Failed);
+        if let Some(chosen) = self.open(|chosen| &*chosen.deployment == deployment) {
+            chosen.end = end;
         }
     }
 
@@ -260,9 +291,15 @@ impl<'g> Deliberation<'g> {
     }
 
     fn last(&mut self, end: End) {
-        if let Some(chosen) = self.decision.as_mut().and_then(|decision| decision.attempts.last_mut()) {
+        if let Some(chosen) = self.open(|_| true) {
             chosen.end = end;
         }
+    }
+
+    /// The last attempt of which nobody knows how it ended.
+    fn open(&mut self, wanted: impl Fn(&Chosen) -> bool) -> Option<&mut Chosen> {
+        let attempts = &mut self.decision.as_mut()?.attempts;
+        attempts.last_mut(|chosen| matches!(chosen.end, End::Open) && wanted(chosen))
     }
 }
 
@@ -305,7 +342,7 @@ mod tests {
         let mut one = decision("a", Caller::Admin);
         for number in 0..FEW + MOST + 5 {
             let deployment = format!("d{number}").into();
-            one.attempts.push(Chosen { deployment, group: 0, after: Duration::ZERO, end: End::Open });
+            one.attempts.push(Chosen { deployment, group: 0, after: Duration::ZERO, beside: false, end: End::Open });
         }
         let told = one.document();
         assert_eq!(told["attempts"].as_array().map(Vec::len), Some(FEW + MOST));

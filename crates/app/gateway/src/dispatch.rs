@@ -29,6 +29,7 @@ use crate::{
     exchange::{Polled, host},
     gateway::{Closed, Gateway},
     headers::{self, AnswerFacts},
+    hedge::Race,
     inbound::Route,
     media,
     meter::Meter,
@@ -74,9 +75,11 @@ pub(crate) type Missed = Box<(Failure, Meter)>;
 pub(crate) struct Attempt<'a> {
     pub(crate) served: &'a Served,
     pub(crate) place: Arc<Place>,
-    group: &'a str,
-    retries: u32,
-    max_retries: u64,
+    pub(crate) group: &'a str,
+    /// The name under which the group was asked.
+    pub(crate) label: &'a str,
+    pub(crate) retries: u32,
+    pub(crate) max_retries: u64,
     pub(crate) fallbacks: u32,
 }
 
@@ -133,7 +136,14 @@ impl Ask {
             // There may be room for the next in line.
             spot = None;
             let ask = instead.as_deref().filter(|_| plan.instead().is_some()).unwrap_or(self);
-            match ask.one(deployment, flight, &plan, meter).await {
+            let tried = match plan.patience(deployment, self.now()).filter(|_| ask.twice().is_some()) {
+                None => ask.one(deployment, flight, &plan, meter).await,
+                Some(patience) => {
+                    let race = Race { first: deployment, patience, plan: &mut plan, minutes: &mut minutes };
+                    Box::pin(ask.race(race, flight, meter)).await
+                }
+            };
+            match tried {
                 Ok(answer) => {
                     minutes.ends(Ok(()));
                     return Ok(answer);
@@ -147,7 +157,7 @@ impl Ask {
     }
 
     /// One attempt.
-    async fn one(
+    pub(crate) async fn one(
         &self,
         deployment: usize,
         flight: Aboard,
@@ -162,6 +172,7 @@ impl Ask {
             served,
             place,
             group: group.name,
+            label: group.label(),
             retries: plan.retries(),
             max_retries: plan.max_retries(),
             fallbacks: plan.fallbacks(),
@@ -348,7 +359,8 @@ impl Ask {
             Err(failure) => return Err(Box::new((failure, meter))),
         };
         let source = Source::new(response, place.target.provider.title, host(&place.address).to_owned());
-        let mut stream = EventStream::new(source, translation, meter, self.gateway.closed());
+        let stream = EventStream::new(source, translation, meter, self.gateway.closed());
+        let mut stream = stream.goes_on_with(self.continuation(attempt));
         if let Err(mut failure) = stream.read_ahead().await {
             let mut meter = stream.into_meter();
             meter.failed(&mut failure);

@@ -15,7 +15,11 @@ use tollgate_observe::Outcome;
 use tollgate_providers::translate::AnswerStream;
 use tollgate_wire::{Failure, FailureKind, Usage};
 
-use crate::{gateway::Closed, meter::Meter};
+use crate::{
+    continuation::{Continuation, GoingOn, Onward},
+    gateway::Closed,
+    meter::{Meter, Turn},
+};
 
 /// An idle stream gets a comment, or its client's like, this often, so that nothing on the way takes it for dead.
 pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -26,6 +30,11 @@ const HELD_BACK: usize = 64 << 10;
 pub struct EventStream {
     source: Option<Source>,
     translation: AnswerStream,
+    /// What goes on if it breaks; gone once nothing can.
+    next: Option<Box<Continuation>>,
+    /// The next attempt, on its way after this failure. Before the meter, in whose record it is.
+    going_on: Option<(GoingOn, Failure)>,
+    continued: bool,
     meter: Meter,
     keep_alive: &'static [u8],
     /// What the client has not been given yet.
@@ -75,6 +84,9 @@ impl EventStream {
         Self {
             source: Some(source),
             translation,
+            next: None,
+            going_on: None,
+            continued: false,
             meter,
             keep_alive,
             out: Vec::new(),
@@ -103,6 +115,16 @@ impl EventStream {
         &self.meter
     }
 
+    pub(crate) fn meter_mut(&mut self) -> &mut Meter {
+        &mut self.meter
+    }
+
+    /// What it goes on with if it breaks after content.
+    pub(crate) fn goes_on_with(mut self, next: Option<Box<Continuation>>) -> Self {
+        self.next = next;
+        self
+    }
+
     fn poll_content(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         // Events without content, such as the role, are held back within bounds: a stream of nothing but them begins.
         while !self.translation.progress().content && !self.translation.progress().done && self.out.len() < HELD_BACK {
@@ -124,6 +146,9 @@ impl EventStream {
 
     /// One step: reads what is there, and says whether the stream is over.
     fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<bool> {
+        if self.going_on.is_some() {
+            return self.poll_next(context);
+        }
         if self.translation.progress().done {
             std::task::ready!(self.poll_end(context));
             return Poll::Ready(true);
@@ -148,14 +173,60 @@ impl EventStream {
 
     fn watch(&mut self) {
         self.meter.progress(*self.translation.progress(), self.translation.said());
+        let (said, is_text) = (self.translation.said(), self.translation.is_text());
+        if self.next.as_mut().is_some_and(|next| !next.hears(said, is_text)) {
+            self.next = None;
+        }
         self.translation.forget_said();
     }
 
+    /// Whether the provider's words were understood; a failure ends the stream, unless another deployment can go on with it.
     fn outcome(&mut self, read: Result<(), Failure>) -> bool {
         let Err(mut failure) = read else { return false };
         self.source = None;
         self.meter.failed(&mut failure);
-        self.translation.fail(&failure, &mut self.out);
+        if let Some(next) = self.next.as_mut().filter(|next| next.may_follow(&failure)) {
+            self.meter.splits();
+            let meter = self.meter.beside(Turn::First, Duration::ZERO);
+            self.going_on = Some((next.follow(failure.kind, meter), failure));
+            return false;
+        }
+        self.fail(&failure)
+    }
+
+    /// The next deployment goes on, or nobody does.
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<bool> {
+        let Some((going_on, _)) = &mut self.going_on else { return Poll::Ready(false) };
+        let asked = std::task::ready!(going_on.as_mut().poll(context));
+        let Some((_, failure)) = self.going_on.take() else { return Poll::Ready(false) };
+        let onward = match asked {
+            Ok(onward) => onward,
+            Err(missed) => {
+                drop(missed);
+                self.meter.gather(Turn::First);
+                // What broke the answer is told, not what became of the attempt to mend it.
+                return Poll::Ready(self.fail(&failure));
+            }
+        };
+        if let Some(next) = &mut self.next {
+            next.has_turned_to(&onward);
+        }
+        let Onward { source, translation, meter, space, .. } = onward;
+        let before = self.meter.last_used();
+        let mut call = std::mem::replace(&mut self.meter, meter);
+        call.gather(Turn::First);
+        call.goes_on();
+        self.meter.becomes(call);
+        self.source = Some(source);
+        self.continued = true;
+        if !self.translation.go_on(translation, &space, before) {
+            return Poll::Ready(self.outcome(Err(Failure::bug("an answer that cannot be gone on with"))));
+        }
+        Poll::Ready(false)
+    }
+
+    fn fail(&mut self, failure: &Failure) -> bool {
+        self.translation.fail(failure, &mut self.out);
         self.meter.finish(200, Outcome::Failed(failure.kind));
         true
     }
@@ -173,7 +244,10 @@ impl EventStream {
                 self.meter.settle_counted(usage)
             }
         };
-        self.translation.close(cost.map(tollgate_catalog::Cost::usd_f64), &mut self.out);
+        let cost = cost.map(tollgate_catalog::Cost::usd_f64);
+        // An answer of two attempts cost what both did.
+        let cost = if self.continued { cost.and_then(|_| self.meter.spent().to_string().parse().ok()) } else { cost };
+        self.translation.close(cost, &mut self.out);
         self.meter.finish(200, Outcome::Answered);
         Poll::Ready(())
     }
@@ -223,6 +297,8 @@ impl EventStream {
     }
 
     fn end_early(&mut self) {
+        (self.next, self.going_on) = (None, None);
+        self.meter.gather(Turn::First);
         self.outcome(Err(Failure::new(FailureKind::Overloaded, "the gateway is shutting down; try again")));
     }
 }

@@ -195,7 +195,7 @@ impl Ask {
         Ok(replies)
     }
 
-    async fn reply(&self, mut response: Response, attempt: &Attempt<'_>) -> Result<Reply, Failure> {
+    pub(crate) async fn reply(&self, mut response: Response, attempt: &Attempt<'_>) -> Result<Reply, Failure> {
         let place = &attempt.place;
         let (status, headers) = (response.status, std::mem::take(&mut response.headers));
         let collected = self.collect(response).await;

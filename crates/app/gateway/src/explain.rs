@@ -102,14 +102,18 @@ impl<'a> Explanation<'a> {
                     if let Some(group) = plan.group().filter(|one| groups.iter().all(|known| known.name != one.name)) {
                         groups.push(group.clone());
                     }
-                    steps.push(json!({
+                    let mut step = json!({
                         "at_seconds": since(now),
                         "group": plan.group().map(|group| group.name),
                         "deployment": self.ask.snapshot.served.get(deployment).map(|served| &*served.id),
                         "wait_seconds": after.as_secs_f64(),
                         "retries": plan.retries(),
                         "fallbacks": plan.fallbacks(),
-                    }));
+                    });
+                    if let (Some(hedge), Some(step)) = (self.hedge(plan, deployment, now), step.as_object_mut()) {
+                        step.insert("hedge".to_owned(), hedge);
+                    }
+                    steps.push(step);
                     news = News::Failed(down.clone());
                 }
                 Step::Wait { until } => {
@@ -141,6 +145,14 @@ impl<'a> Explanation<'a> {
             }
         }
         (steps, Value::Null)
+    }
+
+    /// Who would be asked beside this deployment, and after how long.
+    fn hedge(&self, plan: &Plan<'a>, deployment: usize, now: Duration) -> Option<Value> {
+        let patience = plan.patience(deployment, now)?;
+        let other = plan.beside(deployment, now, self.ask.gateway.random.u64())?;
+        let other = self.ask.snapshot.served.get(other)?;
+        Some(json!({"after_seconds": patience.as_secs_f64(), "deployment": &*other.id}))
     }
 
     fn candidates(&self, plan: &Plan<'a>, group: &Group<'a>) -> Vec<Value> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tollgate_catalog::Cost;
+use tollgate_observe::Hedge;
 use tollgate_wire::http::{connection_options, is_credential, is_hop_by_hop, names_option};
 
 use crate::deployment::{Place, Served};
@@ -21,6 +22,7 @@ static RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempted-retrie
 static MAX_RETRIES: HeaderName = HeaderName::from_static("x-litellm-max-retries");
 static FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallbacks");
 static CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
+static HEDGE: HeaderName = HeaderName::from_static("x-tollgate-hedge");
 static VERSION: HeaderName = HeaderName::from_static("x-litellm-version");
 
 /// What a client can learn of an answer beside its body.
@@ -60,6 +62,11 @@ pub(crate) fn add(headers: &mut HeaderMap, facts: &AnswerFacts<'_>) {
     headers.insert(&RETRIES, HeaderValue::from(facts.retries));
     headers.insert(&MAX_RETRIES, HeaderValue::from(facts.max_retries));
     headers.insert(&FALLBACKS, HeaderValue::from(facts.fallbacks));
+}
+
+/// Says what came of a second attempt.
+pub(crate) fn hedged(headers: &mut HeaderMap, end: Hedge) {
+    headers.insert(&HEDGE, HeaderValue::from_static(end.as_str()));
 }
 
 /// The headers that every answer of a call carries, failures included.

@@ -55,7 +55,7 @@ impl Health {
         let failed = match attempt.outcome {
             Outcome::Answered => None,
             Outcome::Failed(kind) if kind.blame() == Blame::Provider => Some(kind),
-            Outcome::Failed(_) | Outcome::ClientLeft => return,
+            Outcome::Failed(_) | Outcome::ClientLeft | Outcome::Outrun => return,
         };
         let state = Heard { failed, at: ended(attempt) };
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);

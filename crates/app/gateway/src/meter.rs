@@ -4,10 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tollgate_catalog::{
-    Cost, cost,
-    tokens::{Encoding, Tokenizer},
-};
+use tollgate_catalog::{Cost, cost, tokens::Encoding};
 use tollgate_observe::{AttemptRecord, CallRecord, Certainty, Outcome, log_call};
 use tollgate_providers::{codec::ClientDialect, gauge::Reading, translate::Progress};
 use tollgate_wire::{Failure, Usage};
@@ -23,12 +20,16 @@ use crate::{
     words::{Prompt, Said, Words},
 };
 
+mod beside;
 mod boarding;
+mod partial;
 mod permits;
 mod shares;
 mod standing;
 
 use standing::Standing;
+
+pub(crate) use beside::Turn;
 
 /// The meter of one call.
 pub(crate) struct Meter {
@@ -44,6 +45,8 @@ pub(crate) struct Meter {
     aboard: Option<Aboard>,
     /// The call's place under the limits of its key.
     permit: Option<Permit>,
+    /// It is the meter of one of two attempts at once, and the call has another one.
+    side: Option<Box<beside::Side>>,
     finished: bool,
     /// What the call is paid from beside its deployment's budgets.
     tags: Vec<String>,
@@ -137,11 +140,14 @@ impl Meter {
                 took: Duration::ZERO,
                 first_byte: None,
                 outcome: Outcome::ClientLeft,
+                hedge: None,
+                continued: 0,
                 attempts: Vec::new(),
             },
             open: None,
             aboard: None,
             permit: None,
+            side: None,
             finished: false,
             tags: Vec::new(),
         }
@@ -181,7 +187,8 @@ impl Meter {
     /// How long providers have been waited for so far.
     pub(crate) fn upstream(&self) -> Duration {
         let open = self.open.as_ref().map_or(Duration::ZERO, |open| self.gateway.since(open.started));
-        self.record.attempts.iter().map(|attempt| attempt.took).sum::<Duration>() + open
+        let before = self.side.as_ref().map_or(Duration::ZERO, |side| side.before);
+        self.record.attempts.iter().map(|attempt| attempt.took).sum::<Duration>() + open + before
     }
 
     /// An attempt goes out: the first money point.
@@ -384,6 +391,9 @@ impl Meter {
         let mut open = *open;
         if let Some(aboard) = open.aboard.take() {
             let now = self.gateway.clock.monotonic();
+            if outcome == Outcome::Outrun {
+                aboard.waited(open.started, now, self.record.streamed);
+            }
             aboard.land(now, matches!(outcome, Outcome::Answered).then_some((open.started, open.content)), &usage);
         }
         let price = &open.place.price;
@@ -410,38 +420,6 @@ impl Meter {
         cost
     }
 
-    /// What an attempt that broke off has used as far as we know. What the provider stated before its last word (Anthropic
-    /// begins with a placeholder for the output) is not less than what we received. Nothing can wait here, so only the
-    /// beginning is counted, and the first time nothing at all.
-    fn partial(&self, open: &OpenAttempt) -> (Usage, Certainty) {
-        let stated = open.progress.usage;
-        if let Some(owed) = open.owed(stated) {
-            return owed;
-        }
-        if let (Some(usage), true) = (stated, open.progress.done) {
-            return (usage, Certainty::Stated);
-        }
-        let own = open.words.as_ref().map_or(open.guess, |words| {
-            if Tokenizer::loaded(words.encoding).is_none() {
-                let (workers, encoding) = (self.gateway.workers.clone(), words.encoding);
-                let reading = workers.compute(move || {
-                    let _ = Tokenizer::get(encoding);
-                });
-                workers.spawn(async move {
-                    let _ = reading.await;
-                });
-            }
-            words.count_at_once()
-        });
-        match stated {
-            Some(usage) => (Usage { output: usage.output.max(own.output), ..usage }, Certainty::Counted),
-            // What neither says nor shows what it used, such as sound, is not free.
-            None if open.booking.is_some() && own.is_empty() => (own, Certainty::Unknown),
-            None if open.standing != Standing::Unheard => (own, Certainty::Counted),
-            None => (Usage { output: 0, ..own }, Certainty::Unknown),
-        }
-    }
-
     /// What the settled attempts cost together, as far as prices are known.
     pub(crate) fn spent(&self) -> tollgate_catalog::Money {
         self.record.attempts.iter().filter_map(|attempt| attempt.cost).sum()
@@ -459,6 +437,9 @@ impl Meter {
         self.settle_limits();
         self.record.status = status;
         self.record.outcome = outcome;
+        if self.is_beside() {
+            return;
+        }
         self.record.took = self.elapsed();
         log_call(&self.record, self.gateway.clock.unix());
     }
@@ -472,7 +453,8 @@ impl Drop for Meter {
                 Standing::Refused => (Usage::default(), Certainty::Stated),
                 _ => self.partial(&open),
             };
-            self.settle(open, usage, certainty, Outcome::ClientLeft);
+            let outcome = self.side.as_ref().map_or(Outcome::ClientLeft, |side| side.cut_off());
+            self.settle(open, usage, certainty, outcome);
         }
         // 499 is nginx's word for it; no client sees it.
         self.finish(499, Outcome::ClientLeft);

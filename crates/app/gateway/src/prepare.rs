@@ -7,7 +7,7 @@ use tollgate_providers::{
     codec::Wanted,
     params::CallParams,
     provider::Auth,
-    translate::{Call, Draft, Prepared, draft},
+    translate::{Call, Draft, Prepared, draft_onward},
 };
 use tollgate_wire::{
     Failure,
@@ -36,7 +36,23 @@ impl Ask {
             params: &params,
             context: &context,
         };
-        let mut draft = draft(&call, target)?;
+        self.finish(self.draft(&call, attempt)?).await
+    }
+
+    /// The request for what is missing of an answer that began with `said`; `None` where the target cannot go on with it.
+    pub(crate) async fn prepare_onward(&self, attempt: &Attempt<'_>, said: &str) -> Result<Option<Prepared>, Failure> {
+        let target = &attempt.place.target;
+        let params = self.params_for(target.provider.auth);
+        let context = self.context_for(attempt);
+        let (operation, client) = (self.route.operation(), self.route.client());
+        let call = Call { operation, client, body: &self.body, params: &params, context: &context };
+        match draft_onward(&call, target, said)? {
+            Some(draft) => self.finish(draft).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn finish(&self, mut draft: Draft) -> Result<Prepared, Failure> {
         let wants = draft.wants();
         if !wants.is_empty() {
             Box::pin(self.supply(wants, &mut draft)).await?;

@@ -8,10 +8,11 @@ use tollgate_catalog::{
     Catalog, cost,
     tokens::{guess, skim},
 };
-use tollgate_config::{Budget, Config, ModelEntry, Strategy as Configured};
+use tollgate_config::{Budget, Config, HedgingSettings, ModelEntry, Strategy as Configured};
+use tollgate_providers::provider::Provider;
 use tollgate_router::{
-    Deployment, Fallback, FallbackList, Fallbacks, Fleet, FleetBuilder, Nanos, Payer, Policy, Purse, Purses, RestRules,
-    Rules, Strategy, Wants,
+    Deployment, Fallback, FallbackList, Fallbacks, Fleet, FleetBuilder, Hedging, Nanos, Payer, Policy, Purse, Purses,
+    RestRules, Rules, Strategy, Wants,
 };
 use tollgate_wire::{Failure, RawBody, Usage};
 
@@ -88,6 +89,7 @@ fn deployment(config: &Config, entry: &ModelEntry, served: &Served) -> Deploymen
         allowed_fails: entry.info.allowed_fails,
         allowed_fails_policy: policy(&entry.info.allowed_fails_policy, "AllowedFails"),
         purses: Vec::new(),
+        makes_jobs: makes_jobs(entry, place.map(|place| place.target.provider)),
         vitals: Arc::default(),
         unservable: entry.unservable.clone().filter(|_| served.mock.is_none()).or_else(|| served.unservable()),
     }
@@ -109,6 +111,12 @@ fn region_of(entry: &ModelEntry, fact: impl Fn(&str) -> Option<String>) -> Optio
         model.split_once('.').map(|(first, _)| first.to_owned()).filter(|first| matches!(first.as_str(), "eu" | "us"))
     };
     params.region_name.clone().or_else(profile).or_else(set).or_else(found).as_deref().map(region)
+}
+
+/// Whether it makes answers that go on being made when nobody waits for them any more.
+fn makes_jobs(entry: &ModelEntry, provider: Option<&'static Provider>) -> bool {
+    let by_prefix = || tollgate_providers::table::find(entry.params.model.split_once('/')?.0);
+    provider.or_else(by_prefix).is_some_and(|provider| provider.quirks.makes_jobs)
 }
 
 /// A cloud's region as requests name one: `eu` or `us`.
@@ -173,7 +181,18 @@ fn rules(config: &Config) -> Rules {
             .iter()
             .any(|check| matches!(check.as_str(), "prompt_caching" | "session_affinity" | "deployment_affinity")),
         purses: Purses::default(),
+        hedging: hedging(&router.hedging),
     }
+}
+
+fn hedging(settings: &HedgingSettings) -> Option<Hedging> {
+    let usual = Hedging::default();
+    settings.enabled.then(|| Hedging {
+        after: settings.after,
+        min_delay: settings.min_delay.unwrap_or(usual.min_delay),
+        max_share: settings.max_share.unwrap_or(usual.max_share),
+        groups: settings.model_groups.clone(),
+    })
 }
 
 /// `{RateLimitErrorRetries: 3}` by its classes; `suffix` is what follows a class.

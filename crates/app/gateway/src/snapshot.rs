@@ -12,6 +12,7 @@ use crate::{
     admin::rules::KeyRules,
     batches::BatchBounds,
     checks::CheckRules,
+    continuation::ContinuationRules,
     deployment::{Globals, Served},
     kept::KeptBounds,
     media::MediaRules,
@@ -66,6 +67,9 @@ pub(crate) mod defaults {
     pub(crate) const BATCH_FAILURES: u32 = 12;
     /// Calls whose way through the deployments can be asked for.
     pub(crate) const KEPT_DECISIONS: usize = 10_000;
+    /// How often one answer goes on elsewhere, and how much of it is kept for that.
+    pub(crate) const CONTINUATIONS: u64 = 1;
+    pub(crate) const CONTINUATION_BYTES: usize = 256 << 10;
     /// Retries inside a group that a request gets at most.
     pub(crate) const MAX_CLIENT_RETRIES: u64 = 10;
     /// Calls of one group that wait for a deployment.
@@ -117,6 +121,8 @@ pub(crate) struct SnapshotBounds {
     pub(crate) responses_socket: Duration,
     pub(crate) batches: BatchBounds,
     pub(crate) kept_decisions: usize,
+    /// Streams that break are continued.
+    pub(crate) continuation: Option<ContinuationRules>,
     /// Retries that a request may ask for.
     pub(crate) max_client_retries: u64,
     /// Calls that wait for a deployment of one group.
@@ -247,6 +253,10 @@ fn bounds(config: &Config) -> SnapshotBounds {
                 .max_batch_poll_failures
                 .map_or(defaults::BATCH_FAILURES, |most| u32::try_from(most).unwrap_or(u32::MAX)),
         },
+        continuation: config.router.continuation.enabled.then(|| ContinuationRules {
+            most: config.router.continuation.max_continuations.unwrap_or(defaults::CONTINUATIONS),
+            max_kept: config.router.continuation.max_kept_bytes.map_or(defaults::CONTINUATION_BYTES, bytes),
+        }),
         kept_decisions: config.router.kept_decisions.map_or(defaults::KEPT_DECISIONS, bytes),
         max_client_retries: config.router.max_client_retries.unwrap_or(defaults::MAX_CLIENT_RETRIES),
         max_waiting: config.router.max_waiting_calls.map_or(defaults::MAX_WAITING_CALLS, bytes),

@@ -28,6 +28,12 @@ fn line(record: &CallRecord, at: Duration, json: bool) -> String {
         fields.sums(&record.attempts);
     }
     fields.number("attempts", record.attempts.len() as u64);
+    if let Some(hedge) = record.hedge {
+        fields.text("hedge", hedge.as_str());
+    }
+    if record.continued > 0 {
+        fields.number("continued", record.continued.into());
+    }
     fields.number("status", record.status.into());
     fields.plain("streamed", if record.streamed { "true" } else { "false" });
     fields.milliseconds("took_ms", record.took);
@@ -44,6 +50,7 @@ fn outcome(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Answered => "answered",
         Outcome::ClientLeft => "client left",
+        Outcome::Outrun => "outrun",
         Outcome::Failed(_) => "failed",
     }
 }
@@ -149,6 +156,8 @@ mod tests {
             took: Duration::from_micros(12_034),
             first_byte: None,
             outcome: Outcome::Failed(FailureKind::RateLimited),
+            hedge: None,
+            continued: 0,
             attempts: Vec::new(),
         }
     }
@@ -159,6 +168,14 @@ mod tests {
         let expected = "2025-11-21T09:00:00.123Z  INFO tollgate::call: failed call_id=id-1 route=/chat/completions \
                         model=gpt-4o caller=admin attempts=0 status=429 streamed=false took_ms=12.034 failure=RateLimited\n";
         assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn a_line_says_whether_a_second_attempt_was_faster() {
+        let plain = line(&record("gpt"), Duration::ZERO, false);
+        assert!(!plain.contains("hedge"), "{plain}");
+        let hedged = CallRecord { hedge: Some(crate::record::Hedge::Won), ..record("gpt") };
+        assert!(line(&hedged, Duration::ZERO, false).contains(" hedge=won status="));
     }
 
     #[test]

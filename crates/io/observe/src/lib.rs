@@ -5,4 +5,4 @@ pub mod logs;
 mod record;
 
 pub use call_line::log_call;
-pub use record::{AttemptRecord, CallRecord, Certainty, Outcome};
+pub use record::{AttemptRecord, CallRecord, Certainty, Hedge, Outcome};

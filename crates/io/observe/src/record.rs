@@ -35,6 +35,8 @@ pub enum Outcome {
     Answered,
     /// The client left before the end.
     ClientLeft,
+    /// Another attempt of the call, made beside it, was faster.
+    Outrun,
     /// It failed.
     Failed(FailureKind),
 }
@@ -62,6 +64,26 @@ pub struct AttemptRecord {
     pub outcome: Outcome,
 }
 
+/// What came of a second attempt that was made beside a first one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hedge {
+    /// The client has its answer.
+    Won,
+    /// It was not needed.
+    Lost,
+}
+
+impl Hedge {
+    /// The word for logs and headers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Won => "won",
+            Self::Lost => "lost",
+        }
+    }
+}
+
 /// One call, from the client's request to its end.
 #[derive(Clone, Debug)]
 pub struct CallRecord {
@@ -83,6 +105,10 @@ pub struct CallRecord {
     pub first_byte: Option<Duration>,
     /// How it ended.
     pub outcome: Outcome,
-    /// Every attempt, in order.
+    /// What came of the last second attempt, if there was one.
+    pub hedge: Option<Hedge>,
+    /// How often another attempt went on with an answer that broke off.
+    pub continued: u32,
+    /// Every attempt, in order; the one that answered last.
     pub attempts: Vec<AttemptRecord>,
 }

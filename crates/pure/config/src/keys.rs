@@ -1,6 +1,8 @@
 //! The one table of known keys. It drives the check, the JSON schema and `docs/reference/config.md`.
 
+mod continuation;
 mod general;
+mod hedging;
 mod litellm;
 mod model_info;
 mod params;

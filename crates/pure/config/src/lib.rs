@@ -29,8 +29,8 @@ pub use reference::reference_markdown;
 pub use resolve::{Resolved, resolve};
 pub use schema::schema;
 pub use typed::{
-    Budget, ClientDisconnect, ClientsideParam, Config, Credential, EphemeralKeys, Failover, GeneralSettings,
-    GroupAlias, HealthChecks, LitellmParams, LitellmSettings, ModelEntry, ModelHealth, ModelInfo, PassThroughEndpoint,
-    RedisSettings, RouterSettings, Strategy,
+    Budget, ClientDisconnect, ClientsideParam, Config, ContinuationSettings, Credential, EphemeralKeys, Failover,
+    GeneralSettings, GroupAlias, HealthChecks, HedgingSettings, LitellmParams, LitellmSettings, ModelEntry,
+    ModelHealth, ModelInfo, PassThroughEndpoint, RedisSettings, RouterSettings, Strategy,
 };
 pub use yaml::{MAX_DEPTH, MAX_EXPANDED_BYTES, MAX_FILE_BYTES};

@@ -1,9 +1,11 @@
 //! The configuration as the gateway uses it: typed, with LiteLLM's names.
 
 mod budget;
+mod continuation;
 mod failover;
 mod general;
 mod health;
+mod hedging;
 mod litellm;
 mod model;
 mod params;
@@ -11,9 +13,11 @@ mod pass_through;
 mod router;
 
 pub use budget::Budget;
+pub use continuation::ContinuationSettings;
 pub use failover::Failover;
 pub use general::GeneralSettings;
 pub use health::{HealthChecks, ModelHealth};
+pub use hedging::HedgingSettings;
 pub use litellm::LitellmSettings;
 pub use model::{ModelEntry, ModelInfo};
 pub use params::{ClientsideParam, LitellmParams};

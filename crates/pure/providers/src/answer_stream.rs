@@ -10,6 +10,7 @@ use tollgate_wire::{
 
 use crate::{
     codec::{ChatDecoder, ChatEncoder},
+    continuation::Joint,
     dialects::openai::{SplicedStream, merge::Merger},
     target::Target,
 };
@@ -121,13 +122,30 @@ impl AnswerStream {
         }
     }
 
+    /// So far the answer is one text that has not come to its end: another model could go on with it.
+    #[must_use]
+    pub fn is_text(&self) -> bool {
+        matches!(self, Self::Hub(stream) if stream.is_text)
+    }
+
+    /// Goes on with what `next` reads. `space` is the white space at the end of what was said, which the next one was not told,
+    /// `before` what was used so far. Says whether it can.
+    pub fn go_on(&mut self, next: Self, space: &str, before: Usage) -> bool {
+        let (Self::Hub(own), Self::Hub(next)) = (self, next) else { return false };
+        own.go_on(*next, space, before);
+        true
+    }
+
     /// Takes a count of our own in the place of the provider's, so that a client that asked for usage gets one.
     pub fn counted(&mut self, usage: Usage, out: &mut Vec<u8>) {
         match self {
             Self::Spliced(stream) => stream.counted(usage),
             // What passes as it is says what its provider says.
             Self::Passed(_) => {}
-            Self::Hub(stream) => stream.encoder.encode(&ChatChunk::Usage { usage, extras: Extras::new() }, out),
+            Self::Hub(stream) => {
+                let before = stream.joint.as_ref().map(|joint| joint.before).unwrap_or_default();
+                stream.encoder.encode(&ChatChunk::Usage { usage: before.plus(usage), extras: Extras::new() }, out);
+            }
         }
     }
 
@@ -162,6 +180,10 @@ pub struct HubStream {
     pub(crate) said: String,
     /// `OpenAI`'s clients get thoughts without blocks, which only a seal makes useful.
     pub(crate) bare_thoughts: bool,
+    /// The answer is one text, and not over.
+    pub(crate) is_text: bool,
+    /// Where it goes on after another attempt.
+    pub(crate) joint: Option<Joint>,
 }
 
 impl HubStream {
@@ -193,14 +215,38 @@ impl HubStream {
         Ok(())
     }
 
+    fn go_on(&mut self, next: Self, space: &str, before: Usage) {
+        let before = self.joint.take().map(|joint| joint.before).unwrap_or_default().plus(before);
+        self.joint = Some(Joint::new(space, before));
+        (self.framer, self.decoder, self.target) = (next.framer, next.decoder, next.target);
+        // What was written is content, whatever becomes of this attempt.
+        self.progress = Progress { content: true, ..Progress::default() };
+        self.chunks.clear();
+        self.said.clear();
+    }
+
     fn write(&mut self, out: &mut Vec<u8>) {
         let mut chunks = std::mem::take(&mut self.chunks);
         if let Some(merger) = &mut self.merger {
             chunks = chunks.into_iter().flat_map(|chunk| merger.hub(chunk)).collect();
         }
         for chunk in chunks.drain(..) {
+            if let ChatChunk::Usage { usage, .. } = &chunk {
+                self.progress.usage = Some(*usage);
+            }
+            let chunk = match &mut self.joint {
+                None => chunk,
+                Some(joint) => match joint.join(chunk) {
+                    Some(chunk) => chunk,
+                    None => continue,
+                },
+            };
+            self.is_text &= match &chunk {
+                ChatChunk::Delta { choice, delta } => *choice == 0 && matches!(delta, Delta::Text(_)),
+                ChatChunk::Finish { .. } => false,
+                ChatChunk::Start { .. } | ChatChunk::Usage { .. } => true,
+            };
             match &chunk {
-                ChatChunk::Usage { usage, .. } => self.progress.usage = Some(*usage),
                 ChatChunk::Delta { delta, .. } => {
                     self.progress.content |= says(delta);
                     let words = words_of(delta);
@@ -208,7 +254,7 @@ impl HubStream {
                     self.said.push_str(words);
                 }
                 ChatChunk::Finish { .. } => self.progress.content = true,
-                ChatChunk::Start { .. } => {}
+                ChatChunk::Start { .. } | ChatChunk::Usage { .. } => {}
             }
             let bare = if self.bare_thoughts { bare(&chunk) } else { None };
             self.encoder.encode(bare.as_ref().unwrap_or(&chunk), out);

@@ -13,6 +13,7 @@ use tollgate_wire::{
 use crate::{
     answer_stream::{AnswerStream, HubStream, Progress},
     codec::{AnswerContext, ClientDialect, Next, ProviderDialect, Splice, Words},
+    continuation::is_of_words,
     dialects::openai::{
         self, SplicedStream,
         merge::{self, Merger},
@@ -159,6 +160,8 @@ impl Answers {
                 encoder: client.encoder(&self.context),
                 bare_thoughts: client.words() == Words::OpenAiChat
                     && (self.target.provider.quirks.bare_thoughts || dialect.words() == Words::GeminiContent),
+                is_text: is_of_words(&request) && !self.target.params.merge_reasoning,
+                joint: None,
                 merger: self.target.params.merge_reasoning.then(Merger::default),
                 target: self.target,
                 progress: Progress::default(),

@@ -6,6 +6,7 @@ mod answers;
 pub mod auth;
 pub mod batches;
 pub mod codec;
+pub mod continuation;
 pub mod dialects;
 mod entra;
 pub mod errand;

@@ -136,6 +136,19 @@ pub enum JsonSchema {
     ByTool(fn(&Target) -> bool),
 }
 
+/// How a model is made to go on with the beginning of an answer.
+#[derive(Clone, Copy, Debug)]
+pub enum Prefill {
+    /// It cannot be.
+    None,
+    /// It goes on with whatever turn of the assistant comes last, where this says so.
+    LastTurn(fn(&Target) -> bool),
+    /// The turn has this member, set to true.
+    Marked(&'static str),
+    /// The request has these members: name and raw JSON.
+    Asked(&'static [(&'static str, &'static str)]),
+}
+
 /// What of a request its answer must be read by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Asked {
@@ -179,6 +192,10 @@ pub struct Quirks {
     pub vectors_take: Option<&'static [&'static str]>,
     /// Vectors are fetched as base64, a third of the size, whatever the client wants to see.
     pub base64_vectors: bool,
+    /// How its models go on with an answer that has begun.
+    pub prefill: Prefill,
+    /// What is asked for is made to its end and billed, whether or not somebody still waits for it.
+    pub makes_jobs: bool,
     /// Streams get an id of ours, as `LiteLLM` gives them for a few.
     pub own_stream_id: bool,
     /// Headers that every request carries.
@@ -223,6 +240,8 @@ impl Quirks {
         json_schema: JsonSchema::Native,
         vectors_take: None,
         base64_vectors: false,
+        prefill: Prefill::None,
+        makes_jobs: false,
         own_stream_id: false,
         headers: &[],
         header_env: &[],

@@ -12,6 +12,7 @@ use tollgate_wire::{
 use crate::{
     answers::Reader,
     codec::{AnswerContext, ClientDialect, ProviderDialect, Splice, Wanted, Words},
+    continuation,
     dialects::{
         gemini::{self, native},
         openai,
@@ -106,6 +107,8 @@ pub struct Draft {
     context: AnswerContext,
     params: CallParams,
     lane: Lane,
+    /// The last turn is the beginning of the answer.
+    goes_on: bool,
 }
 
 #[derive(Debug)]
@@ -150,6 +153,56 @@ pub(crate) enum Shape {
 /// # Errors
 /// When the body is no request of its dialect, a parameter is not supported, or the target cannot do the operation.
 pub fn draft(call: &Call<'_>, target: &Arc<Target>) -> Result<Draft, Failure> {
+    Ok(drafted(call, target, plain_draft(call, target)?))
+}
+
+/// As [`draft`], but through the hub where the answer will be one text: somebody else can go on with it then.
+///
+/// # Errors
+/// As [`draft`].
+pub fn draft_to_go_on(call: &Call<'_>, target: &Arc<Target>) -> Result<Draft, Failure> {
+    // A provider's own Responses API does more than chat: what it begins, nobody else goes on with.
+    if call.client.words() == Words::OpenAiResponses {
+        return draft(call, target);
+    }
+    match text_request(call, target)? {
+        Some(lane) => Ok(drafted(call, target, lane)),
+        None => draft(call, target),
+    }
+}
+
+/// The request for what is missing of an answer that began with `said` and broke off; `None` where this target cannot go on
+/// with it. `said` must not end in white space.
+///
+/// # Errors
+/// As [`draft`].
+pub fn draft_onward(call: &Call<'_>, target: &Arc<Target>, said: &str) -> Result<Option<Draft>, Failure> {
+    let Some(mut lane) = text_request(call, target)?.filter(|_| continuation::takes(target)) else { return Ok(None) };
+    if let Lane::Hub { request, .. } = &mut lane {
+        continuation::go_on(request, said);
+    }
+    Ok(Some(Draft { goes_on: true, ..drafted(call, target, lane) }))
+}
+
+fn drafted(call: &Call<'_>, target: &Arc<Target>, lane: Lane) -> Draft {
+    let (context, params) = (call.context.clone(), call.params.clone());
+    Draft { target: Arc::clone(target), context, params, lane, goes_on: false }
+}
+
+/// The call through the hub, if its answer will be one text.
+fn text_request(call: &Call<'_>, target: &Target) -> Result<Option<Lane>, Failure> {
+    let lane = match (call.operation, call.client.words()) {
+        (Operation::Chat, Words::OpenAiResponses) if target.chat_dialect().is_some() => responses_hub(call, target)?,
+        (Operation::Chat, Words::OpenAiChat | Words::AnthropicMessages) => {
+            let Some(dialect) = target.chat_dialect() else { return Ok(None) };
+            hub_lane(call, &call.client.settle(call.body.clone(), target, call.params)?, target, dialect)?
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(lane).filter(|lane| matches!(lane, Lane::Hub { request, .. } if continuation::is_of_words(request))))
+}
+
+fn plain_draft(call: &Call<'_>, target: &Arc<Target>) -> Result<Lane, Failure> {
     let lane = match call.operation {
         Operation::ResponseTokens | Operation::Compact => beside_responses(call, target)?,
         Operation::Chat if call.client.words() == Words::OpenAiResponses => responses_lane(call, target)?,
@@ -163,7 +216,7 @@ pub fn draft(call: &Call<'_>, target: &Arc<Target>) -> Result<Draft, Failure> {
             None => errand_lane(call, target)?,
         },
     };
-    Ok(Draft { target: Arc::clone(target), context: call.context.clone(), params: call.params.clone(), lane })
+    Ok(lane)
 }
 
 /// An operation whose client and provider both speak `OpenAI`'s words.
@@ -211,6 +264,11 @@ fn responses_lane(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
         let body = splice::with_defaults(call.body, target, call.params);
         return Ok(Lane::Passed(body, &splice::RESPONSES, Passing::Chat));
     }
+    responses_hub(call, target)
+}
+
+/// Told in chat's words.
+fn responses_hub(call: &Call<'_>, target: &Target) -> Result<Lane, Failure> {
     let Some(dialect) = target.chat_dialect() else { return Err(cannot(target, "chat")) };
     let body = front::settle(call.body.clone(), target, call.params)?;
     let mut request = Box::new(call.client.read(&body)?);
@@ -344,7 +402,7 @@ impl Draft {
     /// # Errors
     /// When the request cannot be said in the provider's words.
     pub fn finish(self) -> Result<Prepared, Failure> {
-        let Self { target, context, params, lane } = self;
+        let Self { target, context, params, lane, goes_on } = self;
         let mut more = Vec::new();
         let (outgoing, reader) = match lane {
             Lane::Splice { body, path, shape } => {
@@ -374,6 +432,9 @@ impl Draft {
             }
             Lane::Hub { request, client, dialect } => {
                 let mut outgoing = dialect.request(&request, &for_call(&target, &params))?;
+                if goes_on {
+                    continuation::mark(&mut outgoing, &target)?;
+                }
                 for (name, value) in &params.extra_headers {
                     set_header(&mut outgoing.headers, name, value);
                 }

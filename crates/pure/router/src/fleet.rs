@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use crate::{
     budget::RetryBudget,
+    hedging::HedgeBudget,
     level::{Level, levels},
     purse::{Nanos, Purse},
     rules::{Policy, Rules},
@@ -51,6 +52,8 @@ pub struct Deployment {
     pub vitals: Arc<Vitals>,
     /// Why no call can go there, if so.
     pub unservable: Option<String>,
+    /// What it is asked for is made whether or not somebody waits for it: no call asks it beside another one.
+    pub makes_jobs: bool,
 }
 
 impl Deployment {
@@ -140,6 +143,7 @@ pub struct Fleet {
     answers_everything: bool,
     rules: Rules,
     budget: Arc<RetryBudget>,
+    hedges: Arc<HedgeBudget>,
 }
 
 #[derive(Debug, Default)]
@@ -225,8 +229,8 @@ impl Fleet {
         &self.deployments
     }
 
-    /// Takes over how the deployments of the fleet before are doing, and its budget of retries: a reload forgets nothing that still
-    /// holds. `is_same` says of a deployment and the one before it, by their indices, whether calls go where they went.
+    /// Takes over how the deployments of the fleet before are doing, and its budgets of retries and hedges: a reload forgets
+    /// nothing that still holds. `is_same` says of a deployment and the one before it, by their indices, whether calls go where they went.
     pub fn inherit(&mut self, before: &Self, is_same: impl Fn(usize, usize) -> bool) {
         for (index, one) in self.deployments.iter_mut().enumerate() {
             let known = before.by_id.get(&one.id).and_then(|members| members.all.first().copied());
@@ -239,6 +243,7 @@ impl Fleet {
             }
         }
         self.budget = Arc::clone(&before.budget);
+        self.hedges = Arc::clone(&before.hedges);
         self.rules.purses.inherit(&before.rules.purses);
     }
 
@@ -257,6 +262,10 @@ impl Fleet {
 
     pub(crate) fn retry_budget(&self) -> &RetryBudget {
         &self.budget
+    }
+
+    pub(crate) fn hedge_budget(&self) -> &HedgeBudget {
+        &self.hedges
     }
 
     /// All deployments of the group that a deployment is in.

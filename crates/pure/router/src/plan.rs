@@ -9,11 +9,14 @@ use tollgate_wire::{Failure, FailureKind};
 use crate::{
     fallbacks::{Fallback, Fallbacks},
     fleet::{Fleet, Group},
+    hedging::Awaits,
     level::{mark, spread},
     look::{Look, Wants, Why},
     pick::{Picked, Room, pick},
 };
 
+mod beside;
+mod onward;
 mod steps;
 mod story;
 
@@ -37,6 +40,8 @@ pub struct Asked {
     pub no_fallbacks: bool,
     /// Until when it may wait for somebody to have time for it.
     pub deadline: Option<Duration>,
+    /// What it waits for, if two deployments may be asked at once; `None`: asking twice would do harm.
+    pub twice: Option<Awaits>,
 }
 
 /// The state of one call's attempts.
@@ -206,6 +211,7 @@ impl<'f> Plan<'f> {
             Event::Begin => {
                 if !self.rehearses {
                     self.fleet.retry_budget().request(now);
+                    self.earn();
                 }
                 self.start(now, seed)
             }

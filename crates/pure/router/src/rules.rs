@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use tollgate_wire::FailureKind;
 
-use crate::{fallbacks::Fallbacks, fleet::Group, purse::Purses};
+use crate::{fallbacks::Fallbacks, fleet::Group, hedging::Hedging, purse::Purses};
 
 /// How one deployment of several is picked (surface chapter 6.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -128,6 +128,8 @@ pub struct Rules {
     pub purses: Purses,
     /// Calls of one session, key or long prompt go to the same deployment.
     pub affinity: bool,
+    /// When a second attempt is made beside one that says nothing; `None`: never.
+    pub hedging: Option<Hedging>,
 }
 
 impl Default for Rules {
@@ -148,6 +150,7 @@ impl Default for Rules {
             health_routing: false,
             purses: Purses::default(),
             affinity: false,
+            hedging: None,
         }
     }
 }

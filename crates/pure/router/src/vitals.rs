@@ -3,7 +3,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -12,6 +12,7 @@ use std::{
 use tollgate_wire::window::{Counts, Window};
 
 use crate::{
+    hedging::{Awaits, Waits},
     pace::{Pace, Paces},
     share::Held,
 };
@@ -66,6 +67,8 @@ pub struct Vitals {
     /// Milliseconds; 0: when it was last looked at it was well, or nobody has looked.
     unwell_until: AtomicU64,
     elsewhere: Elsewhere,
+    /// Kept only where calls are hedged.
+    waits: OnceLock<Box<Waits>>,
     pub(crate) held: Held,
 }
 
@@ -168,6 +171,17 @@ impl Vitals {
         self.paces.mean(pace, now)
     }
 
+    /// What 95 of 100 of its last answers did not keep anybody waiting for longer than; `None`: too few are known.
+    #[must_use]
+    pub fn p95(&self, awaits: Awaits, now: Duration) -> Option<Duration> {
+        self.waits.get()?.p95(awaits, now)
+    }
+
+    /// An answer was waited for so long.
+    pub fn waited(&self, awaits: Awaits, now: Duration, wait: Duration) {
+        self.waits.get_or_init(Box::default).add(awaits, now, wait);
+    }
+
     /// Until when it rests; a rest that is over counts until a call has shown that the deployment is back.
     #[must_use]
     pub fn resting_until(&self) -> Option<Duration> {
@@ -205,6 +219,9 @@ impl Vitals {
         drop(window);
         self.paces.forget();
         self.set_unwell(None);
+        if let Some(waits) = self.waits.get() {
+            waits.forget();
+        }
         self.wake();
     }
 

@@ -442,10 +442,7 @@ mod tests {
         let spent = Spent { settled: NanoDollars(1_500_000_000), last_active: None };
         let status = |key: &Key| info(key, spent, NOW)["status"].clone();
         let mut key = Key { expires: Some(EpochMs(NOW.0 + 1)), ..Key::default() };
-        assert_eq!(
-            (status(&key), &info(&key, spent, NOW)["spend"]),
-            (json!("active"), &json!(1.5))
-        );
+        assert_eq!((status(&key), &info(&key, spent, NOW)["spend"]), (json!("active"), &json!(1.5)));
         key.expires = Some(NOW);
         assert_eq!(status(&key), "expired");
         key.blocked = Some(true);

@@ -378,8 +378,13 @@ impl Desk<'_> {
         row.version = written.map_err(|error| failure_of(error, &alias))?;
         self.forget(&old);
         self.forget(&row.token);
-        let spend =
-            self.store.find_key(&row.token, self.now).await.ok().flatten().map_or(NanoDollars(0), |view| view.spent.settled);
+        let spend = self
+            .store
+            .find_key(&row.token, self.now)
+            .await
+            .ok()
+            .flatten()
+            .map_or(NanoDollars(0), |view| view.spent.settled);
         Ok(told(&row, &text, spend))
     }
 

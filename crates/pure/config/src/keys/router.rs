@@ -1,6 +1,8 @@
 //! `router_settings`: how a deployment is chosen.
 
-use super::Kind::{Aliases, Budgets, Choice, Counts, CountsByName, Fallbacks};
+use super::Kind::{Aliases, Budgets, Choice, Counts, CountsByName, Fallbacks, Section as Within};
+use super::continuation::CONTINUATION;
+use super::hedging::HEDGING;
 use super::{
     Any, Flag, List, Map, Number, Seconds, Secret, Section, State, Text, Texts, Unknown, Whole, key, later, ours, used,
 };
@@ -59,6 +61,13 @@ pub(crate) static ROUTER: Section = Section {
             Whole,
             "10000",
             "Calls whose way through the deployments `/router/explain/{call_id}` knows; 0: none. About 0.5 KB each.",
+        ),
+        ours("hedging", Within(&HEDGING), "", "A second attempt beside one that says nothing."),
+        ours(
+            "continuation",
+            Within(&CONTINUATION),
+            "",
+            "A stream that breaks after content goes on at another deployment.",
         ),
         ours(
             "max_waiting_calls",

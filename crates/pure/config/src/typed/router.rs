@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 
 use tollgate_wire::Secret;
 
-use super::{Budget, Failover};
+use super::{Budget, ContinuationSettings, Failover, HedgingSettings};
 use crate::{
     fields::{Fields, flag},
     yaml::{Entry, Node, Value},
@@ -89,6 +89,8 @@ pub struct RouterSettings {
     pub disable_cooldowns: bool,
     pub max_resting_share: Option<f64>,
     pub kept_decisions: Option<u64>,
+    pub hedging: HedgingSettings,
+    pub continuation: ContinuationSettings,
     pub max_waiting_calls: Option<u64>,
     pub max_client_retries: Option<u64>,
     pub enable_tag_filtering: bool,
@@ -149,6 +151,8 @@ impl RouterSettings {
             disable_cooldowns: fields.is_on("disable_cooldowns"),
             max_resting_share: fields.number("max_resting_share"),
             kept_decisions: fields.whole("kept_decisions"),
+            hedging: HedgingSettings::read(&fields.within("hedging")),
+            continuation: ContinuationSettings::read(&fields.within("continuation")),
             max_waiting_calls: fields.whole("max_waiting_calls"),
             max_client_retries: fields.whole("max_client_retries"),
             enable_tag_filtering: fields.is_on("enable_tag_filtering"),

@@ -48,6 +48,13 @@ use crate::{
     thinkers,
 };
 
+/// Whether Claude goes on with a last turn of the assistant: from the third version on (messages), and no longer from 4.6 on
+/// (platform.claude.com, "What's new in Claude 4.6": prefill removal).
+#[must_use]
+pub fn goes_on(target: &Target) -> bool {
+    operator::version_of(&target.model).is_some_and(|version| ((3, 0)..(4, 6)).contains(&version))
+}
+
 /// The features of Anthropic's that a body needs; clouds that serve Claude want them told in places of their own.
 #[must_use]
 pub fn needed_features(body: &Map<String, Value>, target: &Target) -> Vec<&'static str> {

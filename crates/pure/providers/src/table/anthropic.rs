@@ -2,7 +2,7 @@
 
 use crate::{
     dialects::{anthropic, anthropic_complete},
-    provider::{Auth, OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
+    provider::{Auth, OPENAI_COMPATIBLE, Prefill, Provider, Quirks, StreamUsage, Supported},
 };
 
 /// The row.
@@ -21,6 +21,7 @@ pub static PROVIDER: Provider = Provider {
     quirks: Quirks {
         supported: Supported::ByModel(anthropic::takes),
         stream_usage: StreamUsage::Never,
+        prefill: Prefill::LastTurn(anthropic::goes_on),
         headers: &[("anthropic-version", "2023-06-01")],
         ..Quirks::NONE
     },

@@ -3,7 +3,7 @@
 use super::anthropic;
 use crate::{
     dialects::anthropic_complete,
-    provider::{Provider, Quirks, Supported},
+    provider::{Prefill, Provider, Quirks, Supported},
 };
 
 /// The row.
@@ -11,6 +11,11 @@ pub static PROVIDER: Provider = Provider {
     name: "anthropic_text",
     chat: Some(&anthropic_complete::COMPLETE),
     chat_by_model: None,
-    quirks: Quirks { supported: Supported::Only(anthropic_complete::TAKES), ..anthropic::PROVIDER.quirks },
+    // Older than the models that go on with an answer.
+    quirks: Quirks {
+        supported: Supported::Only(anthropic_complete::TAKES),
+        prefill: Prefill::None,
+        ..anthropic::PROVIDER.quirks
+    },
     ..anthropic::PROVIDER
 };

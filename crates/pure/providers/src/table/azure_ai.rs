@@ -3,9 +3,9 @@
 use tollgate_wire::{Failure, RawBody};
 
 use crate::{
-    dialects::{azure, azure_claude, openai::messages, rerank},
+    dialects::{anthropic, azure, azure_claude, openai::messages, rerank},
     params::CallParams,
-    provider::{Auth, OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
+    provider::{Auth, OPENAI_COMPATIBLE, Prefill, Provider, Quirks, StreamUsage, Supported},
     target::Target,
 };
 
@@ -20,6 +20,7 @@ pub static PROVIDER: Provider = Provider {
     address: azure::foundry_url,
     quirks: Quirks {
         stream_usage: StreamUsage::Ask,
+        prefill: Prefill::LastTurn(anthropic::goes_on),
         says_stream_false: true,
         joins_texts: true,
         supported: Supported::ByModel(azure_claude::takes),

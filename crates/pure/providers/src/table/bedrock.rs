@@ -1,8 +1,8 @@
 //! AWS Bedrock.
 
 use crate::{
-    dialects::bedrock,
-    provider::{Auth, JsonSchema, KeyNeed, OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
+    dialects::{anthropic, bedrock},
+    provider::{Auth, JsonSchema, KeyNeed, OPENAI_COMPATIBLE, Prefill, Provider, Quirks, StreamUsage, Supported},
 };
 
 /// The row.
@@ -25,6 +25,7 @@ pub static PROVIDER: Provider = Provider {
     quirks: Quirks {
         supported: Supported::ByModel(bedrock::takes),
         stream_usage: StreamUsage::Never,
+        prefill: Prefill::LastTurn(anthropic::goes_on),
         json_schema: JsonSchema::Native,
         notes: &[
             "requests are signed with AWS keys (`aws_…`, the environment, AWS's own chain); an API key is a bearer token",

@@ -6,7 +6,7 @@ use tollgate_wire::{Failure, RawBody};
 use crate::{
     dialects::deepseek_claude,
     params::CallParams,
-    provider::{OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
+    provider::{OPENAI_COMPATIBLE, Prefill, Provider, Quirks, StreamUsage, Supported},
     target::Target,
 };
 
@@ -22,6 +22,8 @@ pub static PROVIDER: Provider = Provider {
     quirks: Quirks {
         supported: Supported::Except(&["user", "verbosity"]),
         stream_usage: StreamUsage::Ask,
+        // api-docs.deepseek.com, "Chat Prefix Completion": at the address for trials, which the row has.
+        prefill: Prefill::Marked("prefix"),
         says_stream_false: true,
         joins_texts: true,
         request: Some(switch_thinking),

@@ -7,7 +7,7 @@ use crate::{
     dialects::openai::{self, messages},
     dialects::rerank,
     params::CallParams,
-    provider::{KeyNeed, OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
+    provider::{KeyNeed, OPENAI_COMPATIBLE, Prefill, Provider, Quirks, StreamUsage, Supported},
     target::Target,
     translate::Operation,
 };
@@ -31,6 +31,8 @@ pub static PROVIDER: Provider = Provider {
 pub(super) const QUIRKS: Quirks = Quirks {
     supported: Supported::Except(&["user", "verbosity"]),
     stream_usage: StreamUsage::Ask,
+    // docs.vllm.ai, OpenAI-compatible server, chat's extra parameters.
+    prefill: Prefill::Asked(&[("continue_final_message", "true"), ("add_generation_prompt", "false")]),
     says_stream_false: true,
     request: Some(own_words),
     notes: &[

@@ -6,7 +6,7 @@ use tollgate_wire::{Failure, RawBody};
 use crate::{
     dialects::openai::{self, messages},
     params::CallParams,
-    provider::{OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
+    provider::{OPENAI_COMPATIBLE, Prefill, Provider, Quirks, StreamUsage, Supported},
     target::Target,
     translate::Operation,
 };
@@ -30,6 +30,8 @@ pub(super) const QUIRKS: Quirks = Quirks {
     supported: Supported::ByModel(takes),
     rename: &[("max_completion_tokens", "max_tokens"), ("seed", "random_seed")],
     stream_usage: StreamUsage::Never,
+    // docs.mistral.ai, chat completion, AssistantMessage.
+    prefill: Prefill::Marked("prefix"),
     request: Some(own_words),
     notes: &[
         "`tool_choice: required` is sent as `any`",

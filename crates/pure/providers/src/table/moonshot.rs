@@ -6,7 +6,7 @@ use tollgate_wire::{Failure, RawBody};
 use crate::{
     dialects::openai::{self, messages},
     params::CallParams,
-    provider::{MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
+    provider::{MAX_TOKENS_ONLY, OPENAI_COMPATIBLE, Prefill, Provider, Quirks, StreamUsage, Supported},
     target::Target,
 };
 
@@ -19,6 +19,8 @@ pub static PROVIDER: Provider = Provider {
     key_env: &["MOONSHOT_API_KEY"],
     quirks: Quirks {
         stream_usage: StreamUsage::Ask,
+        // platform.moonshot.ai, "Partial Mode".
+        prefill: Prefill::Marked("partial"),
         supported: Supported::ByModel(takes),
         rename: MAX_TOKENS_ONLY,
         joins_texts: true,

@@ -18,6 +18,7 @@ pub static PROVIDER: Provider = Provider {
     embeddings: None,
     quirks: Quirks {
         supported: Supported::Only(replicate::TAKES),
+        makes_jobs: true,
         // Who offers tools gets an answer without them, as LiteLLM gives it.
         drop: &["tools", "tool_choice", "functions", "function_call"],
         notes: &[

@@ -1,8 +1,8 @@
 //! Google Cloud's Vertex AI: Gemini, and the models of partners.
 
 use crate::{
-    dialects::{gemini, vertex},
-    provider::{Auth, KeyNeed, OPENAI_COMPATIBLE, Provider, Quirks, StreamUsage, Supported},
+    dialects::{anthropic, gemini, vertex},
+    provider::{Auth, KeyNeed, OPENAI_COMPATIBLE, Prefill, Provider, Quirks, StreamUsage, Supported},
 };
 
 /// The row.
@@ -24,6 +24,7 @@ pub static PROVIDER: Provider = Provider {
     quirks: Quirks {
         supported: Supported::ByModel(vertex::takes),
         stream_usage: StreamUsage::IfAsked,
+        prefill: Prefill::LastTurn(anthropic::goes_on),
         notes: &[
             "the address is that of `vertex_location` (us-central1; global for Gemini 3); `api_base` may be a host, a \
              place or a model",

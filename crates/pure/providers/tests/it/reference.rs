@@ -5,7 +5,7 @@ use std::{fmt::Write as _, path::Path};
 use tollgate_kit::golden::{Case, Findings};
 use tollgate_providers::{
     Provider,
-    provider::{JsonSchema, KeyNeed, Quirks, StreamUsage, Supported},
+    provider::{JsonSchema, KeyNeed, Prefill, Quirks, StreamUsage, Supported},
     table,
 };
 
@@ -109,6 +109,18 @@ fn differences(quirks: &Quirks) -> Vec<String> {
         (quirks.own_stream_id, "streams get an id of ours"),
     ];
     out.extend(switches.iter().filter(|(on, _)| *on).map(|(_, words)| (*words).to_owned()));
+    match quirks.prefill {
+        Prefill::None => {}
+        Prefill::LastTurn(_) => out.push("goes on with an answer that broke off: Claude 3 to 4.5".to_owned()),
+        Prefill::Marked(name) => out.push(format!("goes on with an answer that broke off: {}", code(name))),
+        Prefill::Asked(members) => {
+            let names: Vec<&str> = members.iter().map(|(name, _)| *name).collect();
+            out.push(format!("goes on with an answer that broke off: {}", list(&names)));
+        }
+    }
+    if quirks.makes_jobs {
+        out.push("answers are jobs: never asked for twice at once".to_owned());
+    }
     let has_hooks = quirks.request.is_some() || quirks.answer.is_some() || quirks.chunk.is_some();
     let has_rules = has_hooks || quirks.in_band.is_some() || matches!(quirks.json_schema, JsonSchema::ByTool(_));
     assert!(!has_rules || !quirks.notes.is_empty(), "a row with hooks says in its notes what they do");

@@ -398,3 +398,26 @@ fn without_fallbacks_the_providers_words_are_all_there_is() {
     let end = run(&with, "g", asked, at(1), |_| Err(failure(FailureKind::BadRequest))).end.unwrap_err();
     assert_eq!(end.message, "words");
 }
+
+#[test]
+fn whoever_can_goes_on_with_an_answer_in_the_group_else_in_a_fallback() {
+    let fallbacks = Fallbacks { general: list(&[("g", &["h"])]), ..Fallbacks::default() };
+    let fleet = fleet(Rules { fallbacks, ..Rules::default() }, &["g", "g", "g", "h"], |index, one| {
+        one.rpm = (index == 2).then_some(0);
+    });
+    let onward = |asked: Asked, out: &[usize], can: &[usize]| {
+        let plan = Plan::new(&fleet, fleet.find("g").unwrap(), asked);
+        let found = plan.onward(FailureKind::Connection, out, |index, _| can.contains(&index), at(1), 7);
+        found.map(|(index, group)| (index, group.name.to_owned()))
+    };
+    let any = || Asked::default();
+    assert_eq!(onward(any(), &[0], &[0, 1, 2, 3]), Some((1, "g".to_owned())), "who broke it is not asked again");
+    assert_eq!(
+        onward(any(), &[0], &[0, 2, 3]),
+        Some((3, "h".to_owned())),
+        "one has a limit of 0, and h is its fallback"
+    );
+    assert_eq!(onward(any(), &[0, 3], &[0, 2, 3]), None);
+    assert_eq!(onward(any(), &[0], &[]), None, "nobody can");
+    assert_eq!(onward(Asked { no_fallbacks: true, ..any() }, &[0], &[3]), None);
+}

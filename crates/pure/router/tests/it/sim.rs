@@ -8,7 +8,8 @@ use std::time::Duration;
 use clockwork::{Clockwork, Deed, Fact, Try};
 use proptest::prelude::*;
 use tollgate_router::{
-    Asked, Deployment, FallbackList, Fallbacks, Fleet, Policy, RestRules, Rules, Strategy as Picking, Wants,
+    Asked, Awaits, Deployment, FallbackList, Fallbacks, Fleet, Hedging, Policy, RestRules, Rules, Strategy as Picking,
+    Wants,
 };
 use tollgate_wire::{Failure, FailureKind};
 
@@ -242,6 +243,87 @@ fn when_one_of_three_dies_no_client_sees_it() {
     }
 }
 
+fn hedged(_: u64) -> Asked {
+    Asked { twice: Some(Awaits::Whole), ..plain(0) }
+}
+
+fn hedges(facts: &[Fact]) -> usize {
+    began(facts).filter(|one| one.beside).count()
+}
+
+#[test]
+fn a_slow_answer_is_not_waited_for_where_another_deployment_is_quick() {
+    // Of a hundred answers one takes a minute: about what a hedge after the 95th is for.
+    let deed = |one: &Try| well(if one.seed % 100 == 0 { at(60) } else { ms(100 + one.seed % 100) }, 10);
+    let longest = |hedging: Option<Hedging>| {
+        let fleet = group(Rules { hedging, ..Rules::default() }, 3, |_, _| {});
+        let facts = paced(&fleet, 50, 300, hedged, deed);
+        let lasted = |fact: &Fact| match fact {
+            Fact::Ended { of, at, .. } => Some(*at - of.at),
+            _ => None,
+        };
+        let slow = facts.iter().filter_map(lasted).filter(|lasted| *lasted > at(2)).count();
+        (slow, hedges(&facts), began(&facts).count())
+    };
+    let (slow, none, calls) = longest(None);
+    assert!(slow > 100 && none == 0 && calls == 15_000, "{slow} slow, {none} hedges, {calls} attempts");
+    // Twice what the 95th asks for: with no more than that, chance leaves every third slow one without a hedge.
+    let (slow, made, _) = longest(Some(Hedging { min_delay: ms(150), max_share: 0.1, ..Hedging::default() }));
+    assert!(slow <= 8 && made > 100, "{slow} slow, {made} hedges");
+}
+
+#[test]
+fn hedges_stay_within_their_share_however_slow_everybody_is() {
+    for max_share in [0.0, 0.01, 0.05, 0.5] {
+        let hedging = Hedging { after: Some(ms(10)), min_delay: ms(10), max_share, ..Hedging::default() };
+        let fleet = group(Rules { hedging: Some(hedging), ..Rules::default() }, 3, |_, _| {});
+        let facts = paced(&fleet, 100, 60, hedged, |one| well(ms(500 + one.seed % 500), 10));
+        #[expect(clippy::cast_precision_loss, reason = "small")]
+        let share = hedges(&facts) as f64 / 6_000.0;
+        assert!(share <= max_share && share > 0.9 * max_share - 0.001, "{share} of {max_share}");
+    }
+}
+
+#[test]
+fn a_hedge_gains_no_retry_and_both_failures_are_the_first_ones() {
+    let hedging = Hedging { after: Some(ms(10)), min_delay: ms(10), max_share: 1.0, ..Hedging::default() };
+    let rules = Rules {
+        hedging: Some(hedging),
+        retries: 1,
+        rest: RestRules { disabled: true, ..RestRules::default() },
+        ..Rules::default()
+    };
+    let fleet = group(rules, 4, |_, _| {});
+    let facts = paced(&fleet, 1, 30, hedged, |_| badly(ms(50), FailureKind::Internal));
+    assert_eq!(
+        (began(&facts).count(), hedges(&facts)),
+        (30 * 2 + 30, 30),
+        "two attempts a call, one hedge for each call"
+    );
+    for fact in &facts {
+        if let Fact::Done { retries, .. } = fact {
+            assert_eq!(*retries, 1);
+        }
+    }
+}
+
+#[test]
+fn who_makes_jobs_or_is_alone_is_never_hedged() {
+    let hedging = || Some(Hedging { after: Some(ms(10)), min_delay: ms(10), max_share: 1.0, ..Hedging::default() });
+    let rules = || Rules { hedging: hedging(), ..Rules::default() };
+    let slow = |_: &Try| well(ms(500), 10);
+    let jobs = group(rules(), 3, |index, one| one.makes_jobs = index < 2);
+    let facts = paced(&jobs, 10, 60, hedged, slow);
+    assert_eq!(hedges(&facts), 0, "the third has nobody to be asked beside it, the others are never hedged");
+    assert_eq!(hedges(&paced(&group(rules(), 1, |_, _| {}), 10, 60, hedged, slow)), 0);
+    let pinned = |number| Asked { wants: Wants { pinned: Some(1), ..Wants::default() }, ..hedged(number) };
+    assert_eq!(hedges(&paced(&group(rules(), 3, |_, _| {}), 10, 60, pinned, slow)), 0);
+    assert_eq!(hedges(&paced(&group(rules(), 3, |_, _| {}), 10, 60, plain, slow)), 0, "asking twice would do harm");
+    let of_others = Hedging { groups: vec!["h".to_owned()], ..hedging().unwrap() };
+    let others = group(Rules { hedging: Some(of_others), ..Rules::default() }, 3, |_, _| {});
+    assert_eq!(hedges(&paced(&others, 10, 60, hedged, slow)), 0);
+}
+
 /// A fleet and its rules out of chance.
 fn any_fleet(chance: &mut u64) -> Fleet {
     let mut any = |most: u64| between(chance, 0, most);
@@ -267,6 +349,12 @@ fn any_fleet(chance: &mut u64) -> Fleet {
             ..RestRules::default()
         },
         affinity: any(4) == 0,
+        hedging: (any(2) > 0).then(|| Hedging {
+            after: (any(1) == 0).then(|| ms(any(2_000))),
+            min_delay: ms(any(500)),
+            max_share: [0.05, 0.3, 1.0][usize::try_from(any(2)).unwrap()],
+            groups: Vec::new(),
+        }),
         ..Rules::default()
     };
     let mut numbers = vec![0; groups.len() * 8];
@@ -315,7 +403,9 @@ fn schedule(mut chance: u64) {
         let arrival = at(any(70)) + ms(number * 1_000 / rate);
         let wants = Wants { tokens: any(150), affinity: (any(1) == 0).then(|| any(3)), ..Wants::default() };
         let deadline = Some(arrival + at(any(60)));
-        world.arrive(arrival, Asked { wants, retries: (any(4) == 0).then(|| any(3)), deadline, ..Asked::default() });
+        let twice = (any(3) > 0).then(|| if any(1) == 0 { Awaits::Whole } else { Awaits::Content });
+        let retries = (any(4) == 0).then(|| any(3));
+        world.arrive(arrival, Asked { wants, retries, deadline, twice, ..Asked::default() });
     }
     let facts = world.run();
     oaths::check(&fleet, &facts);

@@ -54,11 +54,16 @@ fn are_behind_users(turns: &[Value]) -> bool {
 /// Whether a model takes the operator's turns in the midst of a conversation: `claude-opus-4-8`, `claude-sonnet-5`, also
 /// behind a cloud's prefix. Of a name that says no version nobody knows.
 fn takes(model: &str) -> bool {
-    let Some((_, name)) = model.rsplit_once("claude-") else { return false };
+    version_of(model).is_some_and(|version| version >= SINCE)
+}
+
+/// The version that a model's name says: `(4, 8)`.
+pub(super) fn version_of(model: &str) -> Option<(u32, u32)> {
+    let (_, name) = model.rsplit_once("claude-")?;
     // A date is no version, and the oldest names begin with their version: `claude-3-5-sonnet-20241022`.
     let version = |word: &str| word.parse::<u32>().ok().filter(|number| *number < 100);
     let mut words = name.split(['-', '.', '@', ':']).skip_while(|word| version(word).is_none()).map_while(version);
-    words.next().is_some_and(|major| (major, words.next().unwrap_or(0)) >= SINCE)
+    Some((words.next()?, words.next().unwrap_or(0)))
 }
 
 /// Blocks of a content that is text or a list.

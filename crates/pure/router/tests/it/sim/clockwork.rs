@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tollgate_router::{Asked, Event, Fleet, Flight, Landing, Pace, Plan, Step, Why};
+use tollgate_router::{Asked, Awaits, Event, Fleet, Flight, Landing, Pace, Plan, Step, Why};
 use tollgate_wire::{Blame, Failure, FailureKind};
 
 use crate::kit::seed;
@@ -26,6 +26,10 @@ pub(crate) struct Deed {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Try {
     pub(crate) call: usize,
+    /// Which attempt of the run.
+    pub(crate) number: u64,
+    /// It was made beside another one of its call.
+    pub(crate) beside: bool,
     pub(crate) deployment: usize,
     /// When the plan chose it.
     pub(crate) chosen: Duration,
@@ -40,6 +44,7 @@ pub(crate) struct Try {
 /// What happened, in order.
 #[derive(Clone, Debug)]
 pub(crate) enum Fact {
+    Arrived,
     Began(Try),
     Answered(Try),
     Ended { of: Try, at: Duration, used: Option<u64> },
@@ -51,8 +56,10 @@ enum Due {
     Arrive(usize),
     Tell(usize, News),
     Board(usize, usize, Duration),
-    Content(usize),
-    End(usize, Box<Deed>),
+    /// An attempt of a call, if it still is one: it has content, it has ended, it has said nothing for long.
+    Content(usize, u64),
+    End(usize, u64, Box<Deed>),
+    Silent(usize, u64),
 }
 
 enum News {
@@ -64,7 +71,12 @@ enum News {
 
 struct Call<'f> {
     plan: Plan<'f>,
-    flight: Option<(Flight, Try)>,
+    /// One, or two where the call is hedged.
+    flights: Vec<(Flight, Try)>,
+    /// What the first of two that fail says.
+    failed: Option<Failure>,
+    /// The attempt that has.
+    has_content: Option<u64>,
     attempts: HashMap<String, Vec<usize>>,
 }
 
@@ -136,17 +148,31 @@ impl<'f, D: FnMut(&Try) -> Deed> Clockwork<'f, D> {
             Due::Arrive(number) => {
                 let asked = self.asked[number].take().unwrap();
                 let plan = Plan::new(self.fleet, self.fleet.find(self.group).unwrap(), asked);
-                self.calls.insert(number, Call { plan, flight: None, attempts: HashMap::new() });
+                let call =
+                    Call { plan, flights: Vec::new(), failed: None, has_content: None, attempts: HashMap::new() };
+                self.calls.insert(number, call);
+                self.facts.push(Fact::Arrived);
                 self.tell(number, &News::Begin);
             }
             Due::Tell(number, news) => self.tell(number, &news),
             Due::Board(number, deployment, chosen) => self.board(number, deployment, chosen),
-            Due::Content(number) => {
-                let (flight, of) = self.calls.get_mut(&number).unwrap().flight.as_mut().unwrap();
-                flight.is_answered();
-                self.facts.push(Fact::Answered(*of));
+            Due::Content(number, attempt) => {
+                let Some(mut flight) = self.take(number, attempt) else { return };
+                flight.0.is_answered();
+                let of = flight.1;
+                self.facts.push(Fact::Answered(of));
+                self.waited(&of, Awaits::Content);
+                self.outrun(number, Awaits::Content);
+                let call = self.calls.get_mut(&number).unwrap();
+                call.has_content = Some(attempt);
+                call.flights.push(flight);
             }
-            Due::End(number, deed) => self.end(number, *deed),
+            Due::End(number, attempt, deed) => {
+                if let Some((flight, of)) = self.take(number, attempt) {
+                    self.end(number, flight, of, *deed);
+                }
+            }
+            Due::Silent(number, attempt) => self.silent(number, attempt),
         }
     }
 
@@ -212,34 +238,94 @@ impl<'f, D: FnMut(&Try) -> Deed> Clockwork<'f, D> {
             self.later(now, Due::Tell(number, News::Taken));
             return;
         };
-        let of = Try { call: number, deployment, chosen, at: now, guess, seed: chance };
+        assert!(call.flights.is_empty(), "an attempt is made while another one is on its way");
+        self.count += 1;
+        let of =
+            Try { call: number, number: self.count, beside: false, deployment, chosen, at: now, guess, seed: chance };
+        let patience = call.plan.patience(deployment, now);
         let asked = call.attempts.entry(call.plan.group().unwrap().name.to_owned()).or_default();
         asked.push(deployment);
         let allowed = call.plan.max_retries();
         // A policy has its own number for each class of failures; the simulations' largest is four.
         let allowed = if self.fleet.rules().retry_policy.is_some() { allowed.max(4) } else { allowed };
         assert!(asked.len() as u64 <= allowed + 1, "more retries than allowed");
-        call.flight = Some((flight, of));
+        if let Some(patience) = patience {
+            self.later(now + patience, Due::Silent(number, of.number));
+        }
+        self.begin(flight, of);
+    }
+
+    fn begin(&mut self, flight: Flight, of: Try) {
+        let (now, number) = (self.now, of.call);
+        self.calls.get_mut(&number).unwrap().flights.push((flight, of));
         self.facts.push(Fact::Began(of));
         assert!(self.facts.len() < 20_000_000, "it never ends");
         let deed = (self.deed)(&of);
         if let Some(content) = deed.content {
-            self.later(now + content.min(deed.takes), Due::Content(number));
+            self.later(now + content.min(deed.takes), Due::Content(number, of.number));
         }
-        self.later(now + deed.takes, Due::End(number, Box::new(deed)));
+        self.later(now + deed.takes, Due::End(number, of.number, Box::new(deed)));
+    }
+
+    /// An attempt of a call, if it is on its way.
+    fn take(&mut self, number: usize, attempt: u64) -> Option<(Flight, Try)> {
+        let flights = &mut self.calls.get_mut(&number)?.flights;
+        let at = flights.iter().position(|(_, of)| of.number == attempt)?;
+        Some(flights.remove(at))
+    }
+
+    fn waited(&self, of: &Try, awaits: Awaits) {
+        if self.fleet.rules().hedging.is_some() {
+            self.fleet.deployments()[of.deployment].vitals.waited(awaits, self.now, self.now - of.at);
+        }
+    }
+
+    /// `Ask::race`: a second attempt, if the first one is the only one and has given nothing.
+    fn silent(&mut self, number: usize, attempt: u64) {
+        let chance = self.seed();
+        let Some(call) = self.calls.get(&number) else { return };
+        let [(_, first)] = call.flights[..] else { return };
+        if first.number != attempt || call.has_content == Some(attempt) {
+            return;
+        }
+        let Some(other) = call.plan.beside(first.deployment, self.now, chance) else { return };
+        let why = call.plan.look(self.now).find(|(index, _)| *index == other).unwrap().1;
+        assert_eq!(why, None, "{other} is asked beside another one");
+        assert_ne!(other, first.deployment, "nobody is asked beside itself");
+        let (one, guess) = (&self.fleet.deployments()[other], call.plan.tokens());
+        let Ok(flight) = one.vitals.begin(self.now, &one.limits(), guess) else {
+            call.plan.not_asked();
+            return;
+        };
+        self.count += 1;
+        let (number_of_try, now) = (self.count, self.now);
+        let second =
+            Try { number: number_of_try, beside: true, deployment: other, chosen: now, at: now, seed: chance, ..first };
+        self.begin(flight, second);
+    }
+
+    /// Whoever else is on its way for the call is cancelled.
+    fn outrun(&mut self, number: usize, awaits: Awaits) {
+        let others = std::mem::take(&mut self.calls.get_mut(&number).unwrap().flights);
+        for (flight, of) in others {
+            let tokens = of.guess;
+            flight.land(self.now, Landing::Aside { tokens });
+            self.waited(&of, awaits);
+            self.facts.push(Fact::Ended { of, at: self.now, used: Some(tokens) });
+        }
     }
 
     /// `Aboard::land` and `Aboard::fail`.
-    fn end(&mut self, number: usize, deed: Deed) {
-        let (now, call) = (self.now, self.calls.get_mut(&number).unwrap());
-        let (flight, of) = call.flight.take().unwrap();
+    fn end(&mut self, number: usize, flight: Flight, of: Try, deed: Deed) {
+        let now = self.now;
         let used = deed.end.as_ref().ok().copied();
         match deed.end {
             Ok(tokens) => {
                 let took = deed.content.unwrap_or(deed.takes).as_secs_f64();
                 flight.land(now, Landing::Well { tokens, latency: Some((Pace::Token, took)) });
-                let retries = call.plan.retries();
-                self.calls.remove(&number);
+                self.waited(&of, Awaits::Whole);
+                self.outrun(number, Awaits::Whole);
+                let retries = self.calls.remove(&number).unwrap().plan.retries();
                 self.facts.push(Fact::Answered(of));
                 self.facts.push(Fact::Ended { of, at: now, used });
                 self.facts.push(Fact::Done { failure: None, retries });
@@ -261,7 +347,20 @@ impl<'f, D: FnMut(&Try) -> Deed> Clockwork<'f, D> {
                 } else {
                     flight.land(now, Landing::Aside { tokens: 0 });
                 }
-                self.tell(number, &News::Failed(failure));
+                let call = self.calls.get_mut(&number).unwrap();
+                if of.beside {
+                    call.plan.also_failed(of.deployment);
+                }
+                // The other one goes on; if it fails as well, the first one's failure is told.
+                let told = match call.failed.take() {
+                    Some(other) if of.beside => other,
+                    _ => failure,
+                };
+                if call.flights.is_empty() {
+                    self.tell(number, &News::Failed(told));
+                } else {
+                    call.failed = Some(told);
+                }
             }
         }
     }

@@ -1,6 +1,9 @@
 //! What holds in every run, whatever happens: read off the facts alone, by other means than the router's.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use tollgate_router::Fleet;
 
@@ -10,6 +13,10 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// All of them.
 pub(crate) fn check(fleet: &Fleet, facts: &[Fact]) {
+    once(facts);
+    if let Some(rules) = &fleet.rules().hedging {
+        hedges(facts, rules.max_share);
+    }
     for (index, one) in fleet.deployments().iter().enumerate() {
         let own: Vec<&Fact> = facts.iter().filter(|fact| of(fact) == Some(index)).collect();
         rests(&own);
@@ -29,12 +36,38 @@ fn of(fact: &Fact) -> Option<usize> {
     match fact {
         Fact::Began(one) | Fact::Answered(one) | Fact::Ended { of: one, .. } => Some(one.deployment),
         Fact::Rested { deployment, .. } => Some(*deployment),
-        Fact::Done { .. } => None,
+        Fact::Arrived | Fact::Done { .. } => None,
     }
 }
 
 fn began<'f>(own: &'f [&Fact]) -> impl Iterator<Item = Try> + 'f {
     own.iter().filter_map(|fact| if let Fact::Began(one) = fact { Some(*one) } else { None })
+}
+
+/// Every attempt that began has ended, once.
+fn once(facts: &[Fact]) {
+    let mut flying = HashSet::new();
+    for fact in facts {
+        match fact {
+            Fact::Began(one) => assert!(flying.insert(one.number), "{} began twice", one.number),
+            Fact::Ended { of, .. } => assert!(flying.remove(&of.number), "{} ended twice", of.number),
+            _ => {}
+        }
+    }
+    assert!(flying.is_empty(), "{flying:?} never ended");
+}
+
+/// At no time were there more hedges than the share of the calls until then.
+fn hedges(facts: &[Fact], share: f64) {
+    let (mut calls, mut hedges) = (0.0, 0.0);
+    for fact in facts {
+        match fact {
+            Fact::Arrived => calls += 1.0,
+            Fact::Began(one) if one.beside => hedges += 1.0,
+            _ => {}
+        }
+        assert!(hedges <= calls * share + 1e-6, "{hedges} hedges of {calls} calls");
+    }
 }
 
 /// Nobody is asked while it rests; after that one call, until it is answered.
