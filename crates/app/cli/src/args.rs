@@ -203,6 +203,9 @@ pub(crate) struct StartUp {
     /// [default: tollgate-data].
     #[arg(long = "data-dir", alias = "data_dir", value_name = "FOLDER")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Start although records are missing from a journal of an ended process: it is copied aside, and they count as unknown.
+    #[arg(long = "accept-journal-damage")]
+    pub(crate) accept_journal_damage: bool,
     /// Do not start if a deployment of the configuration cannot be served.
     #[arg(long)]
     pub(crate) strict: bool,

@@ -79,5 +79,6 @@ fn gateway(loaded: Loaded) -> anyhow::Result<Arc<Gateway>> {
         workers,
         sharing: None,
         store: None,
+        journal: None,
     }))
 }

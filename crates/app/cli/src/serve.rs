@@ -68,16 +68,20 @@ async fn serve(options: &Options, loaded: Loaded) -> anyhow::Result<()> {
         }
     });
     let store = Some(store::open(options, &config, &environment, clock.as_ref()).await?);
+    let (journal, found) = store::journal(options, &environment, random.as_ref(), clock.as_ref())?;
     let sharing = sharing::of(&config, &environment, &clock)?;
-    let gateway = Gateway::new(Parts { client, clock, random, snapshot, workers, sharing, store });
+    let gateway =
+        Gateway::new(Parts { client, clock, random, snapshot, workers, sharing, store, journal: Some(journal) });
     gateway.start_sharing().await;
     gateway.start_checks();
     gateway.start_hearing();
+    gateway.start_books(found);
     let stop = stop_signals(&gateway)?;
     reload::start(&gateway, options, settings.debug, files, config.general.config_poll_interval)?;
     greet(options, &config, &environment, &server, address);
     server.serve(Arc::clone(&gateway), stop).await;
     gateway.stop_sharing().await;
+    gateway.finish_books().await;
     gateway.close_books();
     Ok(())
 }

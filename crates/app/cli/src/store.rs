@@ -5,8 +5,12 @@ use std::{os::unix::fs::DirBuilderExt as _, path::PathBuf, sync::Arc};
 use anyhow::{Context as _, bail};
 use tollgate_config::Config;
 use tollgate_gateway::KeyBounds;
+use tollgate_journal::{FaultyDisk, Found, Journal, RealDisk, Settings};
 use tollgate_store::{EpochMs, Place, Store, StoreSettings};
-use tollgate_wire::{Secret, clock::Clock};
+use tollgate_wire::{
+    Secret,
+    clock::{Clock, Random},
+};
 
 use crate::{
     args::Options,
@@ -63,11 +67,16 @@ fn place(options: &Options, config: &Config, environment: &Environment) -> anyho
     if let Some(url) = url {
         return named(&url);
     }
+    Ok(data_dir(options, environment)?.map_or(Place::Memory, |folder| Place::Sqlite(folder.join(DATABASE))))
+}
+
+/// The data directory, made if it is not there; none: nothing is to be kept.
+fn data_dir(options: &Options, environment: &Environment) -> anyhow::Result<Option<PathBuf>> {
     let stated = options.start.data_dir.clone();
     let folder = stated.or_else(|| get(environment, "TOLLGATE_DATA_DIR").map(PathBuf::from));
     let folder = folder.unwrap_or_else(|| PathBuf::from(DATA_DIR));
     if folder.as_os_str() == NOWHERE {
-        return Ok(Place::Memory);
+        return Ok(None);
     }
     // Spend and the hashes of keys are nobody else's matter.
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
@@ -75,7 +84,28 @@ fn place(options: &Options, config: &Config, environment: &Environment) -> anyho
         let folder = folder.display();
         format!("the data directory {folder} cannot be made; name another with --data-dir, or `--data-dir none` to keep nothing")
     })?;
-    Ok(Place::Sqlite(folder.join(DATABASE)))
+    Ok(Some(folder))
+}
+
+/// Where attempts are written down, with what ended processes have left there; in memory without a data directory.
+pub(crate) fn journal(
+    options: &Options,
+    environment: &Environment,
+    random: &dyn Random,
+    clock: &dyn Clock,
+) -> anyhow::Result<(Journal, Vec<Found>)> {
+    let mut bytes = [0; 10];
+    random.fill(&mut bytes);
+    let millis = u64::try_from(clock.unix().as_millis()).unwrap_or(u64::MAX);
+    let id = uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid();
+    let Some(folder) = data_dir(options, environment)? else {
+        // Nothing of it outlives the process, so nothing is kept that is in the store.
+        let settings = Settings { keep_bytes: 0, keep_for: std::time::Duration::ZERO, ..Settings::default() };
+        return Journal::open(Arc::new(FaultyDisk::new()), settings, id).context("a journal in memory");
+    };
+    let settings = Settings { accept_damage: options.start.accept_journal_damage, ..Settings::default() };
+    let opened = Journal::open(Arc::new(RealDisk::new(&folder)), settings, id);
+    opened.with_context(|| format!("the journal in {} cannot be opened", folder.display()))
 }
 
 fn named(url: &Secret) -> anyhow::Result<Place> {

@@ -10,6 +10,7 @@ pub(crate) mod rules;
 use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
+pub(crate) use fields::usd;
 use http::HeaderMap;
 use serde_json::{Map, Value};
 use tollgate_policy::{Caller, RouteClass, admit};

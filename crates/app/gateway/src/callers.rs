@@ -88,6 +88,8 @@ pub(crate) struct Callers {
     /// The store is left alone until then, milliseconds of the monotonic clock.
     away_until: AtomicU64,
     strangers: Arc<Semaphore>,
+    /// What keys have spent that is on its way into the store, by their origin. Nano-dollars.
+    pending: Mutex<HashMap<String, i64>>,
 }
 
 impl std::fmt::Debug for Callers {
@@ -108,6 +110,7 @@ impl Callers {
             asking: Mutex::default(),
             away_until: AtomicU64::new(0),
             strangers: Arc::new(Semaphore::new(STRANGERS)),
+            pending: Mutex::default(),
         })
     }
 
@@ -180,10 +183,20 @@ impl Callers {
         let unix = self.clock.unix();
         let heard = self.clock.monotonic();
         let moment = EpochMs(i64::try_from(unix.as_millis()).unwrap_or(i64::MAX));
-        let found = self.store.find_key(&digest.to_hex(), moment).await;
+        let token = digest.to_hex();
+        // Before the store is asked: what arrives there meanwhile counts twice for a while, never not at all.
+        let mut pending = self.pending_of(&token);
+        let mut found = self.store.find_key(&token, moment).await;
+        if let Ok(Some(view)) = &found
+            && view.key.origin != token
+        {
+            // It was regenerated: only now is it known what its spend is kept under.
+            pending = self.pending_of(&view.key.origin);
+            found = self.store.find_key(&token, moment).await;
+        }
         match found {
             Ok(Some(view)) => {
-                let known = Known { key: Arc::new(rows::key(digest, &view)), heard };
+                let known = Known { key: Arc::new(rows::key(digest, &view, pending)), heard };
                 self.known.insert(digest, known.clone());
                 Ok(Some(known))
             }
@@ -200,6 +213,37 @@ impl Callers {
             Err(error) => {
                 self.is_gone(&error);
                 Err(Away)
+            }
+        }
+    }
+
+    fn pending(&self) -> std::sync::MutexGuard<'_, HashMap<String, i64>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pending_of(&self, origin: &str) -> i64 {
+        self.pending().get(origin).copied().unwrap_or_default()
+    }
+
+    /// A key has spent so much.
+    pub(crate) fn spent(&self, key: &Key, nanos: i64) {
+        key.spending.add(nanos);
+        let mut pending = self.pending();
+        match pending.get_mut(&key.origin) {
+            Some(sum) => *sum += nanos,
+            None => {
+                pending.insert(key.origin.clone(), nanos);
+            }
+        }
+    }
+
+    /// So much of what a key has spent is in the store now.
+    pub(crate) fn arrived(&self, origin: &str, nanos: i64) {
+        let mut pending = self.pending();
+        if let Some(sum) = pending.get_mut(origin) {
+            *sum -= nanos;
+            if *sum <= 0 {
+                pending.remove(origin);
             }
         }
     }

@@ -136,14 +136,7 @@ impl Ask {
             // There may be room for the next in line.
             spot = None;
             let ask = instead.as_deref().filter(|_| plan.instead().is_some()).unwrap_or(self);
-            let tried = match plan.patience(deployment, self.now()).filter(|_| ask.twice().is_some()) {
-                None => ask.one(deployment, flight, &plan, meter).await,
-                Some(patience) => {
-                    let race = Race { first: deployment, patience, plan: &mut plan, minutes: &mut minutes };
-                    Box::pin(ask.race(race, flight, meter)).await
-                }
-            };
-            match tried {
+            match ask.once_or_twice(deployment, flight, &mut plan, &mut minutes, meter).await {
                 Ok(answer) => {
                     minutes.ends(Ok(()));
                     return Ok(answer);
@@ -152,6 +145,24 @@ impl Ask {
                     minutes.fails(missed.0.kind);
                     (news, meter) = (News::Failed(missed.0), missed.1);
                 }
+            }
+        }
+    }
+
+    /// One attempt, or one more beside it where it keeps its client waiting.
+    async fn once_or_twice(
+        &self,
+        deployment: usize,
+        flight: Aboard,
+        plan: &mut Plan<'_>,
+        minutes: &mut Deliberation<'_>,
+        meter: Meter,
+    ) -> Result<Answer, Missed> {
+        match plan.patience(deployment, self.now()).filter(|_| self.twice().is_some()) {
+            None => self.one(deployment, flight, plan, meter).await,
+            Some(patience) => {
+                let race = Race { first: deployment, patience, plan, minutes };
+                Box::pin(self.race(race, flight, meter)).await
             }
         }
     }

@@ -9,12 +9,14 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use tollgate_journal::Journal;
 use tollgate_net::Client;
 use tollgate_store::Store;
 use tollgate_wire::clock::{Clock, Random};
 
 use crate::{
     batches::Followed,
+    books::Books,
     callers::{Callers, KeyBounds},
     checks::Checks,
     credentials::Credentials,
@@ -24,6 +26,7 @@ use crate::{
     kept::KeptAnswers,
     ledger::Ledger,
     limits::Limits,
+    projection::{Projecting, Projector},
     readiness::LastReload,
     reload::Source,
     sealed::SealKey,
@@ -49,6 +52,8 @@ pub struct Parts {
     pub sharing: Option<Sharing>,
     /// Where keys are kept, and how long they are remembered; none: there is the master key alone.
     pub store: Option<(Arc<Store>, KeyBounds)>,
+    /// Where attempts are written down; none: their cost is in memory only.
+    pub journal: Option<Journal>,
 }
 
 /// The gateway.
@@ -69,6 +74,8 @@ pub struct Gateway {
     /// The virtual keys, where there is a store.
     pub(crate) callers: Option<Arc<Callers>>,
     pub(crate) limits: Arc<Limits>,
+    /// Carries the journal into the store.
+    pub(crate) projector: Option<tokio::sync::Mutex<Projector>>,
     /// Calls that wait for a deployment.
     pub(crate) lines: Arc<Lines>,
     /// Of this process: tells our own requests when they come back to us.
@@ -125,6 +132,11 @@ impl Gateway {
         parts.random.fill(&mut secret);
         let instance = format!("{:016x}", parts.random.u64());
         let (clock, workers) = (&parts.clock, &parts.workers);
+        let projector = parts.journal.as_ref().zip(parts.store.as_ref()).map(|(journal, (store, _))| {
+            let (journal, store, clock) = (journal.clone(), Arc::clone(store), Arc::clone(clock));
+            tokio::sync::Mutex::new(Projector::new(journal, store, clock, Projecting::default()))
+        });
+        let books = parts.journal.map(|journal| Books::new(journal, Arc::clone(clock)));
         let callers =
             parts.store.map(|(store, bounds)| Callers::new(store, Arc::clone(clock), workers.clone(), bounds));
         Arc::new(Self {
@@ -133,7 +145,8 @@ impl Gateway {
             client: parts.client,
             clock: parts.clock,
             random: parts.random,
-            ledger: Ledger::default(),
+            ledger: Ledger::of(books),
+            projector,
             health: Health::default(),
             checks: Checks::default(),
             workers: parts.workers,

@@ -1,17 +1,30 @@
 //! The two money points of every attempt: opened before the request is sent, settled before the last byte of the
-//! answer. Here the totals are kept in memory; the journal comes behind the same two doors.
+//! answer. The totals are kept here; behind the same two doors is the journal, where there is one.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use tollgate_catalog::Money;
-use tollgate_observe::Certainty;
+use tollgate_ledger::{Nanos, records};
+use tollgate_observe::{Certainty, Outcome};
 use tollgate_wire::{FailureKind, Usage};
+
+use crate::books::{Books, Page};
 
 /// An attempt that may cost money and is not settled yet. Settled by whoever holds it; its drop counts it as abandoned.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     pub(crate) attempt: uuid::Uuid,
     settled: bool,
+    /// What the journal has of it.
+    page: Option<Box<Page>>,
+    /// What is held for it while nobody knows what it costs.
+    held: Nanos,
 }
 
 /// What an attempt turned out to be.
@@ -20,6 +33,11 @@ pub(crate) struct Settlement {
     pub(crate) usage: Usage,
     pub(crate) cost: Option<Money>,
     pub(crate) certainty: Certainty,
+    pub(crate) outcome: Outcome,
+    /// From the call's beginning to the first byte of its answer.
+    pub(crate) first_byte: Option<Duration>,
+    /// From the call's beginning until now.
+    pub(crate) took: Duration,
 }
 
 /// What was used and spent since the start.
@@ -43,6 +61,7 @@ pub struct Totals {
 
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
+    books: Option<Arc<Books>>,
     opened: AtomicU64,
     settled: AtomicU64,
     unpriced: AtomicU64,
@@ -54,15 +73,28 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     /// An attempt is about to go out.
-    pub(crate) fn open(&self, attempt: uuid::Uuid) -> Reservation {
+    pub(crate) fn open(&self, attempt: uuid::Uuid, held: Nanos, facts: impl FnOnce() -> records::Facts) -> Reservation {
         self.opened.fetch_add(1, Ordering::Relaxed);
-        Reservation { attempt, settled: false }
+        let page = self.books.as_ref().map(|books| books.open(attempt, facts(), held));
+        Reservation { attempt, settled: false, page, held }
+    }
+
+    pub(crate) fn of(books: Option<Arc<Books>>) -> Self {
+        Self { books, ..Self::default() }
+    }
+
+    pub(crate) fn books(&self) -> Option<&Arc<Books>> {
+        self.books.as_ref()
     }
 
     /// An attempt has ended. A second settlement of the same reservation is not booked.
     pub(crate) fn settle(&self, reservation: &mut Reservation, settlement: &Settlement) {
         if std::mem::replace(&mut reservation.settled, true) {
             return;
+        }
+        if let (Some(books), Some(page)) = (&self.books, reservation.page.take()) {
+            let (attempt, held) = (reservation.attempt, reservation.held);
+            books.settle(*page, |facts| written(attempt, facts, held, settlement));
         }
         self.settled.fetch_add(1, Ordering::Relaxed);
         if settlement.certainty != Certainty::Stated {
@@ -90,6 +122,42 @@ impl Ledger {
     }
 }
 
+/// A settlement as it is written down.
+fn written(attempt: uuid::Uuid, facts: records::Facts, held: Nanos, settlement: &Settlement) -> records::Settled {
+    let certainty = match settlement.certainty {
+        Certainty::Stated => records::Certainty::Stated,
+        Certainty::Counted => records::Certainty::Counted,
+        Certainty::Unknown => records::Certainty::Unknown,
+    };
+    let cost = settlement.cost.map(|cost| Nanos::new(cost.nanos()));
+    // Nobody knows: what is held stays held.
+    let is_unknown = certainty == records::Certainty::Unknown;
+    let outcome = match settlement.outcome {
+        Outcome::Answered => records::Outcome::Answered,
+        Outcome::ClientLeft => records::Outcome::ClientLeft,
+        Outcome::Outrun => records::Outcome::Failed("outrun by another attempt".into()),
+        Outcome::Failed(kind) => records::Outcome::Failed(format!("{kind:?}").into()),
+    };
+    let status = match settlement.outcome {
+        Outcome::Answered | Outcome::Outrun => 200,
+        Outcome::ClientLeft => 499,
+        Outcome::Failed(kind) => kind.status(),
+    };
+    records::Settled {
+        attempt,
+        facts,
+        cost: if is_unknown { Some(cost.unwrap_or(held)) } else { cost },
+        at_least: cost.unwrap_or(Nanos::ZERO),
+        certainty,
+        usage: settlement.usage,
+        outcome,
+        status,
+        first_byte: settlement.first_byte,
+        took: settlement.took,
+        answer: "".into(),
+    }
+}
+
 /// Whether a provider may charge for an attempt that ended so before a word of the answer.
 pub(crate) fn may_have_cost(kind: FailureKind) -> bool {
     matches!(
@@ -105,9 +173,16 @@ mod tests {
     #[test]
     fn a_reservation_is_booked_once() {
         let ledger = Ledger::default();
-        let mut reservation = ledger.open(uuid::Uuid::nil());
+        let mut reservation = ledger.open(uuid::Uuid::nil(), Nanos::ZERO, records::Facts::default);
         let usage = Usage { input: 3, output: 2, ..Usage::default() };
-        let settlement = Settlement { usage, cost: Some(Money::from_nanos(7)), certainty: Certainty::Stated };
+        let settlement = Settlement {
+            usage,
+            cost: Some(Money::from_nanos(7)),
+            certainty: Certainty::Stated,
+            outcome: Outcome::Answered,
+            first_byte: None,
+            took: Duration::ZERO,
+        };
         ledger.settle(&mut reservation, &settlement);
         ledger.settle(&mut reservation, &settlement);
         let totals = ledger.totals();

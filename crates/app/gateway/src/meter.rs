@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use tollgate_catalog::{Cost, cost, tokens::Encoding};
 use tollgate_observe::{AttemptRecord, CallRecord, Certainty, Outcome, log_call};
+use tollgate_policy::Caller;
 use tollgate_providers::{codec::ClientDialect, gauge::Reading, translate::Progress};
 use tollgate_wire::{Failure, Usage};
 
@@ -22,6 +23,7 @@ use crate::{
 
 mod beside;
 mod boarding;
+mod facts;
 mod partial;
 mod permits;
 mod shares;
@@ -50,6 +52,7 @@ pub(crate) struct Meter {
     finished: bool,
     /// What the call is paid from beside its deployment's budgets.
     tags: Vec<String>,
+    caller: Caller,
 }
 
 /// What an answer costs that is passed on as it comes.
@@ -150,6 +153,7 @@ impl Meter {
             side: None,
             finished: false,
             tags: Vec::new(),
+            caller: Caller::Anyone,
         }
     }
 
@@ -170,8 +174,9 @@ impl Meter {
         self.record.call_id = id;
     }
 
-    pub(crate) fn asked_by(&mut self, caller: &tollgate_policy::Caller) {
+    pub(crate) fn asked_by(&mut self, caller: &Caller) {
         self.record.caller = caller.label();
+        self.caller = caller.clone();
     }
 
     pub(crate) fn asked_for(&mut self, model: &str, streamed: bool) {
@@ -193,19 +198,27 @@ impl Meter {
 
     /// An attempt goes out: the first money point.
     pub(crate) fn open(&mut self, served: &Served, place: &Arc<Place>, prompt: Prompt) {
-        self.open_at(&served.id, place, prompt);
+        self.open_as(&served.id, &served.group, place, prompt);
     }
 
     /// As [`Self::open`], at a place that no deployment of the configuration is.
     pub(crate) fn open_at(&mut self, deployment: &Arc<str>, place: &Arc<Place>, prompt: Prompt) {
+        self.open_as(deployment, "", place, prompt);
+    }
+
+    fn open_as(&mut self, deployment: &Arc<str>, group: &str, place: &Arc<Place>, prompt: Prompt) {
         let encoding = Encoding::of(&place.target.model);
         let words = Words { encoding, prompt, said: Said::default(), answer: None, wordless: 0 };
+        let guess = words.guess();
+        let held = tollgate_ledger::Nanos::new(cost(&guess, &place.price).money().nanos());
+        let facts = || self.facts(deployment, group, place);
+        let reservation = self.gateway.ledger.open(self.gateway.uuid_v7(), held, facts);
         self.open = Some(Box::new(OpenAttempt {
-            reservation: self.gateway.ledger.open(self.gateway.uuid_v7()),
+            reservation,
             deployment: Arc::clone(deployment),
             place: Arc::clone(place),
             started: self.gateway.clock.monotonic(),
-            guess: words.guess(),
+            guess,
             words: Some(words),
             standing: Standing::Unheard,
             booking: None,
@@ -401,9 +414,17 @@ impl Meter {
         let known = price.is_stated() || usage.stated_cost_nanos.is_some() || usage.is_empty();
         let priced = known && !unknown;
         let cost = priced.then(|| cost(&usage, price));
-        let settlement = Settlement { usage, cost: cost.map(Cost::money), certainty };
+        let settlement = Settlement {
+            usage,
+            cost: cost.map(Cost::money),
+            certainty,
+            outcome,
+            first_byte: self.record.first_byte,
+            took: self.elapsed(),
+        };
         self.gateway.ledger.settle(&mut open.reservation, &settlement);
         self.takes_from_purses(&open.deployment, settlement.cost);
+        self.takes_from_key(settlement.cost);
         let attempt = AttemptRecord {
             id: open.reservation.attempt,
             deployment: open.deployment,

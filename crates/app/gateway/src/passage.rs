@@ -138,6 +138,7 @@ impl Gateway {
             meter.asked_by(&caller);
             admit(&caller, RouteClass::Call, leads.label())?;
             if let Some(key) = caller.key() {
+                key.spending.admit(&key.digest.to_hex())?;
                 meter.holds(self.limits.take(key, &[], 0)?);
             }
             if matches!(leads, Leads::Provider(_, rest) if passage::gives_key(rest)) {

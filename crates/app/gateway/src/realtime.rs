@@ -136,6 +136,7 @@ impl Gateway {
         meter.asked_for(asked, true);
         let group = group_for(snapshot, &caller, PATH, asked)?;
         if let Some(key) = caller.key() {
+            key.spending.admit(&key.digest.to_hex())?;
             meter.holds(self.limits.take(key, &[group.name, group.label()], 0)?);
         }
         let captured = group.captured.clone();

@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt};
 
 use tollgate_wire::{ErrorType, Failure, FailureKind};
 
-use crate::{KeyDigest, Limit, RouteSet};
+use crate::{KeyDigest, Limit, RouteSet, Spending};
 
 /// A virtual key as calls see it. Made from the store's row once, and kept in memory for the calls that follow.
 #[derive(Clone)]
@@ -35,6 +35,8 @@ pub struct Key {
     pub holders: Vec<Holder>,
     /// How much there may be of its calls, and of those above it.
     pub limits: Vec<Limit>,
+    /// What it may spend, where that is for all time.
+    pub spending: Spending,
     /// A request may bring its own mocked answer (`metadata.allow_client_mock_response`).
     pub may_mock: bool,
 }
@@ -295,6 +297,7 @@ mod tests {
             team: None,
             holders: Vec::new(),
             limits: Vec::new(),
+            spending: Spending::default(),
             may_mock: false,
         }
     }

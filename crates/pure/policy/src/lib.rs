@@ -6,6 +6,7 @@ mod key;
 mod lifetime;
 mod limits;
 pub mod routes;
+mod spending;
 
 pub use access::{RouteClass, admit};
 pub use caller::{Caller, KeyDigest};
@@ -13,3 +14,4 @@ pub use key::{Holder, HolderKind, Key, ModelFacts, Models, Role, matches_pattern
 pub use lifetime::Lifetime;
 pub use limits::{Left, Limit, LimitScope, Limiter, Most, Reached, Taken, What};
 pub use routes::RouteSet;
+pub use spending::Spending;

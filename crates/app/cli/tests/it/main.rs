@@ -7,6 +7,7 @@ mod dotenv;
 mod explaining;
 mod faults;
 mod flags;
+mod killed_books;
 mod killing;
 mod one_model;
 mod running;

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use tollgate_policy::{Holder, HolderKind, Key, KeyDigest, Limit, LimitScope, Models, Most, Role, RouteSet};
+use tollgate_policy::{Holder, HolderKind, Key, KeyDigest, Limit, LimitScope, Models, Most, Role, RouteSet, Spending};
 use tollgate_store::{Budget, Json, KeyView};
 
 /// What a column that holds a document says; nothing where it is empty or of another form.
@@ -12,8 +12,8 @@ pub(crate) fn document<T: DeserializeOwned + Default>(column: Option<&Json>) -> 
     column.and_then(|json| serde_json::from_str(&json.0).ok()).unwrap_or_default()
 }
 
-/// The key of a row, with those above it.
-pub(crate) fn key(digest: KeyDigest, view: &KeyView) -> Key {
+/// The key of a row, with those above it; so much of what it has spent is not in the store yet.
+pub(crate) fn key(digest: KeyDigest, view: &KeyView, pending: i64) -> Key {
     let row = &view.key;
     let mut holders = Vec::new();
     if let Some(team) = &view.team {
@@ -72,8 +72,18 @@ pub(crate) fn key(digest: KeyDigest, view: &KeyView) -> Key {
         team: row.team_id.clone(),
         holders,
         limits: limits(view),
+        spending: spending(view, pending),
         may_mock: metadata.get("allow_client_mock_response").and_then(Value::as_bool).unwrap_or_default(),
     }
+}
+
+/// The key's budget for all time; one that begins anew is not held yet (docs/reference/ledger.md).
+fn spending(view: &KeyView, pending: i64) -> Spending {
+    let (row, budget) = (&view.key, view.budget.as_ref());
+    let own = row.max_budget.filter(|_| row.budget_duration.is_none());
+    let shared = budget.filter(|budget| row.max_budget.is_none() && budget.budget_duration.is_none());
+    let most = own.or_else(|| shared.and_then(|budget| budget.max_budget));
+    Spending::new(most.map(|most| most.0), view.spent.settled.0.saturating_add(pending))
 }
 
 /// All limits that hold for the key's calls. Its own come before those of the budget that it refers to.

@@ -81,6 +81,7 @@ impl Meter {
             side: Some(Box::new(side)),
             finished: false,
             tags: self.tags.clone(),
+            caller: self.caller.clone(),
         }
     }
 

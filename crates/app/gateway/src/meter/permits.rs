@@ -18,6 +18,13 @@ impl Meter {
         }
     }
 
+    /// What the attempt cost is the key's.
+    pub(super) fn takes_from_key(&self, cost: Option<tollgate_catalog::Money>) {
+        if let (Some(key), Some(callers), Some(cost)) = (self.caller.key(), &self.gateway.callers, cost) {
+            callers.spent(key, cost.nanos());
+        }
+    }
+
     /// The call is over: what its attempts used counts; where nobody was asked, it counts as none.
     pub(super) fn settle_limits(&mut self) {
         let Some(permit) = self.permit.take() else { return };

@@ -11,6 +11,7 @@ mod accounts;
 mod bad_input;
 mod batches;
 mod bodies;
+mod booked;
 mod budgets;
 mod checks;
 mod client_side;

@@ -11,6 +11,7 @@ use tokio::{
 };
 use tollgate_config::{check, parse, resolve};
 use tollgate_gateway::{Environment, Gateway, KeyBounds, Parts, Snapshot, SnapshotSettings, Totals, Workers};
+use tollgate_journal::{FaultyDisk, Journal, Settings};
 use tollgate_kit::{
     FakeProvider,
     http::{self, Connection, Reply},
@@ -56,6 +57,7 @@ pub(crate) struct Plan {
     environment: Environment,
     random: Arc<dyn Random>,
     store: Option<(Arc<Store>, KeyBounds)>,
+    journal: Option<Journal>,
 }
 
 impl World {
@@ -68,6 +70,7 @@ impl World {
             environment: Environment::new(),
             random: Arc::new(SystemRandom),
             store: None,
+            journal: None,
         }
     }
 
@@ -175,6 +178,14 @@ impl Plan {
         )
     }
 
+    /// With a journal, on a disk that is none.
+    pub(crate) fn with_journal(mut self) -> Self {
+        let disk = Arc::new(FaultyDisk::new());
+        let (journal, _) = Journal::open(disk, Settings::default(), uuid::Uuid::from_u128(7)).expect("a journal");
+        self.journal = Some(journal);
+        self
+    }
+
     /// With this store.
     pub(crate) fn store(mut self, store: Arc<Store>, bounds: KeyBounds) -> Self {
         self.store = Some((store, bounds));
@@ -191,9 +202,14 @@ impl Plan {
         let server = bind(self.settings).await.expect("a free port");
         let port = server.address().expect("an address").port();
         let text = self.config.replace("{provider}", &provider.url()).replace("{master}", MASTER);
-        let gateway =
-            gateway(snapshot(&text.replace("{own}", &port.to_string()), self.environment), self.random, self.store);
+        let gateway = gateway(
+            snapshot(&text.replace("{own}", &port.to_string()), self.environment),
+            self.random,
+            self.store,
+            self.journal,
+        );
         gateway.start_hearing();
+        gateway.start_books(Vec::new());
         let (stop, stopped) = watch::channel(0);
         let mut serving = JoinSet::new();
         serving.spawn(serve(server, Arc::clone(&gateway), stopped));
@@ -227,7 +243,12 @@ pub(crate) fn snapshot(text: &str, mut environment: Environment) -> Snapshot {
     Snapshot::build(&config, Arc::new(environment), SnapshotSettings::default())
 }
 
-fn gateway(snapshot: Snapshot, random: Arc<dyn Random>, store: Option<(Arc<Store>, KeyBounds)>) -> Arc<Gateway> {
+fn gateway(
+    snapshot: Snapshot,
+    random: Arc<dyn Random>,
+    store: Option<(Arc<Store>, KeyBounds)>,
+    journal: Option<Journal>,
+) -> Arc<Gateway> {
     let clock = Arc::new(SystemClock::new());
     let client = Client::new(ClientSettings::default(), Arc::<SystemClock>::clone(&clock)).expect("a client");
     Gateway::new(Parts {
@@ -238,6 +259,7 @@ fn gateway(snapshot: Snapshot, random: Arc<dyn Random>, store: Option<(Arc<Store
         workers: Workers::new(Handle::current()),
         sharing: None,
         store,
+        journal,
     })
 }
 
