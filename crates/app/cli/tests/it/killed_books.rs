@@ -39,7 +39,6 @@ async fn what_was_answered_before_a_kill_is_booked_once_and_what_was_under_way_i
     let usage = json!({"prompt_tokens": 100, "completion_tokens": 100, "total_tokens": 200});
     let choice = json!({"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"});
     let answer = json!({"id": "1", "object": "chat.completion", "model": "m", "choices": [choice], "usage": usage});
-    provider.always("/v1/chat/completions", Answer::json(200, answer));
     let body = json!({"model": "gpt", "messages": [{"role": "user", "content": "hi"}]});
 
     let gateway = start().await;
@@ -49,6 +48,7 @@ async fn what_was_answered_before_a_kill_is_booked_once_and_what_was_under_way_i
     let mut answered = 0.0;
     let mut gateway = gateway;
     for _ in 0..3 {
+        provider.script((0..5).map(|_| Answer::json(200, answer.clone())));
         for _ in 0..5 {
             let reply = http::post(&gateway.at("/v1/chat/completions"), &[("authorization", &auth)], &body).await;
             assert_eq!(reply.status, 200, "{}", reply.text());
