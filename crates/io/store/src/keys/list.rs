@@ -35,7 +35,7 @@ pub struct KeyFilter {
     pub key_alias: Option<String>,
     /// Only keys whose alias holds this, in whatever case.
     pub alias_contains: Option<String>,
-    /// Only keys whose alias, name, token or user holds this, in whatever case.
+    /// Only keys whose alias, name or user holds this, in whatever case, or whose token begins with it.
     pub search: Option<String>,
     /// Only keys that have an alias.
     pub has_alias: bool,
@@ -271,12 +271,18 @@ fn conditions(draft: &mut Draft, filter: &KeyFilter) {
     }
     if let Some(text) = &filter.search {
         let pattern = holding(&text.to_ascii_lowercase());
-        let columns = ["lower(k.key_alias)", "lower(k.key_name)", "k.token", "lower(k.user_id)"];
-        for (number, column) in columns.into_iter().enumerate() {
+        for (number, column) in ["lower(k.key_alias)", "lower(k.key_name)", "lower(k.user_id)"].into_iter().enumerate()
+        {
             draft.push(if number == 0 { " AND (" } else { " OR " }).push(column);
             draft.push(" LIKE ").value(pattern.as_str()).push(" ESCAPE '!'");
         }
-        draft.push(")");
+        // Tokens are hexadecimal: what begins with a text lies between it and what has the next letter behind it.
+        draft
+            .push(" OR (k.token >= ")
+            .value(text.as_str())
+            .push(" AND k.token < ")
+            .value(format!("{text}g"))
+            .push("))");
     }
     if filter.has_alias {
         draft.push(" AND k.key_alias IS NOT NULL");
