@@ -118,7 +118,7 @@ const MILLION: [&str; 5] = [
      'team-' || n % 100, CASE WHEN n % 50 = 0 THEN true END, '[\"gpt-5\",\"claude\"]', '{\"note\":\"' || repeat('x', 200) || '\"}', \
      '{}', '{}', 10000000000, 1000, 100, 0, '{}', 1700000000000 + n, 'admin', 1700000000000 + n * 7 % 1000003, 1 \
      FROM generate_series(1, 1000000) AS n",
-    "INSERT INTO tollgate.totals SELECT 'key', 'origin-' || n, 0, CASE WHEN n * 7919 % 1000003 < 100000 THEN n ELSE 0 END, 0, 0 \
+    "INSERT INTO tollgate.totals SELECT 'key', 'origin-' || n, 0, CASE WHEN n::bigint * 7919 % 1000003 < 100000 THEN n ELSE 0 END, 0, 0 \
      FROM generate_series(1, 1000000) AS n",
     "INSERT INTO tollgate.users (user_id, user_email, created_at, updated_at, version) \
      SELECT 'user-' || n, 'user-' || n || '@example.org', n, n, 1 FROM generate_series(0, 999) AS n",
