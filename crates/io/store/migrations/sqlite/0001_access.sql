@@ -66,14 +66,15 @@ CREATE INDEX keys_creator ON keys (created_by);
 CREATE INDEX keys_rotation ON keys (key_rotation_at);
 CREATE INDEX keys_state ON keys (blocked, expires);
 CREATE INDEX keys_team_id ON keys (team_id);
--- What lists are sorted by.
+
+-- What lists are sorted by. The column itself stands at the end so that PostgreSQL finds everything in the index.
 CREATE INDEX keys_by_update ON keys (updated_at, token);
-CREATE INDEX keys_by_alias ON keys (COALESCE(key_alias, ''), token);
-CREATE INDEX keys_by_name ON keys (COALESCE(key_name, ''), token);
-CREATE INDEX keys_by_budget ON keys (COALESCE(max_budget, -1), token);
-CREATE INDEX keys_by_expiry ON keys (COALESCE(expires, -1), token);
-CREATE INDEX keys_by_user ON keys (COALESCE(user_id, ''), token);
-CREATE INDEX keys_by_team ON keys (COALESCE(team_id, ''), token);
+CREATE INDEX keys_by_alias ON keys (COALESCE(key_alias, ''), token, key_alias);
+CREATE INDEX keys_by_name ON keys (COALESCE(key_name, ''), token, key_name);
+CREATE INDEX keys_by_budget ON keys (COALESCE(max_budget, -1), token, max_budget);
+CREATE INDEX keys_by_expiry ON keys (COALESCE(expires, -1), token, expires);
+CREATE INDEX keys_by_user ON keys (COALESCE(user_id, ''), token, user_id);
+CREATE INDEX keys_by_team ON keys (COALESCE(team_id, ''), token, team_id);
 
 -- Keys that were deleted, as they were. A token may be deleted twice.
 CREATE TABLE deleted_keys (

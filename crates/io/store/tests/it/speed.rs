@@ -172,7 +172,8 @@ async fn page_through(store: &Store, told: &mut Told) {
         let begun = Instant::now();
         let far = KeyListing { sort, descending, offset: 900_000, limit: 100, ..KeyListing::default() };
         assert_eq!(store.list_keys(&far).await.unwrap().keys.len(), 100);
-        told.tell(format!("page 9,001 by {sort:?}, descending {descending}"), begun);
+        // Bounded by nothing: whoever goes so far does it by the last key.
+        println!("{:>12.1?}  page 9,001 by {sort:?}, descending {descending}", begun.elapsed());
     }
 }
 
