@@ -55,28 +55,28 @@ CREATE TABLE keys (
     version bigint NOT NULL,
     PRIMARY KEY (token)
 );
-
 CREATE UNIQUE INDEX keys_key_alias ON keys (key_alias);
-
 CREATE UNIQUE INDEX keys_origin ON keys (origin);
-
 CREATE INDEX keys_created ON keys (created_at, token);
-
 CREATE INDEX keys_user ON keys (user_id, created_at, token);
-
 CREATE INDEX keys_team ON keys (team_id, created_at, token);
-
 CREATE INDEX keys_organization ON keys (organization_id, created_at, token);
-
 CREATE INDEX keys_project ON keys (project_id);
-
 CREATE INDEX keys_budget ON keys (budget_id);
-
 CREATE INDEX keys_expires ON keys (expires);
-
 CREATE INDEX keys_creator ON keys (created_by);
-
 CREATE INDEX keys_rotation ON keys (key_rotation_at);
+CREATE INDEX keys_state ON keys (blocked, expires);
+CREATE INDEX keys_team_id ON keys (team_id);
+
+-- What lists are sorted by. The column itself stands at the end so that PostgreSQL finds everything in the index.
+CREATE INDEX keys_by_update ON keys (updated_at, token);
+CREATE INDEX keys_by_alias ON keys (COALESCE(key_alias, ''), token, key_alias);
+CREATE INDEX keys_by_name ON keys (COALESCE(key_name, ''), token, key_name);
+CREATE INDEX keys_by_budget ON keys (COALESCE(max_budget, -1), token, max_budget);
+CREATE INDEX keys_by_expiry ON keys (COALESCE(expires, -1), token, expires);
+CREATE INDEX keys_by_user ON keys (COALESCE(user_id, ''), token, user_id);
+CREATE INDEX keys_by_team ON keys (COALESCE(team_id, ''), token, team_id);
 
 -- Keys that were deleted, as they were. A token may be deleted twice.
 CREATE TABLE deleted_keys (
@@ -133,7 +133,6 @@ CREATE TABLE deleted_keys (
     deleted_at bigint NOT NULL,
     deleted_by text COLLATE "C"
 );
-
 CREATE INDEX deleted_keys_token ON deleted_keys (token, deleted_at);
 CREATE INDEX deleted_keys_created ON deleted_keys (created_at, token);
 CREATE INDEX deleted_keys_user ON deleted_keys (user_id);
@@ -177,11 +176,8 @@ CREATE TABLE users (
     version bigint NOT NULL,
     PRIMARY KEY (user_id)
 );
-
 CREATE UNIQUE INDEX users_sso_user_id ON users (sso_user_id);
-
 CREATE INDEX users_email ON users (user_email);
-
 CREATE INDEX users_created ON users (created_at, user_id);
 
 CREATE TABLE teams (
@@ -219,11 +215,8 @@ CREATE TABLE teams (
     version bigint NOT NULL,
     PRIMARY KEY (team_id)
 );
-
 CREATE INDEX teams_organization ON teams (organization_id);
-
 CREATE INDEX teams_alias ON teams (team_alias);
-
 CREATE INDEX teams_created ON teams (created_at, team_id);
 
 CREATE TABLE members (
@@ -240,7 +233,6 @@ CREATE TABLE members (
     version bigint NOT NULL,
     PRIMARY KEY (team_id, user_id)
 );
-
 CREATE INDEX members_user ON members (user_id);
 
 CREATE TABLE organizations (
@@ -274,7 +266,6 @@ CREATE TABLE organization_members (
     version bigint NOT NULL,
     PRIMARY KEY (organization_id, user_id)
 );
-
 CREATE INDEX organization_members_user ON organization_members (user_id);
 
 CREATE TABLE projects (
@@ -298,7 +289,6 @@ CREATE TABLE projects (
     version bigint NOT NULL,
     PRIMARY KEY (project_id)
 );
-
 CREATE INDEX projects_team ON projects (team_id);
 
 CREATE TABLE budgets (
@@ -372,7 +362,6 @@ CREATE TABLE models (
     version bigint NOT NULL,
     PRIMARY KEY (model_id)
 );
-
 CREATE INDEX models_name ON models (model_name);
 
 CREATE TABLE credentials (
@@ -454,3 +443,20 @@ CREATE TABLE audit (
 );
 CREATE INDEX audit_at ON audit (at, id);
 CREATE INDEX audit_object ON audit (object_id, at);
+
+-- Lists of keys are searched for parts of words. Where there is no extension for that, or no right to it, each search reads them all.
+DO $$
+DECLARE
+    home text;
+BEGIN
+    BEGIN
+        CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA tollgate;
+    EXCEPTION WHEN OTHERS THEN
+        NULL;
+    END;
+    SELECT n.nspname INTO home FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'pg_trgm';
+    IF home IS NOT NULL THEN
+        EXECUTE format('CREATE INDEX keys_words ON tollgate.keys USING gin (lower(key_alias) %1$I.gin_trgm_ops,
+            lower(key_name) %1$I.gin_trgm_ops, lower(user_id) %1$I.gin_trgm_ops)', home);
+    END IF;
+END $$;
