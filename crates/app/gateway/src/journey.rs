@@ -102,6 +102,9 @@ impl Gateway {
             let words = "`mock_response` cannot be set by a request with this key";
             return Err(Failure::invalid(words).with_param("mock_response"));
         }
+        if let Some(key) = caller.key().filter(|key| !key.routing.is_empty()) {
+            options.fallbacks = options.fallbacks.or_of_key(&key.routing);
+        }
         admit_fallbacks(snapshot, &caller, &options.fallbacks)?;
         check_members(route, &body)?;
         let asked = asked_model(snapshot, route, path_model, &body)?;

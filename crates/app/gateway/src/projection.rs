@@ -167,9 +167,9 @@ fn windows(slots: &[Slot]) -> Windows {
 }
 
 fn window(slot: &Slot) -> Window {
-    let text = slot.scope.to_string();
-    let (kind, id) = text.split_once(':').unwrap_or((&text, ""));
-    Window { kind: kind.to_owned(), id: id.to_owned(), start: EpochMs(slot.since.saturating_mul(1000)) }
+    // The plain name: the store joins it with the ids of keys, users and teams.
+    let kind = slot.scope.kind().as_str().to_owned();
+    Window { kind, id: slot.scope.name(), start: EpochMs(slot.since.saturating_mul(1000)) }
 }
 
 fn millis(at: Duration) -> EpochMs {

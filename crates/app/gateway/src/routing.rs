@@ -293,6 +293,24 @@ impl OwnFallbacks {
         })
     }
 
+    /// With the fallbacks of its key (`router_settings`), where the request says nothing of them.
+    pub(crate) fn or_of_key(mut self, routing: &Map<String, Value>) -> Self {
+        let says_nothing = self.general.is_none() && self.context_window.is_none() && self.content_policy.is_none();
+        if !says_nothing {
+            return self;
+        }
+        let given = |name: &str| {
+            let items = routing.get(name)?.as_array()?;
+            let fits = items.iter().all(is_entry) && items.iter().map(named).sum::<usize>() <= MOST_NAMED;
+            fits.then(|| Value::Array(items.clone()))
+        };
+        self.general = given("fallbacks");
+        self.context_window = given("context_window_fallbacks");
+        self.content_policy = given("content_policy_fallbacks");
+        self.most = self.most.or_else(|| Some(routing.get("max_fallbacks")?.as_u64()?.min(MOST_DEEP)));
+        self
+    }
+
     /// The models that the request names, which its key must be allowed to use.
     pub(crate) fn models(&self) -> impl Iterator<Item = String> {
         let lists = [&self.general, &self.context_window, &self.content_policy].into_iter().flatten();

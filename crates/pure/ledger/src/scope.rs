@@ -123,6 +123,16 @@ impl Scope {
         self.parts().0
     }
 
+    /// Its name without its kind, as others write it: `t1`, `t1/u1`; empty for the proxy. Not to be read back.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self.parts() {
+            (_, Some(name), Some(second)) => format!("{name}/{second}"),
+            (_, Some(name), None) => name.to_owned(),
+            _ => String::new(),
+        }
+    }
+
     /// Its kind, its name, and the second half of the name where it has two.
     fn parts(&self) -> (ScopeKind, Option<&str>, Option<&str>) {
         match self {

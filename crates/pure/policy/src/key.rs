@@ -37,6 +37,8 @@ pub struct Key {
     pub limits: Vec<Limit>,
     /// What it may spend, where that is for all time.
     pub spending: Spending,
+    /// Routing of its own (`router_settings`): fallbacks, where a request brings none.
+    pub routing: serde_json::Map<String, serde_json::Value>,
     /// A request may bring its own mocked answer (`metadata.allow_client_mock_response`).
     pub may_mock: bool,
 }
@@ -297,6 +299,7 @@ mod tests {
             team: None,
             holders: Vec::new(),
             limits: Vec::new(),
+            routing: serde_json::Map::new(),
             spending: Spending::default(),
             may_mock: false,
         }

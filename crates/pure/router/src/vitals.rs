@@ -199,6 +199,8 @@ impl Vitals {
 
     /// Lets it rest, at least until then: a call that fails later does not shorten what a provider asked for.
     pub fn rest(&self, until: Duration) {
+        // Up to the next millisecond: a rest is never shorter than was said.
+        let until = until.saturating_add(Duration::from_nanos(999_999));
         self.resting_until.fetch_max(millis(until).max(1), Relaxed);
     }
 
@@ -543,6 +545,18 @@ mod tests {
         assert!(matches!(vitals.busy(at(31), &limits, 1), Some(Busy::Spent { .. })));
         flight.land(at(32), Landing::Well { tokens: 0, latency: None });
         assert_eq!((vitals.last_minute(at(32)).tokens, vitals.last_minute(at(80)).tokens), (100, 40));
+    }
+
+    #[test]
+    fn a_rest_is_not_shorter_than_was_said() {
+        let vitals = Vitals::default();
+        for until in
+            [Duration::from_micros(110_344_500), Duration::from_nanos(110_345_000_001), Duration::from_secs(111)]
+        {
+            vitals.rest(until);
+            let rests = vitals.resting_until().unwrap();
+            assert!((until..until + Duration::from_millis(1)).contains(&rests), "{rests:?}");
+        }
     }
 
     #[test]

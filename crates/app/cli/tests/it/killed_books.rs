@@ -19,7 +19,7 @@ fn config(provider: &FakeProvider) -> String {
 
 async fn spend(gateway: &Gateway, key: &str) -> f64 {
     let reply = http::get(&gateway.at(&format!("/key/info?key={key}")), &[MASTER]).await;
-    reply.json()["info"]["spend"].as_f64().unwrap_or(-1.0)
+    reply.json().pointer("/info/spend").and_then(Value::as_f64).unwrap_or(-1.0)
 }
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn what_was_answered_before_a_kill_is_booked_once_and_what_was_under_way_i
 
     let gateway = start().await;
     let made: Value = http::post(&gateway.at("/key/generate"), &[MASTER], &json!({})).await.json();
-    let key = made["key"].as_str().expect("a key").to_owned();
+    let key = made.get("key").and_then(Value::as_str).expect("a key").to_owned();
     let auth = format!("Bearer {key}");
     let mut answered = 0.0;
     let mut gateway = gateway;
@@ -75,14 +75,15 @@ async fn what_was_answered_before_a_kill_is_booked_once_and_what_was_under_way_i
     provider.script([Answer::json(200, json!({})).stall(Place::BeforeHead)]);
     let calls = provider.calls().len();
     let url = gateway.at("/v1/chat/completions");
-    let waiting = tokio::spawn(async move {
+    let mut waiting = tokio::task::JoinSet::new();
+    waiting.spawn(async move {
         let auth = auth;
         http::post(&url, &[("authorization", &auth)], &body).await
     });
     provider.wait_for_calls(calls + 1).await;
     gateway.signal("KILL");
     gateway.wait().await;
-    waiting.abort();
+    waiting.abort_all();
     let gateway = start().await;
     gateway.wait_for_line("attempts of a process that has ended are unknown").await;
     assert!((spend(&gateway, &key).await - answered * 0.002).abs() < 1e-9);

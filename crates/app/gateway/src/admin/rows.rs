@@ -72,9 +72,17 @@ pub(crate) fn key(digest: KeyDigest, view: &KeyView, pending: i64) -> Key {
         team: row.team_id.clone(),
         holders,
         limits: limits(view),
+        routing: routing(view),
         spending: spending(view, pending),
         may_mock: metadata.get("allow_client_mock_response").and_then(Value::as_bool).unwrap_or_default(),
     }
+}
+
+/// The key's routing, else its team's.
+fn routing(view: &KeyView) -> Map<String, Value> {
+    let own: Map<String, Value> = document(view.key.router_settings.as_ref());
+    let of_team = || document(view.team.as_ref().and_then(|team| team.router_settings.as_ref()));
+    if own.is_empty() { of_team() } else { own }
 }
 
 /// The key's budget for all time; one that begins anew is not held yet (docs/reference/ledger.md).

@@ -335,3 +335,23 @@ async fn tokens_and_calls_at_one_time_are_limited_for_one_model_or_all() {
     assert!(refused(&quick, 429).contains("max_parallel_requests: 1 current 1"));
     assert_eq!((slow, chat(&world, &key, "gpt-4").await.status), (200, 200));
 }
+
+#[tokio::test]
+async fn a_key_has_fallbacks_of_its_own() {
+    let world = world().await;
+    let settings = json!({"router_settings": {"fallbacks": [{"gpt-4": ["my-free-tier"]}]}});
+    let key = made(&world, &settings).await;
+    let down = || Answer::json(500, json!({"error": {"message": "down"}}));
+    world.provider.script([down()]);
+    let reply = chat(&world, &key, "gpt-4").await;
+    assert_eq!((reply.status, reply.header("x-litellm-attempted-fallbacks")), (200, Some("1")));
+    // The request's own go before.
+    world.provider.script([down()]);
+    let body = json!({"model": "gpt-4", "messages": hi("x")["messages"], "fallbacks": []});
+    assert_eq!(world.chat_with(&[("authorization", &bearer(&key))], &body).await.status, 500);
+    // A key cannot fall back to what it may not use.
+    let mut confined = settings.clone();
+    confined["models"] = json!(["gpt-4"]);
+    let key = made(&world, &confined).await;
+    refused(&chat(&world, &key, "gpt-4").await, 403);
+}

@@ -254,7 +254,7 @@ fn hedges(facts: &[Fact]) -> usize {
 #[test]
 fn a_slow_answer_is_not_waited_for_where_another_deployment_is_quick() {
     // Of a hundred answers one takes a minute: about what a hedge after the 95th is for.
-    let deed = |one: &Try| well(if one.seed % 100 == 0 { at(60) } else { ms(100 + one.seed % 100) }, 10);
+    let deed = |one: &Try| well(if one.seed.is_multiple_of(100) { at(60) } else { ms(100 + one.seed % 100) }, 10);
     let longest = |hedging: Option<Hedging>| {
         let fleet = group(Rules { hedging, ..Rules::default() }, 3, |_, _| {});
         let facts = paced(&fleet, 50, 300, hedged, deed);
