@@ -208,8 +208,7 @@ impl<'l> Look<'l> {
             if self.failed.contains(&index) {
                 return Some(Why::Failed);
             }
-            let mut purses = one.purses.iter().chain(self.fleet.rules().purses.of_tags(&self.wants.tags));
-            if let Some(words) = purses.find_map(|purse| purse.used_up(self.now)) {
+            if let Some(words) = self.used_up(one) {
                 return Some(Why::Budget(words));
             }
             if self.spares_unwell && one.vitals.is_unwell(self.now) {
@@ -221,6 +220,16 @@ impl<'l> Look<'l> {
             }
             one.vitals.busy(self.now, &one.limits(), self.wants.tokens).map(Why::Busy)
         })
+    }
+
+    /// Whose budget is spent.
+    fn used_up(&self, one: &Deployment) -> Option<String> {
+        // Most have none, and a look at each of many must not cost more for it.
+        if one.purses.is_empty() && self.wants.tags.is_empty() {
+            return None;
+        }
+        let mut purses = one.purses.iter().chain(self.fleet.rules().purses.of_tags(&self.wants.tags));
+        purses.find_map(|purse| purse.used_up(self.now))
     }
 
     fn unfit(&self, one: &Deployment) -> Option<Why> {

@@ -28,21 +28,20 @@ const STALE: Duration = Duration::from_secs(3600);
 /// What a timeout counts as, in seconds, so that nobody is sent where it happened; `LiteLLM`'s number.
 const LATE: f64 = 1_000.0;
 
-/// The latencies of one deployment.
+/// The latencies of one deployment: the means beside one another, as they are looked at by every call, the samples behind.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(crate) struct Paces {
-    token: Lane,
-    first: Lane,
-    whole: Lane,
+    means: [Mean; 3],
+    samples: [Mutex<Samples>; 3],
 }
 
 /// The latencies of one kind.
 #[derive(Debug, Default)]
-struct Lane {
-    samples: Mutex<Samples>,
+struct Mean {
     /// The mean of the samples, seconds as bits; 0: none.
     mean: AtomicU64,
-    /// When the last sample was taken, milliseconds.
+    /// When the last sample was taken, whole seconds.
     at: AtomicU64,
 }
 
@@ -54,26 +53,27 @@ struct Samples {
 }
 
 impl Paces {
-    fn lane(&self, pace: Pace) -> &Lane {
+    fn of(&self, pace: Pace) -> (&Mean, &Mutex<Samples>) {
+        let ([token, first, whole], [of_token, of_first, of_whole]) = (&self.means, &self.samples);
         match pace {
-            Pace::Token => &self.token,
-            Pace::First => &self.first,
-            Pace::Whole => &self.whole,
+            Pace::Token => (token, of_token),
+            Pace::First => (first, of_first),
+            Pace::Whole => (whole, of_whole),
         }
     }
 
     /// The mean of the last latencies of a kind. `None`: unknown.
     pub(crate) fn mean(&self, pace: Pace, now: Duration) -> Option<f64> {
-        let lane = self.lane(pace);
+        let (lane, _) = self.of(pace);
         let mean = f64::from_bits(lane.mean.load(Relaxed));
-        let at = Duration::from_millis(lane.at.load(Relaxed));
-        (mean > 0.0 && now.saturating_sub(at) < STALE).then_some(mean)
+        let age = now.as_secs().saturating_sub(lane.at.load(Relaxed));
+        (mean > 0.0 && age < STALE.as_secs()).then_some(mean)
     }
 
     /// A call of a kind took so many seconds.
     pub(crate) fn sample(&self, pace: Pace, now: Duration, seconds: f64) {
-        let lane = self.lane(pace);
-        let mut samples = lane.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        let (lane, samples) = self.of(pace);
+        let mut samples = samples.lock().unwrap_or_else(PoisonError::into_inner);
         let next = samples.next;
         if let Some(slot) = samples.seconds.get_mut(next) {
             *slot = seconds;
@@ -84,13 +84,13 @@ impl Paces {
         #[expect(clippy::cast_precision_loss, reason = "at most ten")]
         let mean = known.iter().sum::<f64>() / known.len().max(1) as f64;
         lane.mean.store(mean.to_bits(), Relaxed);
-        lane.at.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Relaxed);
+        lane.at.store(now.as_secs(), Relaxed);
     }
 
     /// Nothing is known any more.
     pub(crate) fn forget(&self) {
-        for lane in [&self.token, &self.first, &self.whole] {
-            *lane.samples.lock().unwrap_or_else(PoisonError::into_inner) = Samples::default();
+        for (lane, samples) in self.means.iter().zip(&self.samples) {
+            *samples.lock().unwrap_or_else(PoisonError::into_inner) = Samples::default();
             lane.mean.store(0, Relaxed);
         }
     }
