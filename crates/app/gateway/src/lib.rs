@@ -70,7 +70,7 @@ mod waiting;
 mod words;
 mod workers;
 
-pub use admin::{Action, ManageAsk};
+pub use admin::{Action, ManageAsk, Shown, SpendAsk, SpendView};
 pub use answer::{Answer, AnswerBody};
 pub use bookkeeping::Journals;
 pub use byte_stream::ByteStream;
