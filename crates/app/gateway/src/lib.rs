@@ -56,6 +56,7 @@ mod reload;
 mod responses;
 mod responses_socket;
 mod restream;
+mod retention;
 mod routing;
 mod sealed;
 mod seen;

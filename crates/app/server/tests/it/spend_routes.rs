@@ -109,6 +109,10 @@ fn key(text: &str, alias: &str, user: Option<&str>) -> Key {
 
 /// The calls begin on this day; there are keys of two users, of nobody, and of one who may see everything.
 async fn world_from(first: i64) -> (World, Arc<Store>) {
+    world_of(CONFIG, first).await
+}
+
+async fn world_of(config: &str, first: i64) -> (World, Arc<Store>) {
     let store = Store::open(&StoreSettings::at(Place::Memory), EpochMs(0)).await.unwrap();
     let stamp = Stamp { at: EpochMs(0), by: None, audit: None };
     for (id, role) in [("anna", "internal_user"), ("bert", "internal_user"), ("eve", "proxy_admin_viewer")] {
@@ -130,7 +134,7 @@ async fn world_from(first: i64) -> (World, Arc<Store>) {
     store.book(&batch).await.unwrap();
     let store = Arc::new(store);
     let bounds = KeyBounds { patience: Duration::from_secs(20), ..KeyBounds::default() };
-    (World::of(CONFIG).store(Arc::clone(&store), bounds).start().await, store)
+    (World::of(config).store(Arc::clone(&store), bounds).start().await, store)
 }
 
 async fn world() -> World {
@@ -519,4 +523,39 @@ async fn a_cost_is_calculated_by_the_price_of_the_deployment_or_the_catalog() {
         refused(&reply, 400);
         assert_eq!(reply.json()["error"]["param"], param);
     }
+}
+
+#[tokio::test]
+async fn rows_older_than_they_are_kept_go_and_totals_stay() {
+    let now = jiff::Timestamp::now().as_millisecond();
+    // The first four calls are older than 30 days, the fifth is two days younger.
+    let config = CONFIG.replace("{master_key:", "{maximum_spend_logs_retention_period: 30d, master_key:");
+    let (world, store) = world_of(&config, now - 31 * 24 * HOUR).await;
+    assert_eq!(see(&world, MASTER, "/spend/logs").await.as_array().unwrap().len(), 6);
+    world.gateway.start_tidying();
+    let left = async {
+        loop {
+            let rows = see(&world, MASTER, "/spend/logs").await;
+            if rows.as_array().unwrap().len() < 6 {
+                return rows;
+            }
+        }
+    };
+    let left = tokio::time::timeout(Duration::from_secs(20), left).await.expect("old rows go");
+    assert_eq!(ids(&left), ["chatcmpl-5", "chatcmpl-4"]);
+    assert_eq!(store.verify_totals().await.unwrap(), []);
+    assert_eq!(see(&world, MASTER, "/spend/keys").await[1]["spend"], 19.0);
+    let kept = see(&world, MASTER, "/spend/tags").await;
+    assert_eq!(kept[0]["total_spend"], 34.0, "sums of days stay");
+}
+
+#[tokio::test]
+async fn rows_are_kept_for_ever_if_nobody_says_how_long() {
+    let (world, store) = world_from(FIRST).await;
+    world.gateway.start_tidying();
+    // The task has looked once when it goes down with the gateway.
+    world.gateway.start_draining();
+    assert!(world.gateway.workers().drained(Duration::from_secs(20)).await);
+    assert_eq!(see(&world, MASTER, "/spend/logs").await.as_array().unwrap().len(), 6);
+    assert_eq!(store.verify_totals().await.unwrap(), []);
 }
