@@ -49,7 +49,7 @@ const MANAGEMENT: [&str; 14] = [
     "/model/delete",
     "/credentials",
 ];
-const SPEND: [&str; 10] = [
+const SPEND: [&str; 11] = [
     "/spend/",
     "/global/spend",
     "/global/activity",
@@ -60,6 +60,7 @@ const SPEND: [&str; 10] = [
     "/organization/daily/",
     "/customer/daily/",
     "/end_user/daily/",
+    "/agent/daily/",
 ];
 /// What everybody looks at: models, and what is his own.
 const INFO: [&str; 16] = [

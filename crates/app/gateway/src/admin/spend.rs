@@ -24,6 +24,25 @@ use crate::gateway::Gateway;
 /// Lines of sums that one answer is made of, at most; the dearest come first.
 const MOST_LINES: i64 = 20_000;
 
+/// Whose days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// Users', or everybody's.
+    Users,
+    /// Teams'.
+    Teams,
+    /// Tags'.
+    Tags,
+    /// Organizations'.
+    Organizations,
+    /// Customers'.
+    Customers,
+    /// Customers', by their older name.
+    EndUsers,
+    /// Agents'.
+    Agents,
+}
+
 /// What a route about spend shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpendView {
@@ -33,6 +52,8 @@ pub enum SpendView {
     LogsPaged,
     /// `GET /spend/logs/ui`
     LogsOfPage,
+    /// `GET /spend/logs/session/ui`
+    LogsOfSession,
     /// `GET /spend/logs/ui/{request_id}`
     Log,
     /// `GET /spend/keys`
@@ -73,26 +94,19 @@ pub enum SpendView {
     ExceptionsOfDeployments,
     /// `GET /global/activity/cache_hits`
     CacheHits,
-    /// `GET /user/daily/activity`
-    DailyOfUsers,
-    /// `GET /team/daily/activity`
-    DailyOfTeams,
-    /// `GET /tag/daily/activity`
-    DailyOfTags,
-    /// `GET /organization/daily/activity`
-    DailyOfOrganizations,
-    /// `GET /customer/daily/activity`
-    DailyOfCustomers,
-    /// `GET /end_user/daily/activity`, the same by its older name
-    DailyOfEndUsers,
+    /// `GET /user/daily/activity` and its like
+    Daily(Whose),
+    /// `GET /user/daily/activity/aggregated` and its like: all days at once
+    Aggregated(Whose),
 }
 
 impl SpendView {
     /// All of them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 38] = [
         Self::Logs,
         Self::LogsPaged,
         Self::LogsOfPage,
+        Self::LogsOfSession,
         Self::Log,
         Self::Keys,
         Self::Users,
@@ -113,12 +127,20 @@ impl SpendView {
         Self::Exceptions,
         Self::ExceptionsOfDeployments,
         Self::CacheHits,
-        Self::DailyOfUsers,
-        Self::DailyOfTeams,
-        Self::DailyOfTags,
-        Self::DailyOfOrganizations,
-        Self::DailyOfCustomers,
-        Self::DailyOfEndUsers,
+        Self::Daily(Whose::Users),
+        Self::Aggregated(Whose::Users),
+        Self::Daily(Whose::Teams),
+        Self::Aggregated(Whose::Teams),
+        Self::Daily(Whose::Tags),
+        Self::Aggregated(Whose::Tags),
+        Self::Daily(Whose::Organizations),
+        Self::Aggregated(Whose::Organizations),
+        Self::Daily(Whose::Customers),
+        Self::Aggregated(Whose::Customers),
+        Self::Daily(Whose::EndUsers),
+        Self::Aggregated(Whose::EndUsers),
+        Self::Daily(Whose::Agents),
+        Self::Aggregated(Whose::Agents),
     ];
 
     /// The path.
@@ -128,6 +150,7 @@ impl SpendView {
             Self::Logs => "/spend/logs",
             Self::LogsPaged => "/spend/logs/v2",
             Self::LogsOfPage => "/spend/logs/ui",
+            Self::LogsOfSession => "/spend/logs/session/ui",
             Self::Log => "/spend/logs/ui/{request_id}",
             Self::Keys => "/spend/keys",
             Self::Users => "/spend/users",
@@ -148,12 +171,20 @@ impl SpendView {
             Self::Exceptions => "/global/activity/exceptions",
             Self::ExceptionsOfDeployments => "/global/activity/exceptions/deployment",
             Self::CacheHits => "/global/activity/cache_hits",
-            Self::DailyOfUsers => "/user/daily/activity",
-            Self::DailyOfTeams => "/team/daily/activity",
-            Self::DailyOfTags => "/tag/daily/activity",
-            Self::DailyOfOrganizations => "/organization/daily/activity",
-            Self::DailyOfCustomers => "/customer/daily/activity",
-            Self::DailyOfEndUsers => "/end_user/daily/activity",
+            Self::Daily(Whose::Users) => "/user/daily/activity",
+            Self::Aggregated(Whose::Users) => "/user/daily/activity/aggregated",
+            Self::Daily(Whose::Teams) => "/team/daily/activity",
+            Self::Aggregated(Whose::Teams) => "/team/daily/activity/aggregated",
+            Self::Daily(Whose::Tags) => "/tag/daily/activity",
+            Self::Aggregated(Whose::Tags) => "/tag/daily/activity/aggregated",
+            Self::Daily(Whose::Organizations) => "/organization/daily/activity",
+            Self::Aggregated(Whose::Organizations) => "/organization/daily/activity/aggregated",
+            Self::Daily(Whose::Customers) => "/customer/daily/activity",
+            Self::Aggregated(Whose::Customers) => "/customer/daily/activity/aggregated",
+            Self::Daily(Whose::EndUsers) => "/end_user/daily/activity",
+            Self::Aggregated(Whose::EndUsers) => "/end_user/daily/activity/aggregated",
+            Self::Daily(Whose::Agents) => "/agent/daily/activity",
+            Self::Aggregated(Whose::Agents) => "/agent/daily/activity/aggregated",
         }
     }
 
@@ -169,10 +200,11 @@ impl SpendView {
             Self::Logs
             | Self::LogsPaged
             | Self::LogsOfPage
+            | Self::LogsOfSession
             | Self::Log
             | Self::Calculate
-            | Self::DailyOfUsers
-            | Self::DailyOfTeams => RouteClass::Own,
+            | Self::Daily(Whose::Users | Whose::Teams)
+            | Self::Aggregated(Whose::Users | Whose::Teams) => RouteClass::Own,
             _ => RouteClass::Manage,
         }
     }
@@ -226,6 +258,7 @@ impl Gateway {
         match ask.view {
             SpendView::Logs => desk.logs(&asked).await,
             SpendView::LogsPaged | SpendView::LogsOfPage => desk.logs_paged(&asked).await,
+            SpendView::LogsOfSession => desk.logs_of_session(&asked).await,
             SpendView::Log => desk.log(&asked, &ask.of_path.unwrap_or_default()).await,
             SpendView::Keys => desk.dearest_keys().await,
             SpendView::Users => desk.dearest_users(&asked).await,
@@ -246,13 +279,8 @@ impl Gateway {
             SpendView::Exceptions => desk.exceptions(&asked).await,
             SpendView::ExceptionsOfDeployments => desk.exceptions_of_deployments(&asked).await,
             SpendView::CacheHits => desk.cache_hits(&asked).await,
-            SpendView::DailyOfUsers => desk.daily(&asked, "user", "user_id").await,
-            SpendView::DailyOfTeams => desk.daily(&asked, "team", "team_ids").await,
-            SpendView::DailyOfTags => desk.daily(&asked, "tag", "tags").await,
-            SpendView::DailyOfOrganizations => desk.daily(&asked, "organization", "organization_ids").await,
-            SpendView::DailyOfCustomers | SpendView::DailyOfEndUsers => {
-                desk.daily(&asked, "customer", "end_user_ids").await
-            }
+            SpendView::Daily(whose) => desk.daily(&asked, whose, false).await,
+            SpendView::Aggregated(whose) => desk.daily(&asked, whose, true).await,
         }
     }
 }

@@ -83,6 +83,7 @@ fn booked(number: usize, call: &Call, first: i64) -> Booked {
         api_base: Some("https://api.example".to_owned()),
         error_code: fails.then(|| "429".to_owned()),
         error_message: fails.then(|| "Too many of them".to_owned()),
+        session_id: (number == 5).then(|| "s".to_owned()),
         cache_hit: (number == 0).then(|| "True".to_owned()),
         metadata: Some(Json(r#"{"status": "success"}"#.to_owned())),
         messages: Some(Json(r#"[{"role": "user", "content": "secret words"}]"#.to_owned())),
@@ -244,9 +245,23 @@ async fn the_log_is_paged_filtered_and_sorted() {
     // Without days: the last month, but a call is found by its id whenever it was.
     assert_eq!(see(&world, MASTER, "/spend/logs/ui").await["total"], 0);
     assert_eq!(see(&world, MASTER, "/spend/logs/ui?request_id=call-2").await["data"][0]["request_id"], "chatcmpl-2");
+    assert_eq!(ids(&see(&world, MASTER, "/spend/logs/session/ui?session_id=s").await["data"]), ["chatcmpl-5"]);
     let one = see(&world, MASTER, "/spend/logs/ui/chatcmpl-2").await;
     assert_eq!((&one["messages"][0]["content"], &one["response"]), (&json!("secret words"), &json!({})));
     refused(&ask(&world, MASTER, "/spend/logs/ui/chatcmpl-99").await, 404);
+}
+
+#[tokio::test]
+async fn an_answer_that_was_cut_says_so() {
+    let (world, store) = world_from(FIRST).await;
+    assert_eq!(ask(&world, MASTER, "/spend/tags").await.header("x-tollgate-truncated"), None);
+    let tags = (0..1_001).map(|number| format!("tag-{number}")).collect();
+    let many = Booked { tags, ..booked(6, &CALLS[2], FIRST) };
+    let batch = Batch { journal: "j".to_owned(), after: 6, upto: 7, booked: vec![many], ..Batch::default() };
+    store.book(&batch).await.unwrap();
+    let reply = ask(&world, MASTER, "/spend/tags").await;
+    assert_eq!(reply.header("x-tollgate-truncated"), Some("true"));
+    assert_eq!((reply.json().as_array().unwrap().len(), &reply.json()[0]["total_spend"]), (1_000, &json!(34.0)));
 }
 
 #[tokio::test]
@@ -313,6 +328,9 @@ async fn what_cannot_be_read_is_refused_by_its_name() {
         (&format!("/user/daily/activity?{days}&timezone=Mars/Base"), "timezone"),
         (&format!("/tag/daily/activity?{days}&timezone=60"), "timezone"),
         ("/team/daily/activity?start_date=2024-02-01", "end_date"),
+        (&format!("/team/daily/activity?{days}&exclude_team_ids=red"), "exclude_team_ids"),
+        (&format!("/user/daily/activity?{days}&page_size=1001"), "page_size"),
+        ("/spend/logs/session/ui", "session_id"),
     ];
     for (path, param) in cases {
         let reply = ask(&world, MASTER, path).await;
@@ -472,6 +490,12 @@ async fn days_are_broken_down_and_paged() {
     }
     assert_eq!(of(MASTER, "organization/daily/activity?page=1").await["results"], json!([]));
 
+    // All days at once, and pages that are larger than any.
+    let whole = of(MASTER, "user/daily/activity/aggregated?page_size=1").await;
+    assert_eq!((whole["results"].as_array().unwrap().len(), &whole["metadata"]["has_more"]), (3, &json!(false)));
+    assert_eq!(of(MASTER, "user/daily/activity?page_size=1000").await["metadata"]["total_spend"], 63.0);
+    assert_eq!(of(MASTER, "agent/daily/activity?agent_ids=a").await["results"], json!([]));
+
     // One's own: of a user, of a key that has none, and in a team one's own keys.
     assert_eq!(of(ANNA, "user/daily/activity?page=1").await["metadata"]["total_spend"], 19.0);
     assert_eq!(of(LONE, "user/daily/activity?page=1").await["metadata"]["total_spend"], 8.0);
@@ -491,7 +515,7 @@ async fn days_are_those_of_the_time_zone() {
     let days = |days: [(&str, f64); 3]| days.map(|(date, spend)| (date.to_owned(), spend)).to_vec();
     assert_eq!(of("UTC").await, days([("2024-02-04", 32.0), ("2024-02-03", 16.0), ("2024-02-01", 15.0)]));
     // Two hours behind: what was before two in the morning belongs to the day before.
-    let behind = of("120").await;
+    let behind = of("120&page_size=1000").await;
     let wanted = [("2024-02-03", 32.0), ("2024-02-02", 16.0), ("2024-02-01", 14.0), ("2024-01-31", 1.0)];
     assert_eq!(behind, wanted.map(|(date, spend)| (date.to_owned(), spend)));
     // Berlin is an hour ahead in winter: what was at eleven in the evening is of the next day.

@@ -1,5 +1,6 @@
 //! Days of users, teams, tags, organizations and customers: sums of each, and by model, provider, key and so on
-//! (`LiteLLM`'s `SpendAnalyticsPaginatedResponse`).
+//! (`LiteLLM`'s
+//! `SpendAnalyticsPaginatedResponse`).
 
 use std::collections::BTreeMap;
 
@@ -10,8 +11,8 @@ use tollgate_store::{Activity, ActivityFilter, By, Key, KeyFilter, KeyListing, K
 use tollgate_wire::Failure;
 
 use super::{
-    Asked, MOST_LINES, Shown,
-    asked::{midnight, wrong},
+    Asked, MOST_LINES, Shown, Whose,
+    asked::{MOST_DAYS, midnight, wrong},
     is_full, not_yours,
 };
 use crate::admin::{Desk, failure_of, fields};
@@ -19,7 +20,7 @@ use crate::admin::{Desk, failure_of, fields};
 /// Days of one page.
 const LARGEST_PAGE: i64 = 1_000;
 /// Days of one page where each is summed up from rows.
-const LARGEST_ZONED_PAGE: i64 = 31;
+const LARGEST_ZONED_PAGE: i64 = 366;
 /// Keys of a user that are looked at where he sees a team's days.
 const MOST_KEYS: i64 = 1_000;
 /// By what a line of sums is told apart.
@@ -160,16 +161,17 @@ impl Page {
 }
 
 impl Desk<'_> {
-    /// `GET /…/daily/activity`: the newest days first; `named` is the parameter that says whose.
-    pub(super) async fn daily(&self, asked: &Asked<'_>, kind: &str, named: &str) -> Result<Shown, Failure> {
+    /// `GET /…/daily/activity`: the newest days first, page by page, or all of them.
+    pub(super) async fn daily(&self, asked: &Asked<'_>, whose: Whose, is_whole: bool) -> Result<Shown, Failure> {
+        let (kind, named, excluded) = named(whose);
         let (days, zone) = (asked.stated_days()?, asked.zone()?);
         if zone.is_some() && kind == "tag" {
             return Err(wrong("timezone", "left out: what is spent by tag is kept by day in UTC alone"));
         }
-        let usual = if kind == "user" { 50 } else { 10 };
-        let most = if zone.is_some() { LARGEST_ZONED_PAGE } else { LARGEST_PAGE };
-        let size = asked.number("page_size", usual.min(most), most)?;
-        let page = Page { number: asked.number("page", 1, i64::from(i32::MAX))?, size };
+        if asked.text(excluded).is_some() {
+            return Err(wrong(excluded, &format!("left out; say in `{named}` who is wanted")));
+        }
+        let page = page(asked, kind, zone.is_some(), is_whole)?;
         let filter = ActivityFilter {
             ids: asked.texts(named)?,
             api_keys: self.named_key(asked).await?.map(|token| vec![token]),
@@ -276,20 +278,24 @@ impl Desk<'_> {
         dates: Vec<Date>,
         zone: &TimeZone,
     ) -> Result<(Days, bool), Failure> {
-        let (mut days, mut is_cut) = (Vec::new(), false);
+        let (mut days, mut left) = (Vec::new(), MOST_LINES);
         for date in dates {
             let next = date.tomorrow().unwrap_or(Date::MAX);
             let range = (midnight(date, zone), midnight(next, zone));
-            let lines = self.store.activity_of_rows(range, filter, &BY, MOST_LINES).await;
+            let lines = self.store.activity_of_rows(range, filter, &BY, left).await;
             let lines = lines.map_err(|error| failure_of(error, ""))?;
-            is_cut |= is_full(&lines, MOST_LINES);
+            let is_cut = is_full(&lines, left);
+            left -= i64::try_from(lines.len()).unwrap_or(left);
             let mut day = Day::default();
             lines.iter().for_each(|line| day.add(line));
             if !lines.is_empty() {
                 days.push((date, day));
             }
+            if is_cut {
+                return Ok((days, true));
+            }
         }
-        Ok((days, is_cut))
+        Ok((days, false))
     }
 
     async fn told_days(&self, days: &Days, total: usize, page: &Page, is_cut: bool) -> Result<Shown, Failure> {
@@ -318,6 +324,29 @@ impl Desk<'_> {
         });
         Ok(Shown { value: json!({"results": results, "metadata": metadata}), is_cut })
     }
+}
+
+/// The kind of days, the parameter that says whose, and LiteLLM's for whose not.
+fn named(whose: Whose) -> (&'static str, &'static str, &'static str) {
+    match whose {
+        Whose::Users => ("user", "user_id", "exclude_user_ids"),
+        Whose::Teams => ("team", "team_ids", "exclude_team_ids"),
+        Whose::Tags => ("tag", "tags", "exclude_tags"),
+        Whose::Organizations => ("organization", "organization_ids", "exclude_organization_ids"),
+        Whose::Customers | Whose::EndUsers => ("customer", "end_user_ids", "exclude_end_user_ids"),
+        Whose::Agents => ("agent", "agent_ids", "exclude_agent_ids"),
+    }
+}
+
+fn page(asked: &Asked<'_>, kind: &str, is_zoned: bool, is_whole: bool) -> Result<Page, Failure> {
+    let most = if is_zoned { LARGEST_ZONED_PAGE } else { i64::from(MOST_DAYS) };
+    if is_whole {
+        return Ok(Page { number: 1, size: most });
+    }
+    let usual = if kind == "user" { 50 } else { 10 };
+    // LiteLLM's dashboard asks for pages of a thousand; the next page has what one of ours has not.
+    let size = asked.number("page_size", usual, LARGEST_PAGE)?.min(most);
+    Ok(Page { number: asked.number("page", 1, i64::from(i32::MAX))?, size })
 }
 
 /// Days with what was used on them, the newest first.

@@ -56,9 +56,8 @@ impl Desk<'_> {
     async fn rows(&self, filter: LogFilter) -> Result<(Vec<SpendRow>, bool), Failure> {
         let listing = LogListing { filter, descending: true, limit: MOST_ROWS + 1, ..LogListing::default() };
         let found = self.store.spend_logs(&listing).await.map_err(|error| failure_of(error, ""))?;
-        let (mut rows, most) = (found.rows, usize::try_from(MOST_ROWS).unwrap_or(usize::MAX));
-        let is_cut = rows.len() > most;
-        rows.truncate(most);
+        let mut rows = found.rows;
+        let is_cut = cut(&mut rows, MOST_ROWS);
         Ok((rows, is_cut))
     }
 
@@ -134,6 +133,14 @@ impl Desk<'_> {
             }
         }
         Ok(is_cut)
+    }
+
+    /// `GET /spend/logs/session/ui`: the calls of one session.
+    pub(super) async fn logs_of_session(&self, asked: &Asked<'_>) -> Result<Shown, Failure> {
+        match asked.text("session_id") {
+            Some(_) => self.logs_paged(asked).await,
+            None => Err(wrong("session_id", "the id of a session")),
+        }
     }
 
     /// `GET /spend/logs/v2`, `GET /spend/logs/ui`.
@@ -252,6 +259,14 @@ const SORTS: [(&str, LogSort); 6] = [
     ("model", LogSort::Model),
 ];
 
+/// Leaves no more than so many, and says whether there were.
+fn cut<T>(rows: &mut Vec<T>, most: i64) -> bool {
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    let is_cut = rows.len() > most;
+    rows.truncate(most);
+    is_cut
+}
+
 /// The day of a line.
 fn day<'s>(sums: &'s mut BTreeMap<Date, Day>, line: &Activity) -> Option<&'s mut Day> {
     // What is no date cannot have been asked for.
@@ -326,4 +341,16 @@ fn log(row: &SpendRow, whole: bool) -> Value {
         "attempt_id": row.attempt_id,
         "certainty": row.certainty,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_row_that_is_one_too_many_tells_that_there_are_more() {
+        let (mut all, mut more) = (vec![1, 2], vec![1, 2, 3]);
+        assert!(!cut(&mut all, 2) && cut(&mut more, 2));
+        assert_eq!((all.len(), more.len()), (2, 2));
+    }
 }
