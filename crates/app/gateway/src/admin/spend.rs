@@ -3,6 +3,7 @@
 
 mod activity;
 mod asked;
+mod budgets;
 mod daily;
 mod logs;
 mod price;
@@ -94,6 +95,8 @@ pub enum SpendView {
     ExceptionsOfDeployments,
     /// `GET /global/activity/cache_hits`
     CacheHits,
+    /// `GET /provider/budgets`
+    ProviderBudgets,
     /// `GET /user/daily/activity` and its like
     Daily(Whose),
     /// `GET /user/daily/activity/aggregated` and its like: all days at once
@@ -102,7 +105,7 @@ pub enum SpendView {
 
 impl SpendView {
     /// All of them.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 39] = [
         Self::Logs,
         Self::LogsPaged,
         Self::LogsOfPage,
@@ -127,6 +130,7 @@ impl SpendView {
         Self::Exceptions,
         Self::ExceptionsOfDeployments,
         Self::CacheHits,
+        Self::ProviderBudgets,
         Self::Daily(Whose::Users),
         Self::Aggregated(Whose::Users),
         Self::Daily(Whose::Teams),
@@ -171,6 +175,7 @@ impl SpendView {
             Self::Exceptions => "/global/activity/exceptions",
             Self::ExceptionsOfDeployments => "/global/activity/exceptions/deployment",
             Self::CacheHits => "/global/activity/cache_hits",
+            Self::ProviderBudgets => "/provider/budgets",
             Self::Daily(Whose::Users) => "/user/daily/activity",
             Self::Aggregated(Whose::Users) => "/user/daily/activity/aggregated",
             Self::Daily(Whose::Teams) => "/team/daily/activity",
@@ -279,6 +284,7 @@ impl Gateway {
             SpendView::Exceptions => desk.exceptions(&asked).await,
             SpendView::ExceptionsOfDeployments => desk.exceptions_of_deployments(&asked).await,
             SpendView::CacheHits => desk.cache_hits(&asked).await,
+            SpendView::ProviderBudgets => desk.provider_budgets(),
             SpendView::Daily(whose) => desk.daily(&asked, whose, false).await,
             SpendView::Aggregated(whose) => desk.daily(&asked, whose, true).await,
         }

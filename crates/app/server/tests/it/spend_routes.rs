@@ -11,7 +11,7 @@ use tollgate_store::{
     Windows,
 };
 
-use crate::world::{MASTER, World, refused};
+use crate::world::{MASTER, World, hi, refused};
 
 const CONFIG: &str = "
 model_list:
@@ -547,6 +547,24 @@ async fn a_cost_is_calculated_by_the_price_of_the_deployment_or_the_catalog() {
         refused(&reply, 400);
         assert_eq!(reply.json()["error"]["param"], param);
     }
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_providers_budget_is_told() {
+    let plain = world().await;
+    refused(&ask(&plain, MASTER, "/provider/budgets").await, 400);
+    let budgets = "router_settings: {provider_budget_config: {openai: {budget_limit: 100, time_period: 1d}}}";
+    let (world, _store) = world_of(&format!("{CONFIG}{budgets}\n"), FIRST).await;
+    let of_openai = async || see(&world, MASTER, "/provider/budgets").await["providers"]["openai"].clone();
+    let wanted = json!({"budget_limit": 100.0, "time_period": "1d", "spend": 0.0, "budget_reset_at": null});
+    assert_eq!(of_openai().await, wanted);
+    assert_eq!(send(&world, ANNA, "/v1/chat/completions", &hi("gpt-4")).await.status, 200);
+    let spent = of_openai().await;
+    assert!(
+        spent["spend"].as_f64().is_some_and(|spend| spend > 0.0) && spent["budget_reset_at"].is_string(),
+        "{spent}"
+    );
+    refused(&ask(&world, ANNA, "/provider/budgets").await, 403);
 }
 
 #[tokio::test]
