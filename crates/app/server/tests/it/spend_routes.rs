@@ -18,7 +18,7 @@ model_list:
   - model_name: gpt-4
     litellm_params: {model: openai/gpt-4o, api_base: '{provider}/v1', api_key: sk-fake-provider-key}
   - model_name: dear
-    litellm_params: {model: openai/gpt-4o, api_base: '{provider}/v1', api_key: sk-x, input_cost_per_token: 0.001, output_cost_per_token: 0.01}
+    litellm_params: {model: openai/gpt-4o, api_base: '{provider}/v1', api_key: sk-fake-provider-key, input_cost_per_token: 0.001, output_cost_per_token: 0.01}
 general_settings: {master_key: '{master}'}
 ";
 
@@ -565,6 +565,48 @@ async fn what_is_left_of_a_providers_budget_is_told() {
         "{spent}"
     );
     refused(&ask(&world, ANNA, "/provider/budgets").await, 403);
+}
+
+#[tokio::test]
+async fn calls_are_told_with_their_tokens_and_cost_by_model() {
+    let store = Store::open(&StoreSettings::at(Place::Memory), EpochMs(0)).await.unwrap();
+    let bounds = KeyBounds { patience: Duration::from_secs(20), ..KeyBounds::default() };
+    let world = World::of(CONFIG).store(Arc::new(store), bounds).with_journal().start().await;
+    let made = send(&world, MASTER, "/key/generate", &json!({"user_id": "zoe"})).await.json();
+    let (key, hash) = (made["key"].as_str().unwrap(), made["token"].as_str().unwrap());
+    let mut tokens = 0;
+    for model in ["gpt-4", "dear", "dear"] {
+        let reply = send(&world, key, "/v1/chat/completions", &hi(model)).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        tokens += reply.json()["usage"]["total_tokens"].as_i64().unwrap();
+    }
+    world.gateway.finish_books().await;
+    let rows = see(&world, key, "/spend/logs").await;
+    let models: Vec<&Value> = rows.as_array().unwrap().iter().map(|row| &row["model_group"]).collect();
+    assert_eq!(models, [&json!("dear"), &json!("dear"), &json!("gpt-4")]);
+    let cost_of = |model: &str| -> f64 {
+        let of = rows.as_array().unwrap().iter().filter(|row| row["model_group"] == model);
+        of.map(|row| row["spend"].as_f64().unwrap()).sum()
+    };
+    let day = |days: i64| {
+        let moment = jiff::Timestamp::now().as_millisecond() + days * 24 * HOUR;
+        jiff::Timestamp::from_millisecond(moment).unwrap().strftime("%Y-%m-%d").to_string()
+    };
+    // It may be midnight in between.
+    let days = format!("start_date={}&end_date={}", day(-1), day(1));
+    let whole = see(&world, key, &format!("/user/daily/activity/aggregated?{days}")).await;
+    assert_eq!(whole["metadata"]["total_tokens"], tokens);
+    for model in ["gpt-4", "dear"] {
+        let of_days = whole["results"].as_array().unwrap().iter();
+        let spent: f64 = of_days
+            .filter_map(|day| {
+                day["breakdown"]["model_groups"][model]["api_key_breakdown"][hash]["metrics"]["spend"].as_f64()
+            })
+            .sum();
+        assert!(spent > 0.0 && (spent - cost_of(model)).abs() < 1e-9, "{model}: {spent}");
+    }
+    let models = see(&world, MASTER, &format!("/global/activity/model?{days}")).await;
+    assert_eq!((&models[0]["model"], &models[0]["sum_api_requests"]), (&json!("dear"), &json!(2)));
 }
 
 #[tokio::test]
