@@ -6,6 +6,7 @@ mod keys;
 mod listing;
 pub(crate) mod rows;
 pub(crate) mod rules;
+mod spend;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -17,6 +18,7 @@ use tollgate_policy::{Caller, RouteClass, admit};
 use tollgate_store::{EpochMs, Stamp, Store, StoreError};
 use tollgate_wire::{Failure, FailureKind};
 
+pub use self::spend::{Shown, SpendAsk, SpendView};
 use crate::{callers, gateway::Gateway, snapshot::Snapshot};
 
 /// What a management route does.
@@ -107,17 +109,8 @@ impl Gateway {
         let Some(callers) = &self.callers else {
             return Err(Failure::new(FailureKind::NotBuilt, "this gateway runs without a store"));
         };
-        let millis = i64::try_from(self.clock.unix().as_millis()).unwrap_or(i64::MAX);
-        let desk = Desk {
-            gateway: self,
-            snapshot: &snapshot,
-            store: callers.store(),
-            callers,
-            caller: &caller,
-            action: ask.action,
-            version: expected_version(&ask.headers)?,
-            now: EpochMs(millis),
-        };
+        let mut desk = self.desk(&snapshot, callers, &caller, ask.action.path());
+        desk.version = expected_version(&ask.headers)?;
         let body = object(&ask.body)?;
         match ask.action {
             Action::GenerateKey => desk.generate(body).await,
@@ -133,6 +126,26 @@ impl Gateway {
             Action::BlockKey => desk.block(&body, true).await,
             Action::UnblockKey => desk.block(&body, false).await,
             Action::KeyHealth => Ok(desk.health()),
+        }
+    }
+
+    fn desk<'a>(
+        self: &'a Arc<Self>,
+        snapshot: &'a Snapshot,
+        callers: &'a Arc<callers::Callers>,
+        caller: &'a Caller,
+        path: &'static str,
+    ) -> Desk<'a> {
+        let millis = i64::try_from(self.clock.unix().as_millis()).unwrap_or(i64::MAX);
+        Desk {
+            gateway: self,
+            snapshot,
+            store: callers.store(),
+            callers,
+            caller,
+            path,
+            version: None,
+            now: EpochMs(millis),
         }
     }
 }
@@ -172,7 +185,8 @@ pub(crate) struct Desk<'a> {
     store: &'a Arc<Store>,
     callers: &'a Arc<callers::Callers>,
     caller: &'a Caller,
-    action: Action,
+    /// The route, for refusals.
+    path: &'static str,
     version: Option<i64>,
     now: EpochMs,
 }

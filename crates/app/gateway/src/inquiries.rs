@@ -120,7 +120,7 @@ impl Snapshot {
     }
 
     /// Where the first deployment of a name that can be served goes.
-    fn place_of(&self, name: &str) -> Option<Arc<Place>> {
+    pub(crate) fn place_of(&self, name: &str) -> Option<Arc<Place>> {
         let group = self.fleet.find(name)?;
         let (captured, client) = (group.captured.as_ref(), ClientSide::default());
         let mut members = group.members.iter().filter_map(|index| self.served.get(*index));
@@ -134,14 +134,14 @@ fn model_of(body: &RawBody) -> Result<String, Failure> {
 }
 
 /// What is to be counted.
-enum Counted {
+pub(crate) enum Counted {
     Text(String),
     Chat(Box<tollgate_wire::chat::ChatRequest>),
     Contents(Value),
 }
 
 impl Counted {
-    fn read(body: &RawBody) -> Result<Self, Failure> {
+    pub(crate) fn read(body: &RawBody) -> Result<Self, Failure> {
         let has = |name: &str| body.get(name).is_some_and(|raw| raw.as_ref() != b"null");
         if has("prompt") {
             let prompt = body.typed("prompt").ok_or_else(|| Failure::invalid("`prompt` must be text"))?;
@@ -156,7 +156,7 @@ impl Counted {
         }
     }
 
-    fn tokens(&self, tokenizer: &Tokenizer) -> u64 {
+    pub(crate) fn tokens(&self, tokenizer: &Tokenizer) -> u64 {
         match self {
             Self::Text(text) => tokenizer.text(text),
             Self::Chat(request) => tokenizer.chat(request),

@@ -56,6 +56,7 @@ mod reload;
 mod responses;
 mod responses_socket;
 mod restream;
+mod retention;
 mod routing;
 mod sealed;
 mod seen;
@@ -70,7 +71,7 @@ mod waiting;
 mod words;
 mod workers;
 
-pub use admin::{Action, ManageAsk};
+pub use admin::{Action, ManageAsk, Shown, SpendAsk, SpendView};
 pub use answer::{Answer, AnswerBody};
 pub use bookkeeping::Journals;
 pub use byte_stream::ByteStream;

@@ -18,6 +18,7 @@ use crate::{
     media::MediaRules,
     options::ClientSide,
     passing::Endpoint,
+    retention::Retention,
     routing,
     sealed::SealKey,
 };
@@ -102,6 +103,7 @@ pub struct Snapshot {
     pub(crate) endpoints: Vec<Arc<Endpoint>>,
     pub(crate) checks: CheckRules,
     pub(crate) key_rules: KeyRules,
+    pub(crate) retention: Retention,
     has_default_model: bool,
 }
 
@@ -175,6 +177,7 @@ impl Snapshot {
                 defaults: config.litellm.default_key_generate_params.clone(),
                 bounds: config.litellm.upperbound_key_generate_params.clone(),
             },
+            retention: Retention::of(config),
             has_default_model: general.default_model.is_some(),
         }
     }

@@ -9,6 +9,7 @@ mod json_list;
 mod keys;
 mod responses;
 pub(crate) mod sockets;
+mod spend;
 
 use std::sync::Arc;
 
@@ -67,6 +68,7 @@ fn routes(app: App) -> Router {
         .route("/v1/model/info", get(info::model_info))
         .route("/model_group/info", get(info::model_groups))
         .merge(keys::routes())
+        .merge(spend::routes())
         .merge(realtime())
         .route("/utils/token_counter", post(inquiries::token_counter))
         .route("/utils/supported_openai_params", get(inquiries::supported_params))

@@ -6,6 +6,7 @@ mod booking;
 mod check;
 mod daily;
 mod logs;
+mod ranges;
 mod retention;
 mod unknown;
 mod windows;
@@ -14,6 +15,7 @@ pub use batch::{Batch, Booked, Projected, Quarantined};
 pub use check::Difference;
 pub use daily::{Activity, ActivityFilter, By, Of};
 pub use logs::{Found, LogFilter, LogListing, LogSort};
+pub use ranges::{CacheUse, Failures};
 pub use unknown::UnknownAttempt;
 pub use windows::{Total, Window, Windows};
 

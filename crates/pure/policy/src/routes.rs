@@ -49,7 +49,19 @@ const MANAGEMENT: [&str; 14] = [
     "/model/delete",
     "/credentials",
 ];
-const SPEND: [&str; 4] = ["/spend/", "/global/spend", "/global/activity", "/provider/budgets"];
+const SPEND: [&str; 11] = [
+    "/spend/",
+    "/global/spend",
+    "/global/activity",
+    "/provider/budgets",
+    "/user/daily/",
+    "/team/daily/",
+    "/tag/daily/",
+    "/organization/daily/",
+    "/customer/daily/",
+    "/end_user/daily/",
+    "/agent/daily/",
+];
 /// What everybody looks at: models, and what is his own.
 const INFO: [&str; 16] = [
     "/key/info",
@@ -113,6 +125,10 @@ mod tests {
         assert!(admits("llm_api_routes", "/v1/chat/completions") && admits("llm_api_routes", "/models"));
         assert!(!admits("llm_api_routes", "/key/generate") && !admits("llm_api_routes", "/global/spend"));
         assert!(admits("management_routes", "/key/generate") && !admits("management_routes", "/chat/completions"));
+        assert!(
+            admits("spend_tracking_routes", "/spend/logs") && admits("spend_tracking_routes", "/team/daily/activity")
+        );
+        assert!(!admits("spend_tracking_routes", "/team/new"));
         assert!(admits("info_routes", "/key/info") && !admits("info_routes", "/key/generate"));
         assert!(!RouteSet::default().admit("/chat/completions"));
     }

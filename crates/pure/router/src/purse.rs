@@ -94,6 +94,27 @@ impl Purse {
         }
     }
 
+    /// Whose it is.
+    #[must_use]
+    pub fn payer(&self) -> &Payer {
+        &self.payer
+    }
+
+    /// What may be spent.
+    #[must_use]
+    pub fn limit(&self) -> Nanos {
+        self.limit
+    }
+
+    /// What is spent of it, and for how long its window goes on; `None`: it has not begun, or does not end.
+    #[must_use]
+    pub fn state(&self, now: Duration) -> (Nanos, Option<Duration>) {
+        self.spent(now, |spent| {
+            let ends = spent.began.zip(self.window).map(|(began, window)| began.saturating_add(window));
+            (Nanos(spent.nanos), ends.map(|ends| ends.saturating_sub(now)))
+        })
+    }
+
     /// How long its window is.
     #[must_use]
     pub fn window(&self) -> Option<Duration> {
@@ -208,7 +229,9 @@ mod tests {
         purse.spend(Nanos(1), at(30));
         let words = "Exceeded budget for provider openai: 0.000001 >= 0.000001";
         assert_eq!(purse.used_up(at(69)).as_deref(), Some(words));
+        assert_eq!(purse.state(at(69)), (Nanos(1_000), Some(at(1))));
         assert_eq!(purse.used_up(at(70)), None, "the window began with the first spending");
+        assert_eq!(purse.state(at(70)), (Nanos(0), None));
         purse.spend(Nanos(5_000), at(200));
         assert!(purse.used_up(at(259)).is_some() && purse.used_up(at(260)).is_none());
     }

@@ -126,7 +126,7 @@ impl Desk<'_> {
         let words = format!(
             "Authentication Error, Only proxy admin can be used to generate, delete, update info for new keys/users/teams. \
              Route={}. Your role={role}. Your user_id={user}",
-            self.action.path()
+            self.path
         );
         Failure::new(FailureKind::RouteDenied, words)
     }

@@ -49,6 +49,7 @@ mod seeds;
 mod self_calls;
 mod slow;
 mod sounds;
+mod spend_routes;
 mod streams;
 mod timeouts;
 mod waiting;

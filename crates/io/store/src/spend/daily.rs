@@ -138,7 +138,7 @@ impl By {
     }
 
     /// What it is in a row.
-    fn of_row(self) -> &'static str {
+    pub(super) fn of_row(self) -> &'static str {
         match self {
             // Whoever asks for rows names the moments at which the day begins and ends.
             Self::Date | Self::Id => "''",
@@ -152,7 +152,8 @@ impl By {
     }
 }
 
-const ALL: [By; 8] = [By::Date, By::Id, By::Key, By::Model, By::ModelGroup, By::Provider, By::Endpoint, By::McpTool];
+pub(super) const ALL: [By; 8] =
+    [By::Date, By::Id, By::Key, By::Model, By::ModelGroup, By::Provider, By::Endpoint, By::McpTool];
 
 impl Store {
     /// Sums over days, the dearest first within a day; at most `limit` of them.
@@ -248,15 +249,15 @@ const SUMS: &str = "COALESCE(CAST(SUM(spend) AS bigint), 0) AS spent, COALESCE(C
      COALESCE(CAST(SUM(successes) AS bigint), 0), COALESCE(CAST(SUM(failures) AS bigint), 0), \
      COALESCE(CAST(SUM(duration_ms) AS bigint), 0)";
 
-const ROW_SUMS: &str = "COALESCE(CAST(SUM(spend) AS bigint), 0) AS spent, COALESCE(CAST(SUM(prompt_tokens) AS bigint), 0), \
+pub(super) const ROW_SUMS: &str = "COALESCE(CAST(SUM(spend) AS bigint), 0) AS spent, COALESCE(CAST(SUM(prompt_tokens) AS bigint), 0), \
      COALESCE(CAST(SUM(completion_tokens) AS bigint), 0), COALESCE(CAST(SUM(cache_read_tokens) AS bigint), 0), \
      COALESCE(CAST(SUM(cache_write_tokens) AS bigint), 0), COUNT(*), \
      COALESCE(CAST(SUM(CASE WHEN status = 'success' THEN 1 ELSE 0 END) AS bigint), 0), \
      COALESCE(CAST(SUM(CASE WHEN status = 'success' THEN 0 ELSE 1 END) AS bigint), 0), \
      COALESCE(CAST(SUM(request_duration_ms) AS bigint), 0)";
 
-fn grouped(draft: &mut Draft, by: &[By], expression: fn(By) -> &'static str, limit: i64) {
-    let columns: Vec<&str> = by.iter().map(|by| expression(*by)).filter(|column| *column != "''").collect();
+pub(super) fn grouped(draft: &mut Draft, by: &[By], expression: impl Fn(By) -> &'static str, limit: i64) {
+    let columns: Vec<&'static str> = by.iter().map(|by| expression(*by)).filter(|column| *column != "''").collect();
     draft.push(if columns.is_empty() { "" } else { " GROUP BY " }).names("", &columns);
     if columns.is_empty() {
         // Without a group there is always one line, even of nothing.

@@ -13,6 +13,8 @@ mod lists;
 #[cfg(test)]
 mod opening;
 #[cfg(test)]
+mod ranges;
+#[cfg(test)]
 mod rows;
 #[cfg(test)]
 mod speed;

@@ -164,8 +164,18 @@ pub(crate) static GENERAL: Section = Section {
             "Keys in memory work as long as the database is away, not for stale_key_ttl only.",
         ),
         later("supported_db_objects", List, "", "What is read from the database."),
-        later("maximum_spend_logs_retention_period", Text, "", "How long calls are kept."),
-        later("maximum_spend_logs_retention_interval", Text, "", "How often they are cleaned."),
+        used(
+            "maximum_spend_logs_retention_period",
+            Seconds,
+            "",
+            "How long the rows of the spend log are kept; nothing: for ever. Totals and daily sums stay.",
+        ),
+        used(
+            "maximum_spend_logs_retention_interval",
+            Seconds,
+            "86400",
+            "How often older rows are deleted, at most 500,000 at a time.",
+        ),
         later("maximum_spend_logs_cleanup_cron", Text, "", "When they are cleaned."),
         used(
             "user_api_key_cache_ttl",
