@@ -9,7 +9,7 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 use tollgate_policy::Caller;
 
-use crate::{gateway::Gateway, seen::written, sharing::SharingState};
+use crate::{books::Books, gateway::Gateway, seen::written, sharing::SharingState};
 
 /// What came of the last reload.
 #[derive(Default)]
@@ -54,10 +54,15 @@ impl Gateway {
         let snapshot = self.snapshot();
         let may_know =
             self.identify(&snapshot, headers).await.is_ok_and(|caller| caller.is_admin() || caller == Caller::Anyone);
-        let is_ready = !self.is_draining();
-        let status = if is_ready { "healthy" } else { "stopping" };
+        let has_room = self.ledger.books().is_none_or(|books| books.has_room());
+        let is_ready = !self.is_draining() && has_room;
+        let status = match (self.is_draining(), has_room) {
+            (true, _) => "stopping",
+            (false, false) => "no room to write down calls",
+            (false, true) => "healthy",
+        };
         if !may_know {
-            return Readiness { is_ready, document: json!({"status": status, "db": NO_DB}) };
+            return Readiness { is_ready, document: json!({"status": status, "db": self.database()}) };
         }
         let deployments = snapshot.fleet.deployments();
         let now = self.clock.monotonic();
@@ -65,8 +70,9 @@ impl Gateway {
         let checks = &snapshot.checks;
         let document = json!({
             "status": status,
-            "db": NO_DB,
+            "db": self.database(),
             "cache": null,
+            "journal": self.ledger.books().map(|books| journal(books)),
             "redis": self.sharing().map(redis),
             "background_health_checks": {
                 "state": if checks.every.is_some() { "on" } else { "off" },
@@ -84,10 +90,21 @@ impl Gateway {
         });
         Readiness { is_ready, document }
     }
+
+    /// The store, in `LiteLLM`'s words. While it is away keys in memory go on, so the gateway is ready all the same.
+    fn database(&self) -> &'static str {
+        match self.store_is_away() {
+            Some(false) => "connected",
+            Some(true) => "disconnected",
+            None => "Not connected",
+        }
+    }
 }
 
-/// `LiteLLM`'s words where there is none.
-const NO_DB: &str = "Not connected";
+/// Where attempts are written down; while it is full new calls are refused.
+fn journal(books: &Books) -> Value {
+    json!({"state": if books.has_room() { "open" } else { "full" }, "unwritten": books.unwritten()})
+}
 
 /// What is shared, and with how many. Without Redis the gateway is as ready as with it.
 fn redis(sharing: SharingState) -> Value {

@@ -100,6 +100,15 @@ async fn spend_grows_with_each_kind_of_call() {
 }
 
 #[tokio::test]
+async fn readiness_tells_of_the_store_and_the_journal() {
+    let booked = Booked::start().await;
+    let short = booked.world.get("/health/readiness").await.json();
+    assert_eq!(short, json!({"status": "healthy", "db": "connected"}));
+    let told = http::get(&booked.world.at("/health/readiness"), &[WITH_MASTER]).await.json();
+    assert_eq!(told["journal"], json!({"state": "open", "unwritten": 0}));
+}
+
+#[tokio::test]
 async fn each_attempt_is_a_row_and_a_refused_one_costs_nothing() {
     let booked = Booked::start().await;
     let overloaded = || Answer::json(500, json!({"error": {"message": "no"}}));
