@@ -53,14 +53,17 @@ impl CheckRules {
     pub(crate) fn of(config: &Config) -> Self {
         let health = &config.general.health;
         let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-        let every = health.interval.unwrap_or(EVERY).max(SHORTEST);
+        // Of no time at all, as in LiteLLM, is not at all: such looks may cost money.
+        let every = health.interval.unwrap_or(EVERY);
+        let runs = health.background && !every.is_zero();
+        let every = every.max(SHORTEST);
         Self {
-            every: health.background.then_some(every),
+            every: runs.then_some(every),
             at_once: health.at_once.map_or(AT_ONCE, size).max(1),
             generates: health.generates,
             groups: health.groups.clone(),
             details: health.details.unwrap_or(true),
-            routes: health.background && health.routes,
+            routes: runs && health.routes,
             stale: health.staleness.unwrap_or(every * 2),
             ignores_transient: health.ignores_transient,
             kept: health.kept.map_or(KEPT, size),

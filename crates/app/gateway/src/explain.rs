@@ -8,7 +8,7 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 use tollgate_catalog::cost;
 use tollgate_policy::{RouteClass, admit};
-use tollgate_router::{Group, Plan, Step, Why};
+use tollgate_router::{Group, Plan, Step, Wants, Why};
 use tollgate_wire::{Failure, FailureKind, Usage};
 
 use crate::{
@@ -60,6 +60,14 @@ struct Explanation<'a> {
     now: Duration,
 }
 
+/// The call in the words of one of its fallbacks.
+struct Reworded {
+    /// The name of the fallback's group.
+    label: String,
+    ask: Ask,
+    wants: Wants,
+}
+
 impl<'a> Explanation<'a> {
     fn of(&self, group: &Group<'a>) -> Value {
         let snapshot = &*self.ask.snapshot;
@@ -68,13 +76,16 @@ impl<'a> Explanation<'a> {
         let mut plan = Plan::rehearsal(fleet, group.clone(), asked);
         let most_retries = plan.max_retries();
         let mut groups = vec![group.clone()];
-        let (steps, end) = self.rehearse(&mut plan, &mut groups);
+        let mut reworded = Vec::new();
+        let (steps, end) = self.rehearse(&mut plan, &mut groups, &mut reworded);
         for tried in plan.groups() {
             if groups.iter().all(|group| group.label() != tried.label()) {
                 groups.push(tried.clone());
             }
         }
-        let candidates: Vec<Value> = groups.iter().flat_map(|group| self.candidates(&plan, group)).collect();
+        let said = |group: &Group<'a>| reworded.iter().find(|one| one.label == group.label());
+        let candidates: Vec<Value> =
+            groups.iter().flat_map(|group| self.candidates(&plan, group, said(group))).collect();
         json!({
             "model": self.ask.context.alias,
             "group": group.name,
@@ -91,7 +102,12 @@ impl<'a> Explanation<'a> {
     }
 
     /// What is tried, in order, when everybody answers 503; and what the client is told then.
-    fn rehearse(&self, plan: &mut Plan<'a>, groups: &mut Vec<Group<'a>>) -> (Vec<Value>, Value) {
+    fn rehearse(
+        &self,
+        plan: &mut Plan<'a>,
+        groups: &mut Vec<Group<'a>>,
+        reworded: &mut Vec<Reworded>,
+    ) -> (Vec<Value>, Value) {
         let down = Failure::new(FailureKind::ServiceUnavailable, "the service is unavailable");
         let (mut steps, mut news, mut now) = (Vec::new(), News::Begin, self.now);
         while steps.len() < MOST_STEPS {
@@ -134,7 +150,11 @@ impl<'a> Explanation<'a> {
                 }
                 Step::Reword => {
                     news = match self.ask.reworded(plan) {
-                        Ok((_, wants)) => News::Reworded(wants),
+                        Ok((ask, wants)) => {
+                            let label = plan.group().map(|group| group.label().to_owned()).unwrap_or_default();
+                            reworded.push(Reworded { label, ask, wants: wants.clone() });
+                            News::Reworded(wants)
+                        }
                         Err(failure) => News::Refused(failure),
                     };
                 }
@@ -155,13 +175,19 @@ impl<'a> Explanation<'a> {
         Some(json!({"after_seconds": patience.as_secs_f64(), "deployment": &*other.id}))
     }
 
-    fn candidates(&self, plan: &Plan<'a>, group: &Group<'a>) -> Vec<Value> {
+    fn candidates(&self, plan: &Plan<'a>, group: &Group<'a>, said: Option<&Reworded>) -> Vec<Value> {
         let shares: Vec<(usize, usize, f64)> = group.shares().collect();
         let candidate = |(index, why): (usize, Option<Why>)| {
             let share = shares.iter().find(|(at, ..)| *at == index);
-            self.candidate(group, index, why.as_ref(), share.map(|(_, place, share)| (*place, *share)))
+            let share = share.map(|(_, place, share)| (*place, *share));
+            Explanation { ask: said.map_or(self.ask, |said| &said.ask), now: self.now }.candidate(
+                group,
+                index,
+                why.as_ref(),
+                share,
+            )
         };
-        plan.look_at(group, self.now).filter_map(candidate).collect()
+        plan.look_at(group, said.map(|said| &said.wants), self.now).filter_map(candidate).collect()
     }
 
     /// One deployment: no address, no header, nothing that could hold a secret.

@@ -87,14 +87,21 @@ impl Ask {
             Either::Left((Err(missed), two)) => {
                 minutes.loses(&first_id, Some(missed.0.kind));
                 match two.await {
-                    Ok(answer) => return Ok(won(answer, meter, Turn::Second, Some(Hedge::Won))),
+                    Ok(answer) => {
+                        // What it has settled goes into the tray before that is emptied.
+                        drop(missed);
+                        return Ok(won(answer, meter, Turn::Second, Some(Hedge::Won)));
+                    }
                     Err(also) => (missed, Some(also)),
                 }
             }
             Either::Right((Err(missed), one)) => {
                 minutes.loses(&second_id, Some(missed.0.kind));
                 match one.await {
-                    Ok(answer) => return Ok(won(answer, meter, Turn::First, Some(Hedge::Lost))),
+                    Ok(answer) => {
+                        drop(missed);
+                        return Ok(won(answer, meter, Turn::First, Some(Hedge::Lost)));
+                    }
                     Err(also) => (also, Some(missed)),
                 }
             }

@@ -189,9 +189,14 @@ impl<'f> Plan<'f> {
         self.asked.deadline
     }
 
-    /// The same of any group, for a call that nobody has failed.
-    pub fn look_at(&self, group: &Group<'f>, now: Duration) -> impl Iterator<Item = (usize, Option<Why>)> {
-        self.looks(group, &self.asked.wants, &[], now)
+    /// The same of any group, for a call like this that nobody has failed; `None`: as it came.
+    pub fn look_at<'l>(
+        &'l self,
+        group: &Group<'f>,
+        wants: Option<&'l Wants>,
+        now: Duration,
+    ) -> impl Iterator<Item = (usize, Option<Why>)> + use<'l, 'f> {
+        self.looks(group, wants.unwrap_or(&self.asked.wants), &[], now)
     }
 
     fn looks<'l>(

@@ -149,3 +149,35 @@ async fn debugging_shows_bodies_and_still_no_key() {
         assert!(line.is_none(), "{secret} in {line:?}");
     }
 }
+
+/// The first says nothing for too long and then fails, the second answers: both are in the call's line.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_line_of_a_hedged_call_counts_who_failed_as_well() {
+    let provider = FakeProvider::start().await;
+    let failing = |after: u64| Answer::text(500, "boom".to_owned()).wait_before_head(Duration::from_millis(after));
+    let message = json!({"role": "assistant", "content": "well"});
+    let document =
+        json!({"object": "chat.completion", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]});
+    let well = |after: u64| Answer::json(200, document.clone()).wait_before_head(Duration::from_millis(after));
+    let one = |name: &str, order: u64| {
+        format!(
+            "  - model_name: gpt\n    litellm_params: {{model: openai/{name}, api_base: '{}/v1', api_key: k, order: {order}}}\n",
+            provider.url()
+        )
+    };
+    let file = format!(
+        "model_list:\n{}{}litellm_settings: {{json_logs: true}}\nrouter_settings:\n  num_retries: 0\n  hedging: {{enabled: \
+         true, after: 0.05, min_delay: 0.05, max_share: 1.0}}\n",
+        one("one", 1),
+        one("two", 2)
+    );
+    for (first, second, end) in [(failing(200), well(400), "won"), (well(400), failing(0), "lost")] {
+        provider.script_when(|call| call.json()["model"] == "one", [first]);
+        provider.script_when(|call| call.json()["model"] == "two", [second]);
+        let gateway = Gateway::with().binary(env!("CARGO_BIN_EXE_tollgate")).config(&file).start().await;
+        ask(&gateway, &[], chat("gpt", false).to_string().as_bytes()).await;
+        let lines = lines_of_calls(&gateway, 1).await;
+        let line: Value = serde_json::from_str(&lines[0]).expect("JSON");
+        assert_eq!((&line["hedge"], &line["attempts"]), (&json!(end), &json!(2)), "{line}");
+    }
+}

@@ -201,3 +201,11 @@ async fn readiness_tells_strangers_whether_and_the_admin_why() {
     let stopping = world.get("/health/readiness").await;
     assert_eq!((stopping.status, stopping.json()), (503, json!({"status": "stopping", "db": "Not connected"})));
 }
+
+#[tokio::test]
+async fn an_interval_of_nothing_is_no_look_at_all() {
+    let settings = "background_health_checks: true, health_check_interval: 0, health_check_probe: generate";
+    let world = World::start(&config(settings)).await;
+    let told = as_admin(&world, "/health/readiness").await.json();
+    assert_eq!(told["background_health_checks"]["state"], "off", "{told}");
+}

@@ -196,6 +196,32 @@ async fn a_hedge_keeps_to_the_limits_of_its_deployment() {
 }
 
 #[tokio::test]
+async fn who_is_asked_beside_a_fallback_fits_what_the_fallback_says() {
+    let config = config(AT_ONCE, 0)
+        .replace("order: 1", "order: 1, tags: [quick]")
+        .replace("order: 2", "order: 2, tags: [cheap]")
+        .replace("order: 3", "order: 3, tags: [quick]")
+        .replace("router_settings: {", "router_settings: {enable_tag_filtering: true, ")
+        .replace(
+            "router_settings",
+            "  - model_name: down\n    litellm_params: {model: openai/down, api_base: '{provider}/down', api_key: sk-fake-provider-key, \
+             tags: [cheap]}\nrouter_settings",
+        );
+    let world = World::start(&config).await;
+    world.provider.always("/down/*", failing("down", 0));
+    // Its group earns a second attempt.
+    let mut body = hi("gpt");
+    body["tags"] = json!(["cheap"]);
+    assert_eq!(world.chat(&body).await.header("x-litellm-model-id"), Some("two"));
+    world.provider.script_when(is_for("one"), [silent()]);
+    body["model"] = json!("down");
+    body["fallbacks"] = json!([{"model": "gpt", "tags": ["quick"]}]);
+    let reply = world.chat(&body).await;
+    assert_eq!((reply.status, hedge(&reply)), (200, Some("won")), "{}", reply.text());
+    assert_eq!(models(&world), ["two", "down", "one", "three"]);
+}
+
+#[tokio::test]
 async fn hedges_are_no_more_than_their_share_under_load() {
     let hedging = AT_ONCE.replace("max_share: 1.0", "max_share: 0.1");
     let world = World::start(&config(&hedging, 0)).await;

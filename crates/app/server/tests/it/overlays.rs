@@ -93,6 +93,12 @@ router_settings: {enable_tag_filtering: true}
         body["tags"] = json!(["a"]);
         assert_eq!(world.chat(&body).await.json()["model"], "of-b");
     }
+    let mut body = with_fallbacks(json!([{"model": "one", "tags": ["b"]}]));
+    body["tags"] = json!(["a"]);
+    let told = world.post("/router/explain", &body).await.json();
+    let candidates = told["candidates"].as_array().unwrap().iter();
+    let takes: Vec<_> = candidates.map(|one| (one["model"].as_str().unwrap(), one["takes_it"] == true)).collect();
+    assert_eq!(takes, [("down", true), ("of-a", false), ("of-b", true)], "as the call goes: {told}");
 }
 
 #[tokio::test]

@@ -110,6 +110,10 @@ async fn a_stream_cut_after_its_beginning_ends_with_an_error_in_band() {
         Answer::sse(items()).cut(Place::InsideEvent(2)),
         Answer::sse([piece("one "), SseItem::data(json!({"error": {"message": "boom", "type": "server_error"}}))]),
         Answer::sse([piece("one "), SseItem::Raw(b"data: {not json\n\n".to_vec()), piece("two")]),
+        // A body without a length ends when its connection does, whatever the reason; and a proxy closes in order for a
+        // server behind it that has died.
+        Answer::sse([piece("one "), piece("two ")]).until_close(),
+        Answer::sse([piece("one "), piece("two ")]).chunked(),
     ] {
         world.provider.script([answer.wait_between_chunks(Duration::from_millis(10))]);
         let reply = world.chat(&hi_streamed("gpt")).await;
@@ -121,8 +125,8 @@ async fn a_stream_cut_after_its_beginning_ends_with_an_error_in_band() {
         assert!(told.starts_with("litellm."), "{told}");
         assert!(!reply.text().contains("[DONE]"), "{}", reply.text());
     }
-    let totals = world.settled(5).await;
-    assert!(totals.output > 0 && totals.unstated == 5, "{totals:?}");
+    let totals = world.settled(7).await;
+    assert!(totals.output > 0 && totals.unstated == 7, "{totals:?}");
 }
 
 #[tokio::test]

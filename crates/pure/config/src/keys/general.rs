@@ -56,7 +56,7 @@ pub(crate) static GENERAL: Section = Section {
             "false",
             "Look at deployments now and then; `/health` tells what was seen.",
         ),
-        used("health_check_interval", Seconds, "300", "How often, a tenth more or less."),
+        used("health_check_interval", Seconds, "300", "How often, a tenth more or less; 0: not at all."),
         used("health_check_details", Flag, "true", "`/health` says more of a deployment than its model and id."),
         used("health_check_concurrency", Whole, "16", "Deployments that are looked at in the background at one time."),
         ours(

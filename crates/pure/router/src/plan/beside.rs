@@ -11,7 +11,7 @@ use crate::{
 impl Plan<'_> {
     /// The call may be hedged: the rules say so, asking twice does no harm, and more than one deployment is there.
     fn hedging(&self) -> Option<(&Hedging, Awaits)> {
-        let awaits = self.asked.twice.filter(|_| self.asked.wants.pinned.is_none())?;
+        let awaits = self.asked.twice.filter(|_| self.wants().pinned.is_none())?;
         let (rules, group) = (self.fleet.rules().hedging.as_ref()?, self.group()?);
         (group.members.len() > 1 && rules.holds_for(group)).then_some((rules, awaits))
     }
@@ -46,7 +46,7 @@ impl Plan<'_> {
         let mut out = frame.failed.clone();
         out.push(deployment);
         out.extend(frame.group.members.iter().copied().filter(is_out));
-        let picked = pick(self.fleet, &frame.group, &self.asked.wants, &out, now, seed);
+        let picked = pick(self.fleet, &frame.group, self.wants(), &out, now, seed);
         let Picked::One(other) = picked else { return None };
         (self.rehearses || budget.hedge()).then_some(other)
     }

@@ -19,6 +19,8 @@ pub(super) enum Fault {
     SlowFirstByte,
     Stalled,
     Cut,
+    /// As a body without a length ends whose server dies.
+    Closed,
     Malformed,
     ErrorBody,
     /// An event of a stream that begins with 200 says what 429 says.
@@ -36,7 +38,7 @@ pub(super) enum When {
     AfterContent,
 }
 
-pub(super) const FAULTS: [Fault; 23] = [
+pub(super) const FAULTS: [Fault; 24] = [
     Fault::Refused,
     Fault::Reset,
     Fault::Tls,
@@ -44,6 +46,7 @@ pub(super) const FAULTS: [Fault; 23] = [
     Fault::SlowFirstByte,
     Fault::Stalled,
     Fault::Cut,
+    Fault::Closed,
     Fault::Malformed,
     Fault::ErrorBody,
     Fault::LimitEvent,
@@ -73,6 +76,7 @@ impl Fault {
             Self::SlowFirstByte => "slow first byte".to_owned(),
             Self::Stalled => "stalled in its midst".to_owned(),
             Self::Cut => "cut mid-chunk".to_owned(),
+            Self::Closed => "closed in order before its end".to_owned(),
             Self::Malformed => "malformed document or event".to_owned(),
             Self::ErrorBody => "200 with an error body".to_owned(),
             Self::LimitEvent => "200, then the event of a 429".to_owned(),
@@ -130,6 +134,7 @@ impl Fault {
             Self::SlowFirstByte => stream.stall(Place::BeforeHead),
             Self::Stalled => stream.stall(Place::AfterEvents(begun)),
             Self::Cut => stream.cut(Place::InsideEvent(begun)),
+            Self::Closed => Answer::sse(opening).until_close(),
             Self::Malformed => Answer::sse(opening.into_iter().chain([malformed()]).chain(content)),
             Self::ErrorBody => Answer::json(200, lane.refusal(None)),
             Self::LimitEvent => Answer::sse(opening.into_iter().chain([lane.in_band(Some(429))])),
@@ -148,6 +153,7 @@ impl Fault {
             Self::Reset => stream().reset(Place::InsideEvent(begun)),
             Self::Stalled => stream().stall(Place::AfterEvents(begun)),
             Self::Cut => stream().cut(Place::InsideEvent(begun)),
+            Self::Closed => Answer::sse(opening.iter().chain(content.first()).cloned()).until_close(),
             Self::Malformed => with(malformed()),
             Self::ErrorBody => with(lane.in_band(None)),
             Self::Status(status) => with(lane.in_band(Some(status))),

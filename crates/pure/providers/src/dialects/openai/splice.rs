@@ -206,7 +206,7 @@ impl SplicedStream {
     /// The provider closed the stream without a cut.
     ///
     /// # Errors
-    /// As [`Self::push`]; also when not one event arrived.
+    /// As [`Self::push`]; also when not one event arrived, or a choice has no end.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
         if !self.progress.done
             && let Some(data) = self.framer.finish().map(|frame| Bytes::copy_from_slice(&frame.data))
@@ -215,6 +215,11 @@ impl SplicedStream {
         }
         if self.open.is_empty() && self.usage.is_none() && !self.progress.done {
             return Err(self.target.failure(FailureKind::InvalidResponse, "the stream ended without an answer"));
+        }
+        // A server that dies behind a proxy, or one that sends no lengths, closes in order too: an answer is over when the
+        // provider says so, by a reason or by `[DONE]`.
+        if !self.progress.done && self.open.iter().any(|(_, over)| !over) {
+            return Err(self.target.unfinished(true));
         }
         self.progress.done = true;
         Ok(())

@@ -16,6 +16,8 @@ pub(super) struct ChunkReader {
     target: Target,
     started: bool,
     done: bool,
+    /// Choices that began, and whether they have ended.
+    choices: Vec<(u64, bool)>,
     /// Tool calls that began: choice and index.
     calls: Vec<(u64, u64)>,
     asked: Asked,
@@ -25,7 +27,7 @@ pub(super) struct ChunkReader {
 impl ChunkReader {
     pub(super) fn new(target: Target, asked: Asked) -> Self {
         let json_tool = json_tool::Unwrapper::default();
-        Self { target, started: false, done: false, calls: Vec::new(), asked, json_tool }
+        Self { target, started: false, done: false, choices: Vec::new(), calls: Vec::new(), asked, json_tool }
     }
 
     fn choice(&mut self, choice: &Map<String, Value>, out: &mut Vec<ChatChunk>) {
@@ -36,7 +38,12 @@ impl ChunkReader {
         if let Some(Value::Object(delta)) = choice.get("delta") {
             self.delta(index, delta, out);
         }
-        if let Some(word) = choice.get("finish_reason").and_then(Value::as_str) {
+        let word = choice.get("finish_reason").and_then(Value::as_str);
+        match self.choices.iter_mut().find(|(known, _)| *known == index) {
+            Some((_, over)) => *over |= word.is_some(),
+            None => self.choices.push((index, word.is_some())),
+        }
+        if let Some(word) = word {
             let finish = Finish::from_word(word).unwrap_or(Finish::Stop);
             out.push(ChatChunk::Finish { choice: index, finish, native: None });
         }
@@ -126,11 +133,12 @@ impl ChatDecoder for ChunkReader {
     }
 
     fn finish(&mut self, _out: &mut Vec<ChatChunk>) -> Result<(), Failure> {
-        if self.started {
-            Ok(())
-        } else {
-            Err(self.target.failure(FailureKind::InvalidResponse, "the stream ended without an answer"))
+        if !self.started {
+            return Err(self.target.failure(FailureKind::InvalidResponse, "the stream ended without an answer"));
         }
+        // As in `SplicedStream::finish`: closed in order is not said to its end.
+        let is_cut = !self.done && self.choices.iter().any(|(_, over)| !over);
+        if is_cut { Err(self.target.unfinished(true)) } else { Ok(()) }
     }
 
     fn is_done(&self) -> bool {
