@@ -117,7 +117,7 @@ impl Ask {
                 continue;
             }
             minutes.chooses(self, &plan, deployment, after);
-            if let Some(failure) = self.options.mock_failure(&plan) {
+            if let Some(failure) = self.options.mock_failure(&plan).or_else(|| self.refused_there(&plan, &mut meter)) {
                 minutes.fails(failure.kind);
                 news = News::Refused(failure);
                 continue;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::HeaderMap;
 use tollgate_policy::{Key, Left, Limit, LimitScope, Limiter, Reached, Taken, What};
-use tollgate_router::Group;
+use tollgate_router::{Group, Plan};
 use tollgate_wire::{Failure, FailureKind, clock::Clock};
 
 use crate::{dispatch::Ask, meter::Meter, routing::prompt_tokens};
@@ -26,7 +26,7 @@ impl std::fmt::Debug for Limits {
 #[derive(Debug)]
 pub(crate) struct Permit {
     limits: Arc<Limits>,
-    taken: Option<Taken>,
+    taken: Vec<Taken>,
     /// What held for the call, for its answer's headers.
     held: Vec<Limit>,
 }
@@ -49,7 +49,7 @@ impl Limits {
         let second = self.clock.monotonic().as_secs();
         let taken = self.limiter().take(&held, expected, second);
         let taken = taken.map_err(|reached| self.refusal(&reached))?;
-        Ok(Some(Permit { limits: Arc::clone(self), taken: Some(taken), held }))
+        Ok(Some(Permit { limits: Arc::clone(self), taken: vec![taken], held }))
     }
 
     fn limiter(&self) -> std::sync::MutexGuard<'_, Limiter> {
@@ -113,16 +113,45 @@ impl Ask {
     }
 }
 
+impl Ask {
+    /// Why the key may not ask the fallback whose turn it is: what limits that model for it is taken, too.
+    pub(crate) fn refused_there(&self, plan: &Plan<'_>, meter: &mut Meter) -> Option<Failure> {
+        let key = self.caller.key().filter(|key| key.limits.iter().any(|limit| limit.model.is_some()))?;
+        let group = plan.group().filter(|_| plan.fallbacks() > 0)?;
+        let expected = prompt_tokens(&self.body);
+        meter.holds_more(&self.gateway.limits, key, &[group.name, group.label()], expected).err()
+    }
+}
+
 impl Permit {
+    /// Takes what else limits the key where these models are asked.
+    ///
+    /// # Errors
+    /// 429, as [`Limits::take`].
+    pub(crate) fn extend(&mut self, key: &Key, models: &[&str], expected: u64) -> Result<(), Failure> {
+        let is_new = |limit: &&Limit| {
+            limit.model.as_deref().is_some_and(|only| models.contains(&only)) && !self.held.contains(limit)
+        };
+        let more: Vec<Limit> = key.limits.iter().filter(is_new).cloned().collect();
+        if more.is_empty() {
+            return Ok(());
+        }
+        let second = self.limits.clock.monotonic().as_secs();
+        let taken = self.limits.limiter().take(&more, expected, second);
+        self.taken.push(taken.map_err(|reached| self.limits.refusal(&reached))?);
+        self.held.extend(more);
+        Ok(())
+    }
+
     /// The call is over: what it used counts. Nobody was asked: it counts as none.
     pub(crate) fn settle(mut self, used: Option<u64>) {
-        let Some(taken) = self.taken.take() else { return };
+        let all = std::mem::take(&mut self.taken);
         let second = self.limits.clock.monotonic().as_secs();
         let mut limiter = self.limits.limiter();
-        match used {
-            Some(used) => limiter.settle(&taken, used, second),
-            None => limiter.give_back(&taken),
-        }
+        all.iter().for_each(|taken| match used {
+            Some(used) => limiter.settle(taken, used, second),
+            None => limiter.give_back(taken),
+        });
     }
 
     /// What is left, in the headers of the answer.
@@ -162,7 +191,7 @@ fn tell(limit: &Limit, left: &Left, headers: &mut HeaderMap) {
 impl Drop for Permit {
     /// A call that ended without its meter: its place is free, its request counts.
     fn drop(&mut self) {
-        if let Some(taken) = self.taken.take() {
+        for taken in std::mem::take(&mut self.taken) {
             let second = self.limits.clock.monotonic().as_secs();
             self.limits.limiter().settle(&taken, 0, second);
         }

@@ -1,14 +1,38 @@
 //! The call's place under the limits of its key, which the meter holds until the call is over.
 
+use std::sync::Arc;
+
 use http::HeaderMap;
+use tollgate_policy::Key;
+use tollgate_wire::Failure;
 
 use super::Meter;
-use crate::limits::Permit;
+use crate::limits::{Limits, Permit};
 
 impl Meter {
     /// The call has a place.
     pub(crate) fn holds(&mut self, permit: Option<Permit>) {
         self.permit = permit;
+    }
+
+    /// The call goes on where more of the key's limits hold.
+    ///
+    /// # Errors
+    /// 429, as [`Limits::take`].
+    pub(crate) fn holds_more(
+        &mut self,
+        limits: &Arc<Limits>,
+        key: &Key,
+        models: &[&str],
+        expected: u64,
+    ) -> Result<(), Failure> {
+        match &mut self.permit {
+            Some(permit) => permit.extend(key, models, expected),
+            None => {
+                self.permit = limits.take(key, models, expected)?;
+                Ok(())
+            }
+        }
     }
 
     /// What is left of the limits, for the answer's headers.

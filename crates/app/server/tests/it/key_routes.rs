@@ -355,3 +355,21 @@ async fn a_key_has_fallbacks_of_its_own() {
     let key = made(&world, &confined).await;
     refused(&chat(&world, &key, "gpt-4").await, 403);
 }
+
+#[tokio::test]
+async fn the_limits_of_a_model_hold_where_it_is_a_fallback() {
+    let world = world().await;
+    let key = made(&world, &json!({"model_rpm_limit": {"my-free-tier": 2}})).await;
+    let down = || Answer::json(500, json!({"error": {"message": "down"}}));
+    let words = json!([{"model": "my-free-tier", "messages": hi("x")["messages"]}]);
+    for (fallbacks, status) in
+        [(json!(["my-free-tier"]), 200), (words.clone(), 200), (json!(["my-free-tier"]), 500), (words, 500)]
+    {
+        world.provider.script([down()]);
+        let body = json!({"model": "gpt-4", "messages": hi("x")["messages"], "fallbacks": fallbacks});
+        let reply = world.chat_with(&[("authorization", &bearer(&key))], &body).await;
+        assert_eq!(reply.status, status, "{}", reply.text());
+    }
+    assert!(refused(&chat(&world, &key, "my-free-tier").await, 429).contains("model_per_key"));
+    assert_eq!(chat(&world, &key, "gpt-4").await.status, 200);
+}
