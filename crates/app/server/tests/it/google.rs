@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tollgate_kit::{Answer, Place, SseItem, http};
 
-use crate::world::{MASTER, ONE_MODEL, WITH_MASTER, World};
+use crate::world::{MASTER, ONE_MODEL, WITH_MASTER, World, hi_streamed};
 
 fn content() -> Value {
     json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}]})
@@ -209,4 +209,16 @@ router_settings: {num_retries: 0}
     let reply = world.chat(&json!({"model": "vertex", "messages": [{"role": "user", "content": "hi"}]})).await;
     assert_eq!(reply.status, 401, "{}", reply.text());
     assert!(reply.text().contains("invalid_grant") && !reply.text().contains("hidden"), "{}", reply.text());
+}
+
+#[tokio::test]
+async fn a_candidate_that_does_not_say_why_it_ended_was_cut() {
+    let world = World::start(GEMINI).await;
+    let said = json!({"candidates": [{"content": {"role": "model", "parts": [{"text": "half a"}]}, "index": 0}]});
+    world.provider.script([Answer::sse([SseItem::data(said)]).until_close()]);
+    let reply = world.chat_with(&[WITH_MASTER], &hi_streamed("gemini")).await;
+    let events = reply.events();
+    let told = events.last().unwrap().json()["error"]["message"].as_str().unwrap_or_default().to_owned();
+    assert!(told.starts_with("litellm."), "{}", reply.text());
+    assert!(reply.text().contains("half a") && !reply.text().contains("[DONE]"), "{}", reply.text());
 }

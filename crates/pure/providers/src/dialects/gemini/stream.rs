@@ -157,7 +157,8 @@ impl ChatDecoder for ContentReader {
     }
 
     fn finish(&mut self, out: &mut Vec<ChatChunk>) -> Result<(), Failure> {
-        if self.candidates.is_empty() {
+        // Gemini says of each candidate why it ended; one that does not was cut, however orderly the connection was closed.
+        if self.candidates.is_empty() || self.candidates.iter().any(|said| said.reason.is_empty()) {
             return Err(self.target.unfinished(self.started));
         }
         for said in std::mem::take(&mut self.candidates) {
