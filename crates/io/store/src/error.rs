@@ -60,6 +60,10 @@ impl From<Error> for StoreError {
             // Its text may repeat the address, and with it the password.
             Error::Configuration(_) => Self::Address,
             Error::RowNotFound => Self::Missing,
+            // A PostgreSQL that is starting or has no process to spare answers the question for TLS with an error instead.
+            Error::Protocol(words) if words.contains("SSLRequest") => {
+                Self::Unavailable("it is not ready for connections".to_owned())
+            }
             other => Self::Broken(other.to_string()),
         }
     }
@@ -87,4 +91,16 @@ fn passes(code: &str) -> bool {
     // SQLite's primary result codes: busy, locked, read-only, interrupted, I/O, full, cannot open.
     // <https://www.sqlite.org/rescode.html>
     code.parse::<u32>().is_ok_and(|code| [5, 6, 8, 9, 10, 13, 14].contains(&(code & 0xff)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_is_starting_is_away_and_not_broken() {
+        let starting = Error::Protocol("unexpected response from SSLRequest: 0x45".to_owned());
+        assert!(matches!(StoreError::from(starting), StoreError::Unavailable(_)));
+        assert!(matches!(StoreError::from(Error::Protocol("odd".to_owned())), StoreError::Broken(_)));
+    }
 }
