@@ -10,6 +10,7 @@
 mod accounts;
 mod bad_input;
 mod batches;
+mod bedrock_groups;
 mod bodies;
 mod booked;
 mod budgets;
