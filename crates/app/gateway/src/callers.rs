@@ -84,6 +84,8 @@ pub(crate) struct Callers {
     bounds: KeyBounds,
     known: Cache<KeyDigest, Known>,
     unknown: Cache<KeyDigest, ()>,
+    /// How often something was forgotten: an answer that was asked for before that is not remembered.
+    era: AtomicU64,
     asking: Mutex<HashMap<KeyDigest, Asking>>,
     /// The store is left alone until then, milliseconds of the monotonic clock.
     away_until: AtomicU64,
@@ -107,6 +109,7 @@ impl Callers {
             bounds,
             known: Cache::new(bounds.most),
             unknown: Cache::builder().max_capacity(MOST_UNKNOWN).time_to_live(UNKNOWN_TTL).build(),
+            era: AtomicU64::new(0),
             asking: Mutex::default(),
             away_until: AtomicU64::new(0),
             strangers: Arc::new(Semaphore::new(STRANGERS)),
@@ -186,6 +189,7 @@ impl Callers {
         let token = digest.to_hex();
         // Before the store is asked: what arrives there meanwhile counts twice for a while, never not at all.
         let mut pending = self.pending_of(&token);
+        let era = self.era.load(Ordering::SeqCst);
         let mut found = self.store.find_key(&token, moment).await;
         if let Ok(Some(view)) = &found
             && view.key.origin != token
@@ -198,11 +202,13 @@ impl Callers {
             Ok(Some(view)) => {
                 let known = Known { key: Arc::new(rows::key(digest, &view, pending)), heard };
                 self.known.insert(digest, known.clone());
+                self.unless_changed(era, &digest);
                 Ok(Some(known))
             }
             Ok(None) => {
                 self.known.invalidate(&digest);
                 self.unknown.insert(digest, ());
+                self.unless_changed(era, &digest);
                 // Whoever guesses keys gets so many guesses a second; those who have one do not wait for them.
                 self.workers.spawn_loop(async move {
                     tokio::time::sleep(MISS).await;
@@ -266,13 +272,22 @@ impl Callers {
 
     /// A key is another now, or there is one: it is looked up anew.
     pub(crate) fn forget(&self, digest: &KeyDigest) {
+        self.era.fetch_add(1, Ordering::SeqCst);
         self.known.invalidate(digest);
         self.unknown.invalidate(digest);
     }
 
+    /// What the store said is forgotten again where a change was heard of while it was asked.
+    fn unless_changed(&self, era: u64, digest: &KeyDigest) {
+        if self.era.load(Ordering::SeqCst) != era {
+            self.known.invalidate(digest);
+            self.unknown.invalidate(digest);
+        }
+    }
+
     /// Whatever was remembered may be another now.
     fn forget_all(&self) {
-        // Not `invalidate_all` alone: while the store is away these are all there is.
+        self.era.fetch_add(1, Ordering::SeqCst);
         self.unknown.invalidate_all();
         self.known.invalidate_all();
     }
