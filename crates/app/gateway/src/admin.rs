@@ -1,17 +1,19 @@
 //! Management: keys, and whatever else lives in the store. A request is read here, whoever asks is known here, and each
 //! action is one function of the modules below.
 
+pub(crate) mod budgets;
 mod fields;
 mod keys;
 mod listing;
 pub(crate) mod rows;
 pub(crate) mod rules;
 mod spend;
+mod windows;
 
 use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
-pub(crate) use fields::usd;
+pub(crate) use fields::{nanos, usd};
 use http::HeaderMap;
 use serde_json::{Map, Value};
 use tollgate_policy::{Caller, RouteClass, admit};

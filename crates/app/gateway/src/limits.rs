@@ -99,13 +99,12 @@ fn words(reached: &Reached) -> String {
 }
 
 impl Ask {
-    /// Takes a place for the call under the limits of its key, if there is money left.
+    /// Takes a place for the call under the limits of its key.
     ///
     /// # Errors
-    /// 400 for a budget that is spent; 429, as [`Limits::take`].
+    /// 429, as [`Limits::take`].
     pub(crate) fn take_place(&self, group: &Group<'_>, meter: &mut Meter) -> Result<(), Failure> {
         let Some(key) = self.caller.key() else { return Ok(()) };
-        key.spending.admit(&key.digest.to_hex())?;
         let counts_tokens = key.limits.iter().any(|limit| limit.most.tpm.is_some());
         let expected = if counts_tokens { prompt_tokens(&self.body) } else { 0 };
         meter.holds(self.gateway.limits.take(key, &[group.name, group.label()], expected)?);

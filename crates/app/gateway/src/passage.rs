@@ -138,7 +138,6 @@ impl Gateway {
             meter.asked_by(&caller);
             admit(&caller, RouteClass::Call, leads.label())?;
             if let Some(key) = caller.key() {
-                key.spending.admit(&key.digest.to_hex())?;
                 meter.holds(self.limits.take(key, &[], 0)?);
             }
             if matches!(leads, Leads::Provider(_, rest) if passage::gives_key(rest)) {
@@ -180,7 +179,14 @@ impl Gateway {
             tollgate_observe::logs::print_raw(&tollgate_net::debug::as_curl(&outgoing));
         }
         let counted = std::iter::once(&outgoing.body).filter(|_| matches!(booking, Booking::Read | Booking::Words));
-        meter.open_at(&Arc::from(label), &place, Prompt::of(counted));
+        let size = crate::budgets::Size::of_bytes(&outgoing.body);
+        let staked = match booking {
+            Booking::Free => Ok(()),
+            _ => self.stake_passage(&mut meter, &place, &size).await,
+        };
+        if let Err(failure) = staked.and_then(|()| meter.open_at(&Arc::from(label), &place, Prompt::of(counted))) {
+            return refuse(&failure, meter);
+        }
         // What is looked into is held in memory.
         let max_body = if after.is_some() { snapshot.bounds.max_response_bytes } else { usize::MAX };
         let bounds = Bounds { first_byte: timeout, idle: timeout, total: None, max_body };

@@ -136,9 +136,9 @@ impl Gateway {
         meter.asked_for(asked, true);
         let group = group_for(snapshot, &caller, PATH, asked)?;
         if let Some(key) = caller.key() {
-            key.spending.admit(&key.digest.to_hex())?;
             meter.holds(self.limits.take(key, &[group.name, group.label()], 0)?);
         }
+        self.admits_spending(meter, &[group.name, group.label()]).await?;
         let captured = group.captured.clone();
         let (deployment, aboard) = self.boarded(snapshot, group)?;
         let served = snapshot.served.get(deployment).ok_or_else(|| Failure::bug("a deployment without a place"))?;

@@ -75,6 +75,7 @@ mod tests {
             holders: Vec::new(),
             limits: Vec::new(),
             routing: serde_json::Map::new(),
+            budgets: Vec::new(),
             spending: crate::Spending::default(),
             may_mock: false,
         }))

@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt};
 
 use tollgate_wire::{ErrorType, Failure, FailureKind};
 
-use crate::{KeyDigest, Limit, RouteSet, Spending};
+use crate::{Budget, KeyDigest, Limit, RouteSet, Spending};
 
 /// A virtual key as calls see it. Made from the store's row once, and kept in memory for the calls that follow.
 #[derive(Clone)]
@@ -35,7 +35,9 @@ pub struct Key {
     pub holders: Vec<Holder>,
     /// How much there may be of its calls, and of those above it.
     pub limits: Vec<Limit>,
-    /// What it may spend, where that is for all time.
+    /// What it may spend, and what those above it may.
+    pub budgets: Vec<Budget>,
+    /// What it has spent.
     pub spending: Spending,
     /// Routing of its own (`router_settings`): fallbacks, where a request brings none.
     pub routing: serde_json::Map<String, serde_json::Value>,
@@ -300,6 +302,7 @@ mod tests {
             holders: Vec::new(),
             limits: Vec::new(),
             routing: serde_json::Map::new(),
+            budgets: Vec::new(),
             spending: Spending::default(),
             may_mock: false,
         }

@@ -82,6 +82,9 @@ impl Meter {
             finished: false,
             tags: self.tags.clone(),
             caller: self.caller.clone(),
+            others: self.others.clone(),
+            stake: None,
+            lowered: None,
         }
     }
 

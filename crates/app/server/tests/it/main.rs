@@ -33,6 +33,7 @@ mod ledger;
 mod limits;
 mod media;
 mod messages;
+mod money;
 mod overlays;
 mod paid;
 mod passage;

@@ -45,6 +45,12 @@ pub struct LitellmSettings {
     /// `model_group_settings.forward_client_headers_to_llm_api`.
     pub forward_client_headers_groups: Vec<String>,
     pub default_key_generate_params: Map<String, Json>,
+    /// USD.
+    pub max_budget: Option<f64>,
+    pub budget_duration: Option<String>,
+    /// A name of the time zone database.
+    pub timezone: Option<String>,
+    pub budget_exceeded_status_code: Option<u64>,
     pub upperbound_key_generate_params: Map<String, Json>,
 }
 
@@ -78,6 +84,10 @@ impl LitellmSettings {
             user_url_allowed_hosts: fields.texts("user_url_allowed_hosts"),
             forward_traceparent_to_llm_provider: fields.flag("forward_traceparent_to_llm_provider"),
             forward_client_headers_groups: groups.texts("forward_client_headers_to_llm_api"),
+            max_budget: fields.number("max_budget"),
+            budget_duration: fields.text("budget_duration"),
+            timezone: fields.text("timezone"),
+            budget_exceeded_status_code: fields.whole("budget_exceeded_status_code"),
             default_key_generate_params: fields.map("default_key_generate_params"),
             upperbound_key_generate_params: fields.map("upperbound_key_generate_params"),
         }
