@@ -91,7 +91,7 @@ impl Gateway {
         for mut one in found {
             loop {
                 let now = EpochMs(i64::try_from(self.clock.unix().as_millis()).unwrap_or(i64::MAX));
-                let taken = books::take_over(&mut one, callers.store(), &Projecting::default(), now).await;
+                let taken = books::take_over(&mut one, callers.store(), &self.snapshot().projecting, now).await;
                 let journal = one.journal();
                 let taken = match taken {
                     Ok(()) => self.budgets.bury_journal(callers.store(), journal).await.map_err(Into::into),
@@ -124,7 +124,8 @@ impl Gateway {
                     }
                     self.budgets.booked(window, nanos);
                 };
-                projector.lock().await.carry(self.budgets.instance(), arrived).await
+                let settings = Projecting { instance: self.budgets.instance(), ..self.snapshot().projecting.clone() };
+                projector.lock().await.carry(settings, arrived).await
             }
             None => Ok(0),
         }

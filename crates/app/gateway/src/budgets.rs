@@ -30,6 +30,8 @@ use crate::{projection, workers::Workers};
 
 /// How long a call waits for money that others merely hold.
 const FOR_OTHERS: Duration = Duration::from_secs(1);
+/// How long a stream waits for a store that does not answer, before it is ended.
+const FOR_STORE: Duration = Duration::from_secs(10);
 /// What the store said of a budget is taken for true so long where it would refuse a call.
 const FRESH: Duration = Duration::from_millis(250);
 
@@ -85,6 +87,8 @@ struct Side {
     booked: Nanos,
     /// An answer of the store was lost: what it has moved here is to be asked.
     is_doubtful: bool,
+    /// What the store was last told to be reserved.
+    told: Nanos,
 }
 
 impl Budgets {

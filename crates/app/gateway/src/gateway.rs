@@ -27,7 +27,7 @@ use crate::{
     kept::KeptAnswers,
     ledger::Ledger,
     limits::Limits,
-    projection::{Projecting, Projector},
+    projection::Projector,
     readiness::LastReload,
     reload::Source,
     sealed::SealKey,
@@ -139,7 +139,7 @@ impl Gateway {
         let (clock, workers) = (&parts.clock, &parts.workers);
         let projector = parts.journal.as_ref().zip(parts.store.as_ref()).map(|(journal, (store, _))| {
             let (journal, store, clock) = (journal.clone(), Arc::clone(store), Arc::clone(clock));
-            tokio::sync::Mutex::new(Projector::new(journal, store, clock, Projecting::default()))
+            tokio::sync::Mutex::new(Projector::new(journal, store, clock))
         });
         let store = parts.store.as_ref().map(|(store, bounds)| (Arc::clone(store), bounds.patience));
         let journal =

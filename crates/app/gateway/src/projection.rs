@@ -50,21 +50,21 @@ impl std::fmt::Debug for Projector {
 }
 
 impl Projector {
-    pub(crate) fn new(journal: Journal, store: Arc<Store>, clock: Arc<dyn Clock>, settings: Projecting) -> Self {
-        Self { journal, store, clock, settings, cursor: Cursor::default() }
+    pub(crate) fn new(journal: Journal, store: Arc<Store>, clock: Arc<dyn Clock>) -> Self {
+        Self { journal, store, clock, settings: Projecting::default(), cursor: Cursor::default() }
     }
 
     /// Carries over the next records; gives how many there were, and tells `arrived` what was spent, or is unknown now,
-    /// in each window. `instance` paid for it.
+    /// in each window.
     ///
     /// # Errors
     /// The store does not take them now; they stay where they are.
     pub(crate) async fn carry(
         &mut self,
-        instance: Option<String>,
+        settings: Projecting,
         arrived: impl Fn(&Window, i64, Certainty),
     ) -> Result<usize, StoreError> {
-        self.settings.instance = instance;
+        self.settings = settings;
         let mut cursor = self.cursor;
         let mut entries: Vec<(u64, Vec<u8>)> = Vec::new();
         let read = self.journal.tail(&mut cursor, |position, payload| {

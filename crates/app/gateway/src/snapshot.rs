@@ -19,6 +19,7 @@ use crate::{
     media::MediaRules,
     options::ClientSide,
     passing::Endpoint,
+    projection::Projecting,
     retention::Retention,
     routing,
     sealed::SealKey,
@@ -111,6 +112,8 @@ pub struct Snapshot {
     pub(crate) zone: Zone,
     /// Of a refusal for a spent budget.
     pub(crate) budget_status: u16,
+    /// How the journal goes into the store.
+    pub(crate) projecting: Projecting,
     has_default_model: bool,
 }
 
@@ -188,6 +191,11 @@ impl Snapshot {
             budget: budget(config),
             zone: zone(config),
             budget_status: budget_status(config),
+            projecting: Projecting {
+                instance: None,
+                keep_rows: !general.disable_spend_logs,
+                zone: zone(config).time_zone().clone(),
+            },
             has_default_model: general.default_model.is_some(),
         }
     }

@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_secs(10);
 const AWAY: Duration = Duration::from_secs(1);
 /// What no call wanted for so long goes back to the store, and is forgotten after a longer while.
 const IDLE: Duration = Duration::from_secs(2);
-const FORGET: Duration = Duration::from_secs(120);
+const FORGET: Duration = Duration::from_secs(60);
 /// Slots that go back at one time.
 const AT_ONCE: usize = 500;
 
@@ -123,7 +123,7 @@ impl Budgets {
     /// Keeps the leases: signs of life, and what is idle back to the store.
     pub(crate) async fn keep(self: Arc<Self>) {
         let Some(store) = self.store.clone() else { return };
-        let (mut looked, mut told) = (Duration::ZERO, HashMap::new());
+        let mut looked = Duration::ZERO;
         loop {
             tokio::time::sleep(BEAT).await;
             let instance = self.state().instance.clone();
@@ -131,7 +131,7 @@ impl Budgets {
             let is_due = now.saturating_sub(looked) >= LOOK;
             let kept = async {
                 if let Some(instance) = &instance {
-                    self.beat(&store, instance, &mut told).await?;
+                    self.beat(&store, instance).await?;
                 }
                 if is_due {
                     looked = now;
@@ -172,22 +172,23 @@ impl Budgets {
     }
 
     /// A sign of life, with what is reserved; what nobody wants goes back.
-    async fn beat(
-        &self,
-        store: &Store,
-        instance: &str,
-        told: &mut HashMap<Window, NanoDollars>,
-    ) -> Result<(), StoreError> {
-        let reserved = self.state().reserved();
-        let news: Vec<_> =
-            reserved.iter().filter(|(window, amount)| told.get(window) != Some(amount)).cloned().collect();
-        if !store.heartbeat(instance, self.now(), &news).await? {
+    async fn beat(&self, store: &Store, instance: &str) -> Result<(), StoreError> {
+        let news = self.state().news();
+        let reserved: Vec<_> =
+            news.iter().map(|(slot, amount)| (projection::window(slot), NanoDollars(amount.get()))).collect();
+        if !store.heartbeat(instance, self.now(), &reserved).await? {
             tracing::warn!(target: "tollgate::budgets", "this instance was taken for dead; it asks for its money anew");
             self.state().begin_anew();
-            told.clear();
             return Ok(());
         }
-        *told = reserved.into_iter().collect();
+        {
+            let mut state = self.state();
+            for (slot, amount) in &news {
+                if let Some(side) = state.sides.get_mut(slot) {
+                    side.told = *amount;
+                }
+            }
+        }
         self.ask_what_is_doubtful(store, instance).await?;
         let (back, forgotten) = self.state().idle(self.clock.monotonic(), |slot| self.is_over(slot));
         for some in back.chunks(AT_ONCE) {
@@ -374,12 +375,12 @@ impl State {
         self.instance.take()
     }
 
-    /// What is under way or spent and not booked, of all slots.
-    fn reserved(&self) -> Vec<(Window, NanoDollars)> {
+    /// What is under way or spent and not booked, of the slots of which the store was last told something else.
+    fn news(&self) -> Vec<(Slot, Nanos)> {
         let of = |(slot, side): (&Slot, &Side)| {
             let purse = self.book.purse(slot)?;
             let amount = self.book.balance(slot).held.plus(purse.used()).less(side.booked);
-            Some((projection::window(slot), NanoDollars(amount.get())))
+            (amount != side.told).then(|| (slot.clone(), amount))
         };
         self.sides.iter().filter_map(of).collect()
     }

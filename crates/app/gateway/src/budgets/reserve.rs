@@ -14,7 +14,7 @@ use tollgate_ledger::{
 use tollgate_wire::Failure;
 use uuid::Uuid;
 
-use super::{Budgets, FOR_OTHERS, FRESH, Payers, State, leases::Request, words};
+use super::{Budgets, FOR_OTHERS, FOR_STORE, FRESH, Payers, State, leases::Request, words};
 
 /// Money that is set aside for an attempt. Its drop gives it back, unless the attempt was closed before.
 #[derive(Debug)]
@@ -71,6 +71,8 @@ pub(crate) enum Topped {
     Held,
     /// Not now; there may be more soon.
     Later,
+    /// The store does not answer.
+    Away,
     /// There is no more.
     Refused(Failure),
 }
@@ -205,8 +207,11 @@ impl Budgets {
                 Topped::Held
             }
             Verdict::Ask(wishes) => {
-                self.want(&mut state, payers, wishes, now);
-                Topped::Later
+                if self.want(&mut state, payers, wishes, now) {
+                    Topped::Later
+                } else {
+                    Topped::Away
+                }
             }
             Verdict::Wait(_) => Topped::Later,
             Verdict::Refused(refusal) => match self.too_dear(&mut state, payers, by, now) {
@@ -222,7 +227,8 @@ impl Budgets {
     /// # Errors
     /// Why there is no more.
     pub(crate) async fn raise(self: Arc<Self>, attempt: Uuid, payers: Payers, by: Nanos) -> Result<(), Failure> {
-        let until = self.clock.monotonic() + FOR_OTHERS;
+        let began = self.clock.monotonic();
+        let mut is_away = false;
         loop {
             let told = self.told.notified();
             tokio::pin!(told);
@@ -231,12 +237,14 @@ impl Budgets {
                 Topped::Held => return Ok(()),
                 Topped::Refused(failure) => return Err(failure),
                 Topped::Later => {}
+                Topped::Away => is_away = true,
             }
+            let until = began + if is_away { FOR_STORE } else { FOR_OTHERS };
             let left = until.saturating_sub(self.clock.monotonic());
             // What the store answered without moving anything is asked for again once that is old.
             let _ = tokio::time::timeout(left.min(FRESH), told).await;
             if left.is_zero() {
-                return Err(words::ended());
+                return Err(if is_away { words::away() } else { words::ended() });
             }
         }
     }

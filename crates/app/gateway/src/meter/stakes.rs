@@ -118,7 +118,7 @@ impl Meter {
                     stake.amount = stake.amount.plus(amount);
                     has_more = true;
                 }
-                Topped::Later | Topped::Refused(_) => {
+                Topped::Later | Topped::Away | Topped::Refused(_) => {
                     // Where there is not more, it pays to look closer at how much is used.
                     if reach.refused(*said) == Step::End
                         && let Some(exact) = open.words.as_ref().and_then(Words::said_at_once)
