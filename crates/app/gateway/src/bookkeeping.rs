@@ -34,9 +34,11 @@ impl Gateway {
         self.workers.spawn_loop(Arc::clone(ledger_books).keep());
         self.workers.spawn_loop(Arc::clone(&self.budgets).keep());
         self.workers.spawn_loop(Arc::clone(self).bury());
+        // What others have left does not hold up what is ours.
+        let heir = Arc::clone(self);
+        self.workers.spawn_loop(async move { heir.take_over(found).await });
         let gateway = Arc::clone(self);
         self.workers.spawn_loop(async move {
-            gateway.take_over(found).await;
             loop {
                 let pause = match gateway.project().await {
                     Ok(0) => EVERY,

@@ -183,7 +183,32 @@ pub(crate) async fn take_over(
     now: EpochMs,
 ) -> Result<(), TakeOverError> {
     let journal = found.journal().to_string();
-    let mut position = store.watermark(&journal).await?;
+    loop {
+        let position = store.watermark(&journal).await?;
+        // All of it was carried over before, and the store has not been restored from a backup since: it is not even read.
+        let checkpoint = found.checkpoint().map(|last| i64::try_from(last).unwrap_or(i64::MAX));
+        if checkpoint.is_some_and(|last| position > last) {
+            return Ok(());
+        }
+        if carry_over(found, store, settings, now, position).await? {
+            break;
+        }
+        // The store has moved on meanwhile: the last transaction of the process that died was still under way.
+    }
+    found.mark_projected()?;
+    Ok(())
+}
+
+/// Books everything behind a position; `false` if the store turns out to be at another one.
+async fn carry_over(
+    found: &mut Found,
+    store: &Store,
+    settings: &Projecting,
+    now: EpochMs,
+    from: i64,
+) -> Result<bool, TakeOverError> {
+    let journal = found.journal().to_string();
+    let mut position = from;
     let mut book = Book::default();
     let (mut entries, mut last) = (Vec::new(), 0);
     for entry in found.replay(0)? {
@@ -193,43 +218,48 @@ pub(crate) async fn take_over(
             book.apply(&record);
         }
         last = i64::try_from(sequence).unwrap_or(i64::MAX);
-        if last > position {
+        if last > from {
             entries.push((sequence, entry.payload));
         }
         if entries.len() >= AT_ONCE {
-            position = send(store, settings, &journal, (position, last), now, std::mem::take(&mut entries)).await?;
+            let entries = std::mem::take(&mut entries);
+            if !send(store, &projection::batch(settings, &journal, (position, last), now, entries)).await? {
+                return Ok(false);
+            }
+            position = last;
         }
     }
     if !entries.is_empty() {
-        position = send(store, settings, &journal, (position, last), now, entries).await?;
+        if !send(store, &projection::batch(settings, &journal, (position, last), now, entries)).await? {
+            return Ok(false);
+        }
+        position = last;
+    }
+    if position > last {
+        return Ok(true);
     }
     // Behind its last record stands what it left open: a position of its own, so that it is booked once.
-    if position <= last {
-        let mut batch = Batch { journal, after: position, upto: last + 1, at: now, ..Batch::default() };
-        let open = book.left_open();
-        batch.unknown = open.iter().map(|settled| projection::unknown(&batch.journal, settled)).collect();
-        if !batch.unknown.is_empty() {
-            let count = batch.unknown.len();
-            tracing::warn!(target: "tollgate::ledger", count, "attempts of a process that has ended are unknown: their cost is held");
-        }
-        store.book(&batch).await?;
+    let mut batch = Batch { journal, after: position, upto: last + 1, at: now, ..Batch::default() };
+    let open = book.left_open();
+    batch.unknown = open.iter().map(|settled| projection::unknown(&batch.journal, settled)).collect();
+    if !batch.unknown.is_empty() {
+        let count = batch.unknown.len();
+        tracing::warn!(target: "tollgate::ledger", count, "attempts of a process that has ended are unknown: their cost is held");
     }
-    found.mark_projected()?;
-    Ok(())
+    Ok(send(store, &batch).await?)
 }
 
-async fn send(
-    store: &Store,
-    settings: &Projecting,
-    journal: &str,
-    positions: (i64, i64),
-    now: EpochMs,
-    entries: Vec<(u64, Vec<u8>)>,
-) -> Result<i64, StoreError> {
-    let batch = projection::batch(settings, journal, positions, now, entries);
-    match store.book(&batch).await? {
-        Projected::Done { .. } => Ok(positions.1),
-        Projected::At(position) => Ok(position),
+/// Whether a batch is in the store now.
+async fn send(store: &Store, batch: &Batch) -> Result<bool, StoreError> {
+    match store.book(batch).await? {
+        Projected::Done { quarantined } => {
+            if !quarantined.is_empty() {
+                tracing::error!(target: "tollgate::ledger", ?quarantined, "the store refused records; they are in quarantine");
+            }
+            Ok(true)
+        }
+        // Its answer was lost before.
+        Projected::At(position) => Ok(position == batch.upto),
     }
 }
 

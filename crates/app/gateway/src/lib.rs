@@ -15,6 +15,8 @@ mod caller;
 mod callers;
 mod checks;
 mod continuation;
+#[cfg(test)]
+mod crash_points;
 mod credentials;
 mod decisions;
 mod deployment;
