@@ -301,7 +301,8 @@ async fn house_13_7_a_batch_of_the_dead_that_arrives_while_its_journal_is_taken_
     world.disk.restart(Loss::Nothing);
     // A transaction that the dead process had sent off: the store makes it between a look at the position and the first batch.
     let at = world.store.watermark(&id).await.expect("the store answers");
-    let late: Vec<_> = entries.into_iter().filter(|(sequence, _)| i64::try_from(*sequence).unwrap() > at).take(2).collect();
+    let late: Vec<_> =
+        entries.into_iter().filter(|(sequence, _)| i64::try_from(*sequence).unwrap() > at).take(2).collect();
     let upto = i64::try_from(late.last().expect("some are left").0).unwrap();
     let late = projection::batch(&Projecting::default(), &id, (at, upto), NOW, late);
     let (_journal, mut found) = world.open(2);

@@ -15,4 +15,5 @@ mod sharing;
 mod sig_lines;
 mod sig_reload;
 mod sig_shutdown;
+mod storm;
 mod world;
