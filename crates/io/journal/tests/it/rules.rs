@@ -342,6 +342,58 @@ fn house_13_9_a_read_only_disk_fails_the_start_and_what_runs() {
 }
 
 #[test]
+fn house_13_9_a_disk_that_turns_read_only_refuses_what_is_new_until_it_can_be_written_again() {
+    let disk = FaultyDisk::new();
+    let (journal, _) = open(&disk, interval(), 1);
+    let (_, mut entry) = journal.append_open(b"open", 100, NOW).unwrap();
+    disk.set_read_only(true);
+    assert!(journal.append_close(&mut entry, b"close", NOW).is_err(), "nothing can be written");
+    assert!(journal.standing().is_full, "and that is told");
+    // Whoever looks after it finds that it is so still, whatever room was set aside before.
+    let _ = journal.sync();
+    assert!(journal.standing().is_full);
+    assert!(matches!(journal.append_open(b"new", 100, NOW), Err(AppendError::Full)));
+    disk.set_read_only(false);
+    journal.sync().unwrap();
+    assert!(!journal.standing().is_full, "it heals without a hand");
+    journal.append_close(&mut entry, b"close", NOW).expect("what ran can settle after all");
+    journal.sync().unwrap();
+    assert_eq!(tail(&journal).into_iter().map(|(_, payload)| payload).collect::<Vec<_>>(), [&b"open"[..], b"close"]);
+    let files = disk.files(&journal.id().to_string()).unwrap();
+    assert!(files.iter().all(|file| file.name.ends_with(".segment")), "{files:?}");
+}
+
+#[test]
+fn house_13_9_a_disk_that_cannot_force_for_long_fills_no_more_than_its_bound_and_heals() {
+    let disk = FaultyDisk::new();
+    let bound = 8 * 4 * FRAME_MOST as u64;
+    let (journal, _) = open(&disk, Settings { most_bytes: bound, ..interval() }, 1);
+    journal.append(b"before", NOW).unwrap();
+    journal.sync().unwrap();
+    disk.plan(&(0..1000).map(|sync| Fault::SyncFails { sync }).collect::<Vec<_>>());
+    let mut acknowledged = vec![b"before".to_vec()];
+    for round in 0_u8..100 {
+        if journal.append(&[round; 30], NOW).is_ok() {
+            acknowledged.push(vec![round; 30]);
+        }
+        assert!(journal.sync().is_err(), "round {round}");
+        assert!(disk.used() <= bound, "{} bytes in round {round}", disk.used());
+    }
+    assert!(acknowledged.len() > 10, "only {}", acknowledged.len());
+    disk.plan(&[]);
+    journal.sync().expect("the disk is well again");
+    journal.append(b"after", NOW).expect("there is room again");
+    acknowledged.push(b"after".to_vec());
+    journal.sync().unwrap();
+    assert_eq!(tail(&journal).into_iter().map(|(_, payload)| payload).collect::<Vec<_>>(), acknowledged);
+    disk.restart(Loss::Nothing);
+    drop(journal);
+    let (_next, mut found) = open(&disk, interval(), 2);
+    let there: Vec<_> = records(&mut found[0]).into_iter().map(|(_, payload)| payload).collect();
+    assert_eq!(there, acknowledged, "and all of it is found after a kill");
+}
+
+#[test]
 fn house_13_7_projected_segments_are_kept_so_long_and_so_many_bytes() {
     let disk = FaultyDisk::new();
     let (day, week) = (Duration::from_hours(24), Duration::from_hours(7 * 24));
