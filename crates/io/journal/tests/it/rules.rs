@@ -55,6 +55,44 @@ fn house_13_8_a_folder_per_process_and_only_those_with_a_free_lock_are_taken_ove
     second.append(b"goes on", NOW).unwrap();
 }
 
+/// A segment as the program of a version wrote it.
+fn golden(hex: &str) -> Vec<u8> {
+    let digits: Vec<char> = hex.chars().filter(|digit| !digit.is_whitespace()).collect();
+    digits.chunks(2).map(|pair| u8::from_str_radix(&pair.iter().collect::<String>(), 16).unwrap()).collect()
+}
+
+const GOLDEN: u128 = 0x01a2_0000_19b9_71fc_bb14_6e64_49be_ac5d;
+
+#[test]
+fn house_13_8_what_the_version_before_and_the_one_after_wrote_is_read() {
+    let wanted = [(1, b"an attempt goes out".to_vec()), (2, b"it has ended".to_vec())];
+    for (version, hex) in [
+        (0, include_str!("../golden/version-0.hex")),
+        (1, include_str!("../golden/version-1.hex")),
+        (2, include_str!("../golden/version-2.hex")),
+    ] {
+        let disk = FaultyDisk::new();
+        let id = uuid::Uuid::from_u128(GOLDEN);
+        let held = disk.create_folder(&id.to_string()).unwrap();
+        disk.create(&id.to_string(), "0000000001.segment", 0).unwrap().file.append(&golden(hex)).unwrap();
+        drop(held);
+        let (_next, mut found) = open(&disk, interval(), 1);
+        assert_eq!(records(&mut found[0]), wanted, "version {version}");
+        let damage = found[0].damage().unwrap();
+        assert_eq!((damage.foreign, damage.skipped_bytes, damage.last), (0, 0, 2), "version {version}");
+    }
+}
+
+#[test]
+fn house_13_8_what_is_written_is_what_other_versions_expect() {
+    let disk = FaultyDisk::new();
+    let (journal, _) = open(&disk, interval(), GOLDEN);
+    journal.append(b"an attempt goes out", Duration::from_micros(1000)).unwrap();
+    journal.append(b"it has ended", Duration::from_micros(2000)).unwrap();
+    let written = disk.read(&journal.id().to_string(), "0000000001.segment", 0, usize::MAX).unwrap();
+    assert_eq!(written, golden(include_str!("../golden/version-1.hex")), "these bytes change with the version only");
+}
+
 #[test]
 fn house_13_8_a_network_file_system_is_refused() {
     let disk = FaultyDisk::new();
