@@ -135,6 +135,7 @@ impl Gateway {
     /// Forces the journal to disk and carries what is in it into the store, when nothing runs any more.
     pub async fn finish_books(&self) {
         let Some(books) = self.ledger.books() else { return };
+        books.catch_up();
         if let Err(error) = books.journal().force() {
             tracing::error!(target: "tollgate::ledger", %error, "the journal cannot be forced to disk");
         }
@@ -143,9 +144,9 @@ impl Gateway {
             tracing::warn!(target: "tollgate::ledger", "some spend stays in the journal; the next start takes it into the store");
         }
         self.budgets.leave().await;
-        let unwritten = books.unwritten();
-        if unwritten > 0 {
-            tracing::error!(target: "tollgate::ledger", unwritten, "records could not be written down");
+        let (unwritten, waiting) = (books.unwritten(), books.waiting());
+        if unwritten > 0 || waiting > 0 {
+            tracing::error!(target: "tollgate::ledger", unwritten, waiting, "records could not be written down");
         }
     }
 }

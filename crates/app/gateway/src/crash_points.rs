@@ -157,9 +157,8 @@ impl<'world> Life<'world> {
     fn settle(&mut self, number: u128, cost: i64, certainty: Certainty) -> Option<()> {
         let (id, page) = (self.id(number), self.pages.remove(&number)?);
         self.beliefs.insert(id, Believed::Ending(cost, certainty));
-        let before = self.books.unwritten();
         self.books.settle(page, |facts| settled(id, facts, cost, certainty));
-        if self.books.unwritten() > before {
+        if self.books.waiting() > 0 {
             return None;
         }
         self.beliefs.insert(id, Believed::Ended(cost, certainty));

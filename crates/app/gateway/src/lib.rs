@@ -60,6 +60,7 @@ mod responses;
 mod responses_socket;
 mod restream;
 mod retention;
+mod room;
 mod routing;
 mod sealed;
 mod seen;

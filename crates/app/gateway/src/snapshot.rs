@@ -111,6 +111,8 @@ pub struct Snapshot {
     pub(crate) zone: Zone,
     /// Of a refusal for a spent budget.
     pub(crate) budget_status: u16,
+    /// Calls go on while what they cost cannot be written down.
+    pub(crate) admit_unjournaled: bool,
     has_default_model: bool,
 }
 
@@ -180,6 +182,7 @@ impl Snapshot {
             ephemeral_keys: general.ephemeral_keys,
             media: media(config),
             checks: CheckRules::of(config),
+            admit_unjournaled: config.general.admit_unjournaled,
             key_rules: KeyRules {
                 defaults: config.litellm.default_key_generate_params.clone(),
                 bounds: config.litellm.upperbound_key_generate_params.clone(),

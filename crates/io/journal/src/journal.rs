@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     disk::{Disk, Held},
     found::{self, Found},
-    frame::{self, FRAME_MOST, Frame, PAYLOAD_MOST},
+    frame::{self, Frame, PAYLOAD_MOST},
     segments::Segments,
     settings::{Fsync, Settings},
     survey::Missing,
@@ -93,7 +93,7 @@ pub struct Standing {
     pub written: u64,
     /// The last one that a loss of power spares.
     pub synced: u64,
-    /// Nothing new would be accepted now.
+    /// Nothing new would be accepted now, or soon: the room is nearly gone, and there is none to be had.
     pub is_full: bool,
     /// Records refused for want of room.
     pub refused: u64,
@@ -263,7 +263,7 @@ impl Journal {
             running: segments.running.len(),
             written: state.written,
             synced: state.synced,
-            is_full: state.is_stuck(aside + 2 * FRAME_MOST as u64 > room),
+            is_full: state.is_stuck(aside + settings.reserve() > room),
             refused: state.refused,
             stumps: state.stumps,
             failed_syncs: state.failed_syncs,

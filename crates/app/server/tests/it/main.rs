@@ -20,6 +20,7 @@ mod continuing;
 mod counting;
 mod entra;
 mod explain;
+mod failing_disk;
 mod fallbacks;
 mod google;
 mod headers;
