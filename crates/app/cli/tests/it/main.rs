@@ -2,6 +2,7 @@
 
 mod asking;
 mod checking;
+mod data_dir;
 mod debug;
 mod dotenv;
 mod explaining;
