@@ -53,6 +53,7 @@ mod self_calls;
 mod slow;
 mod sounds;
 mod spend_routes;
+mod store_away;
 mod streams;
 mod timeouts;
 mod waiting;
