@@ -16,5 +16,6 @@ mod sharing;
 mod sig_lines;
 mod sig_reload;
 mod sig_shutdown;
+mod small_disk;
 mod storm;
 mod world;
