@@ -12,6 +12,7 @@ mod killed_books;
 mod killing;
 mod one_model;
 mod running;
+mod seeds;
 mod sharing;
 mod sig_lines;
 mod sig_reload;
