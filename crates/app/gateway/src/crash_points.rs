@@ -362,3 +362,22 @@ async fn house_13_7_a_store_restored_from_a_backup_is_caught_up_by_journals_that
     }
     assert_eq!(world.booked().await, before);
 }
+
+#[tokio::test]
+async fn house_13_7_a_record_of_a_newer_version_is_kept_for_it() {
+    let mut world = World::new().await;
+    world.begin();
+    let mut life = Life::begin(&world);
+    life.open(1).expect("open");
+    let newer = [tollgate_ledger::records::VERSION + 1, 77, 1, 2, 3];
+    life.books.journal().append(&newer, Duration::ZERO).expect("the disk is well");
+    life.settle(1, 700, Certainty::Stated).expect("settled");
+    life.carry().await.expect("the disk is well");
+    assert_eq!(world.booked().await.into_iter().map(|(_, booked)| booked).collect::<Vec<_>>(), [Ok(700)]);
+    let kept = world.store.quarantined(Page { offset: 0, limit: 10 }).await.expect("the store answers");
+    assert_eq!(
+        kept.iter().map(|one| (one.position, one.record.as_slice())).collect::<Vec<_>>(),
+        [(2, newer.as_slice())]
+    );
+    world.verify().await;
+}

@@ -10,7 +10,8 @@ use tollgate_ledger::{
     records::{self, Certainty, Corrected, Decoded, Facts, Noted, Outcome, Settled},
 };
 use tollgate_store::{
-    Batch, Booked, EpochMs, Json, NanoDollars, Projected, SpendRow, Store, StoreError, UnknownAttempt, Window, Windows,
+    Batch, Booked, EpochMs, Json, NanoDollars, Projected, SpendRow, Store, StoreError, UnknownAttempt, Unread, Window,
+    Windows,
 };
 use tollgate_wire::clock::Clock;
 
@@ -146,13 +147,14 @@ pub(crate) fn batch(
         let position = i64::try_from(sequence).unwrap_or(i64::MAX);
         let record = match records::decode(&payload) {
             Ok(Decoded::Record(record, _)) => record,
-            // A newer version has written it; it books it when it is there again.
+            // The journal's position moves on over both: a version that can read them finds them in quarantine.
             Ok(Decoded::NewerKind(kind)) => {
-                tracing::error!(target: "tollgate::ledger", position, kind, "a record of a newer version is left aside");
+                let cause = format!("a record of a newer version, of kind {kind}");
+                batch.unread.push(Unread { position, cause, record: payload });
                 continue;
             }
             Err(error) => {
-                tracing::error!(target: "tollgate::ledger", position, %error, "a record of the journal cannot be read");
+                batch.unread.push(Unread { position, cause: error.to_string(), record: payload });
                 continue;
             }
         };
