@@ -199,7 +199,7 @@ async fn storm(home: Home, share: u64) {
     let charges: Vec<_> = calls.iter().filter_map(bank::charge).collect();
     assert_eq!(charges.len(), calls.len(), "every call says what it is");
     let sums = audit::audit(&storm.store().await, charges, &storm.crowd).await;
-    println!("storm: {kills} kills, {} calls, {sums:?}", storm.crowd.calls());
+    println!("kill storm: kills: {kills}, asked: {}, {sums:?}", storm.crowd.calls());
     let enough = usize::try_from(kills).unwrap_or_default();
     assert!(sums.stated > enough && sums.counted > 0 && sums.unknown > enough / 2, "hardly a storm: {sums:?}");
 }
