@@ -15,6 +15,8 @@ mod caller;
 mod callers;
 mod checks;
 mod continuation;
+#[cfg(test)]
+mod crash_points;
 mod credentials;
 mod decisions;
 mod deployment;
@@ -58,6 +60,7 @@ mod responses;
 mod responses_socket;
 mod restream;
 mod retention;
+mod room;
 mod routing;
 mod sealed;
 mod seen;
