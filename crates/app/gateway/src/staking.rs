@@ -101,12 +101,19 @@ impl Ask {
             most.saturating_mul(choices(&self.body))
         };
         // What a model thinks is billed, and few show all of it.
-        let is_visible = self.context.stream && !facts.reasoning;
+        let is_visible =
+            self.context.stream && !(facts.reasoning && self.may_think(&target.model, facts.rests_by_default));
         Wanted {
             most,
             watch: if is_visible { Watch::Visible } else { Watch::Hidden },
             searches: u64::from(self.route.operation() == Operation::Rerank),
         }
+    }
+
+    /// Whether a model that can think may do so for this request. Claude and some others have to be asked to.
+    fn may_think(&self, model: &str, rests: bool) -> bool {
+        let asks = ["thinking", "reasoning", "reasoning_effort", "generationConfig"];
+        !(rests || model.contains("claude")) || asks.into_iter().any(|name| self.body.has(name))
     }
 
     /// The request, with a shorter answer.
