@@ -144,9 +144,8 @@ impl<'world> Life<'world> {
     fn open(&mut self, number: u128) -> Option<()> {
         let id = self.id(number);
         self.beliefs.insert(id, Believed::Asked);
-        let before = self.books.unwritten();
         let page = self.books.open(&Opening { attempt: id, held: HELD, input: HELD }, self.world.facts());
-        if self.books.unwritten() > before {
+        if !page.is_written() {
             return None;
         }
         self.pages.insert(number, *page);

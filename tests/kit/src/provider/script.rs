@@ -10,12 +10,15 @@ pub(super) struct Script {
     rules: Vec<Rule>,
 }
 
+/// Makes the answer to a call.
+type Make = Box<dyn Fn(&Call) -> Answer + Send>;
+
 /// Some answers and the calls that they are for.
 pub(super) struct Rule {
     fits: Box<dyn Fn(&Call) -> bool + Send>,
     answers: VecDeque<Answer>,
     forever: bool,
-    made: Option<Box<dyn Fn(&Call) -> Answer + Send>>,
+    made: Option<Make>,
 }
 
 impl Script {

@@ -12,7 +12,7 @@ use tollgate_kit::{
 };
 use tollgate_store::{EpochMs, LogListing, Place, Store, StoreSettings};
 
-use crate::world::{WITH_MASTER, World, hi, refused};
+use crate::world::{WITH_MASTER, World, hi, hi_streamed, refused};
 
 const PRICED: &str = "
 model_list:
@@ -113,6 +113,24 @@ async fn house_13_9_on_a_disk_that_turns_read_only_what_runs_settles_and_what_is
     assert_eq!(document["journal"], json!({"state": "open", "unwritten": 0, "waiting": 0}));
     assert_eq!(failing.chat().await.status, 200);
     assert_eq!(failing.booked().await, [120_000, 140_000], "both ends are written down");
+}
+
+#[tokio::test]
+async fn house_13_9_not_even_the_first_call_goes_out_that_cannot_be_written_down() {
+    let failing = Failing::start("", Settings::default()).await;
+    failing.world.provider.always("*", completion(1));
+    failing.disk.set_read_only(true);
+    for streamed in [false, true, false] {
+        let body = if streamed { hi_streamed("gpt") } else { hi("gpt") };
+        is_told(&failing.world.chat_with(&[WITH_MASTER], &body).await);
+    }
+    let passed = http::post(&failing.world.at("/openai/v1/chat/completions"), &[WITH_MASTER], &hi("gpt-4o")).await;
+    is_told(&passed);
+    assert!(failing.world.provider.calls().is_empty(), "nobody was asked");
+    failing.disk.set_read_only(false);
+    failing.is_ready(200).await;
+    assert_eq!(failing.chat().await.status, 200);
+    assert_eq!(failing.booked().await.len(), 1, "what was refused is no attempt");
 }
 
 #[tokio::test]

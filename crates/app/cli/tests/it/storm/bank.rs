@@ -151,10 +151,10 @@ fn input(asked: Asked) -> u64 {
 }
 
 fn word() -> SseItem {
-    event(&json!({"content": WORD}), Value::Null)
+    event(&json!({"content": WORD}), None)
 }
 
-fn event(delta: &Value, finish: Value) -> SseItem {
+fn event(delta: &Value, finish: Option<&str>) -> SseItem {
     SseItem::data(json!({
         "id": "chatcmpl-storm", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o",
         "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
@@ -181,9 +181,9 @@ pub(crate) fn answer(call: &Call) -> Answer {
         Answer::json(200, body)
     };
     let streamed = |with_usage: bool, pause: u64| {
-        let begins = event(&json!({"role": "assistant", "content": ""}), Value::Null);
+        let begins = event(&json!({"role": "assistant", "content": ""}), None);
         let words = (0..words).map(|_| word());
-        let ends = event(&json!({}), "stop".into());
+        let ends = event(&json!({}), Some("stop"));
         let told = SseItem::data(json!({"id": "chatcmpl-storm", "object": "chat.completion.chunk", "created": 1,
             "model": "gpt-4o", "choices": [], "usage": usage}));
         let items = std::iter::once(begins).chain(words).chain([ends]).chain(with_usage.then_some(told));

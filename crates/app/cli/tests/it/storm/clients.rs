@@ -57,8 +57,8 @@ impl Crowd {
                     let kind = KINDS.iter().cycle().nth(usize::try_from(number % 10).unwrap_or_default());
                     let asked = Asked { kind: *kind.unwrap_or(&Kind::Whole), number: number / 10 };
                     let heard = timeout(PATIENCE, ask(&address, &key, asked)).await;
-                    let Ok(heard) = heard else { panic!("{asked:?} did not end within {PATIENCE:?}") };
-                    let Some(words) = heard else {
+                    assert!(heard.is_ok(), "{asked:?} did not end within {PATIENCE:?}");
+                    let Some(words) = heard.ok().flatten() else {
                         // The gateway is dead, or about to be.
                         tokio::task::yield_now().await;
                         continue;
