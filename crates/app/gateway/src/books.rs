@@ -162,6 +162,22 @@ impl Books {
         }
     }
 
+    /// Somebody changes what is spent; where that stands, or nothing if it cannot be written down.
+    pub(crate) fn correct(&self, corrected: records::Corrected) -> Option<u64> {
+        let record = Record::Corrected(Box::new(corrected));
+        match encoded(&record, |bytes| self.journal.append(bytes, self.clock.monotonic())) {
+            Some(Ok(position)) => Some(position.sequence),
+            Some(Err(error)) => {
+                self.failed(&error);
+                None
+            }
+            None => {
+                tracing::error!(target: "tollgate::ledger", "a correction does not fit; it is not written down");
+                None
+            }
+        }
+    }
+
     fn put(&self, entry: Option<&mut OpenEntry>, bytes: &[u8]) -> Result<(), AppendError> {
         let now = self.clock.monotonic();
         match entry {
@@ -326,7 +342,7 @@ async fn carry_over(
 /// Whether a batch is in the store now.
 async fn send(store: &Store, batch: &Batch) -> Result<bool, StoreError> {
     match store.book(batch).await? {
-        Projected::Done { quarantined } => {
+        Projected::Done { quarantined, .. } => {
             if !quarantined.is_empty() {
                 tracing::error!(target: "tollgate::ledger", ?quarantined, "the store refused records; they are in quarantine");
             }

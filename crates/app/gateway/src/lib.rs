@@ -6,6 +6,7 @@ mod access;
 mod admin;
 mod aftermath;
 mod answer;
+mod arrivals;
 mod batches;
 mod bookkeeping;
 mod books;
@@ -15,6 +16,7 @@ mod caller;
 mod callers;
 mod checks;
 mod continuation;
+mod corrections;
 #[cfg(test)]
 mod crash_points;
 mod credentials;
@@ -76,7 +78,7 @@ mod waiting;
 mod words;
 mod workers;
 
-pub use admin::{Action, ManageAsk, Shown, SpendAsk, SpendView};
+pub use admin::{Action, LedgerAsk, LedgerTask, ManageAsk, Shown, SpendAsk, SpendView};
 pub use answer::{Answer, AnswerBody};
 pub use bookkeeping::Journals;
 pub use byte_stream::ByteStream;
