@@ -62,6 +62,7 @@ mod responses;
 mod responses_socket;
 mod restream;
 mod retention;
+pub mod review;
 mod room;
 mod routing;
 mod sealed;

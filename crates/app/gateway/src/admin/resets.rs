@@ -22,7 +22,7 @@ const HOLDS: i64 = 15_000;
 const AT_ONCE: i64 = 500;
 /// The windows of keys and teams: of all time, and of periods (`key@1d`). `!` and `A` come right behind a blank and `@`.
 const RESET: [(&str, &str); 4] = [("key", "key!"), ("key@", "keyA"), ("team", "team!"), ("team@", "teamA")];
-/// A window counts as current so much longer than it lasts: zones differ by less.
+/// Windows are counted in UTC here, and begin up to so much earlier or later in their zone.
 const SLACK: Duration = Duration::from_secs(26 * 3600);
 
 /// What became of an amount that was set.
@@ -185,12 +185,14 @@ fn changes(current: BTreeMap<Slot, NanoDollars>, to: NanoDollars, author: &Arc<s
     lacking.map(change).collect()
 }
 
-/// Whether a window is not over yet.
+/// Whether a window may not be over yet. One that is over by less than two days may be taken for current: where it is the
+/// last one that anything was spent in.
 fn is_current(slot: &Slot, now: EpochMs) -> bool {
     let Some(period) = slot.period else { return true };
-    let windows = Windows { period, zone: Zone::default(), began: slot.since };
     let slack = i64::try_from(SLACK.as_secs()).unwrap_or(i64::MAX);
-    windows.end(slot.since).saturating_add(slack) > now.0.div_euclid(1000)
+    let began = slot.since.saturating_add(slack);
+    let windows = Windows { period, zone: Zone::default(), began };
+    windows.end(began).saturating_add(slack) > now.0.div_euclid(1000)
 }
 
 #[cfg(test)]
@@ -213,7 +215,22 @@ mod tests {
                 .collect()
         };
         assert_eq!((by(0), by(7), by(50)), (vec![-50, -7], vec![-43], vec![43]));
-        assert!(is_current(&day, EpochMs((11 * DAY) * 1000)) && !is_current(&day, EpochMs(13 * DAY * 1000)));
+    }
+
+    #[test]
+    fn a_window_is_current_until_its_end_in_every_zone() {
+        let at = |days: i64, hours: i64| EpochMs((days * DAY + hours * 3600) * 1000);
+        let slot = |period, since| Slot { scope: Scope::Key("k".into()), period: Some(period), since };
+        // A month from 1970-01-01 on, in Berlin and in New York.
+        for since in [-3600, 5 * 3600] {
+            let month = slot(Period::Months(1), since);
+            assert!(is_current(&month, at(31, -2)) && !is_current(&month, at(34, 0)), "{since}");
+            let two = slot(Period::Months(2), since);
+            assert!(is_current(&two, at(59, -2)) && !is_current(&two, at(62, 0)), "{since}");
+            let day = slot(Period::Days(1), since);
+            assert!(is_current(&day, at(1, -2)) && !is_current(&day, at(5, 0)), "{since}");
+        }
+        assert!(is_current(&Slot::forever(Scope::Key("k".into())), at(99_999, 0)));
     }
 
     #[test]

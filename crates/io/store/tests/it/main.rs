@@ -15,6 +15,7 @@ mod opening;
 #[cfg(test)]
 mod ranges;
 #[cfg(test)]
+mod review;
 mod rows;
 #[cfg(test)]
 mod speed;

@@ -1,0 +1,194 @@
+//! `ledger verify` and `ledger show`: what the store and the journals of this machine say, beside a gateway that runs or after
+//! one that was killed. Nothing is changed.
+
+use std::{process::ExitCode, sync::Arc};
+
+use anyhow::Context as _;
+use serde_json::Value;
+use tokio::runtime::Builder;
+use tollgate_gateway::review::{Review, Said, review, scope, trace};
+use tollgate_journal::Disk;
+use tollgate_store::{Lease, NanoDollars, Store, Window};
+
+use crate::{
+    args::{Ledger, LedgerCommand, Options},
+    config,
+    environment::Environment,
+    out, store,
+};
+
+/// Something differs, or nothing is known.
+const FOUND: u8 = 1;
+/// Nothing can be said.
+const UNREADABLE: u8 = 2;
+
+/// Does what is asked; 2 if the ledger cannot be read.
+pub(crate) fn run(options: &Options, ledger: &Ledger, environment: Environment) -> ExitCode {
+    let done = match &ledger.command {
+        LedgerCommand::Verify(asked) => verify(options, environment, asked.json),
+        LedgerCommand::Show(asked) => show(options, environment, &asked.id, asked.place.json),
+    };
+    done.unwrap_or_else(|error| {
+        out::aside(&format!("error: {error:#}"));
+        ExitCode::from(UNREADABLE)
+    })
+}
+
+/// The store and the journals of a configuration, for somebody who reads.
+struct Opened {
+    store: Store,
+    disk: Option<Arc<dyn Disk>>,
+}
+
+async fn open(options: &Options, environment: Environment) -> anyhow::Result<Opened> {
+    let loaded = config::load(options, environment)?;
+    let store = store::look(options, &loaded.config, &loaded.environment).await?;
+    Ok(Opened { store, disk: store::journals(options, &loaded.environment) })
+}
+
+fn within<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    Builder::new_current_thread().enable_all().build().context("the runtime cannot start")?.block_on(work)
+}
+
+fn verify(options: &Options, environment: Environment, json: bool) -> anyhow::Result<ExitCode> {
+    let found = within(async {
+        let Opened { store, disk } = open(options, environment).await?;
+        review(&store, disk.as_ref()).await.context("the ledger cannot be read")
+    })?;
+    match json {
+        true => out::line(&format!("{:#}", found.to_json())),
+        false => told(&found).iter().for_each(|line| out::line(line)),
+    }
+    Ok(if found.is_sound() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
+}
+
+fn told(found: &Review) -> Vec<String> {
+    let mut lines = Vec::new();
+    for one in &found.journals {
+        let state = if one.is_held { "being written" } else { "ended" };
+        let mut line = format!(
+            "journal {} ({state}): {} records, {} in the store, {} attempts open",
+            one.journal,
+            one.last,
+            one.watermark.min(one.last),
+            one.open
+        );
+        if one.skipped_bytes > 0 {
+            line.push_str(&format!(", {} bytes that are no record", one.skipped_bytes));
+        }
+        if one.unread > 0 {
+            line.push_str(&format!(", {} records of a newer version", one.unread));
+        }
+        lines.push(line);
+    }
+    if found.elsewhere > 0 {
+        lines.push(format!(
+            "{} journals are on other machines or gone; their records were not compared",
+            found.elsewhere
+        ));
+    }
+    for (window, pending) in &found.pending {
+        let (settled, unknown) = (usd(pending.settled), usd(pending.unknown));
+        lines.push(format!("not in the store yet: {}: {settled} spent, {unknown} unknown", scope(window)));
+    }
+    for lease in &found.leases {
+        lines.push(leased(lease));
+    }
+    let (count, held) = found.unknown;
+    lines.push(format!(
+        "{} records compared with the store, {} known by their sums alone",
+        found.compared, found.folded
+    ));
+    lines.push(format!("{count} attempts are unknown: {} held", usd(held)));
+    if found.quarantined.0 > 0 {
+        let (count, amount) = found.quarantined;
+        lines.push(format!("{count} records are in quarantine: {} in no total", usd(amount)));
+    }
+    for one in &found.differences {
+        let mut line = format!("DIFFERS {}:", scope(&one.window));
+        for (what, (said, is)) in [("spent", one.settled), ("unknown", one.unknown)] {
+            if said != is {
+                line.push_str(&format!(" {what} {} by its total, {} by what it is made of", usd(said), usd(is)));
+            }
+        }
+        lines.push(line);
+    }
+    for lost in &found.lost {
+        let (first, last) = lost.records;
+        let records = if first == last { format!("record {first}") } else { format!("records {first} to {last}") };
+        let id = lost.id.map(|id| format!(" ({id}, {})", usd(lost.amount))).unwrap_or_default();
+        lines.push(format!("LOST {records} of journal {}{id}: {}", lost.journal, lost.what));
+    }
+    for lease in &found.orphans {
+        lines.push(format!("ORPHANED {}: its instance is gone", leased(lease)));
+    }
+    lines.push(format!("difference {}", usd(found.difference())));
+    lines
+}
+
+fn leased(lease: &Lease) -> String {
+    let window = Window { kind: lease.kind.clone(), id: lease.id.clone(), start: lease.window_start };
+    format!(
+        "lease of {} from {}: {} granted, {} used, {} reserved",
+        lease.instance,
+        scope(&window),
+        usd(lease.granted),
+        usd(lease.used),
+        usd(lease.reserved)
+    )
+}
+
+fn show(options: &Options, environment: Environment, id: &str, json: bool) -> anyhow::Result<ExitCode> {
+    let found = within(async {
+        let Opened { store, disk } = open(options, environment).await?;
+        trace(&store, disk.as_ref(), id).await.context("the ledger cannot be read")
+    })?;
+    if found.is_empty() {
+        out::aside(&format!(
+            "nothing is known of {id}: it is the id of no call, attempt or answer in the store or the journals here"
+        ));
+        return Ok(ExitCode::from(FOUND));
+    }
+    match json {
+        true => out::line(&format!("{:#}", Value::from_iter(found.iter().map(Said::to_json)))),
+        false => found.iter().for_each(|said| line(said).iter().for_each(|line| out::line(line))),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn line(said: &Said) -> [String; 2] {
+    let all = said.to_json();
+    let at = all.get("at").and_then(Value::as_str).unwrap_or_default();
+    let amount = said.amount.map_or_else(|| "no price".to_owned(), usd);
+    let certainty = if said.certainty.is_empty() { String::new() } else { format!(", {}", said.certainty) };
+    let more: Vec<String> = said
+        .more
+        .iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(name, value)| match value {
+            Value::String(text) => format!("{name}={text}"),
+            other => format!("{name}={other}"),
+        })
+        .collect();
+    [
+        format!("{at} {} {} {amount}{certainty} [{}]", said.what, said.attempt, said.place),
+        format!("    {} | {}", said.scopes.join(", "), more.join(" ")),
+    ]
+}
+
+/// USD with nine decimals.
+fn usd(amount: NanoDollars) -> String {
+    let (whole, rest) = (amount.0.unsigned_abs() / 1_000_000_000, amount.0.unsigned_abs() % 1_000_000_000);
+    format!("{}{whole}.{rest:09} USD", if amount.0 < 0 { "-" } else { "" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_is_shown_with_all_that_is_booked() {
+        assert_eq!(usd(NanoDollars(1_000_000_001)), "1.000000001 USD");
+        assert_eq!(usd(NanoDollars(-5)), "-0.000000005 USD");
+    }
+}
