@@ -6,7 +6,7 @@ use std::{process::ExitCode, sync::Arc};
 use anyhow::Context as _;
 use serde_json::Value;
 use tokio::runtime::Builder;
-use tollgate_gateway::review::{Review, Said, review, scope, trace};
+use tollgate_gateway::review::{Review, Reviewed, Said, review, scope, trace};
 use tollgate_journal::Disk;
 use tollgate_store::{Lease, NanoDollars, Store, Window};
 
@@ -63,47 +63,48 @@ fn verify(options: &Options, environment: Environment, json: bool) -> anyhow::Re
 }
 
 fn told(found: &Review) -> Vec<String> {
-    let mut lines = Vec::new();
-    for one in &found.journals {
-        let state = if one.is_held { "being written" } else { "ended" };
-        let mut line = format!(
-            "journal {} ({state}): {} records, {} in the store, {} attempts open",
-            one.journal,
-            one.last,
-            one.watermark.min(one.last),
-            one.open
-        );
-        if one.skipped_bytes > 0 {
-            line.push_str(&format!(", {} bytes that are no record", one.skipped_bytes));
-        }
-        if one.unread > 0 {
-            line.push_str(&format!(", {} records of a newer version", one.unread));
-        }
-        lines.push(line);
-    }
+    let mut lines: Vec<String> = found.journals.iter().map(journal).collect();
     if found.elsewhere > 0 {
-        lines.push(format!(
-            "{} journals are on other machines or gone; their records were not compared",
-            found.elsewhere
-        ));
+        let words = "journals are on other machines or gone; their records were not compared";
+        lines.push(format!("{} {words}", found.elsewhere));
     }
     for (window, pending) in &found.pending {
         let (settled, unknown) = (usd(pending.settled), usd(pending.unknown));
         lines.push(format!("not in the store yet: {}: {settled} spent, {unknown} unknown", scope(window)));
     }
-    for lease in &found.leases {
-        lines.push(leased(lease));
-    }
+    lines.extend(found.leases.iter().map(leased));
+    let (compared, folded) = (found.compared, found.folded);
+    lines.push(format!("{compared} records compared with the store, {folded} known by their sums alone"));
     let (count, held) = found.unknown;
-    lines.push(format!(
-        "{} records compared with the store, {} known by their sums alone",
-        found.compared, found.folded
-    ));
     lines.push(format!("{count} attempts are unknown: {} held", usd(held)));
     if found.quarantined.0 > 0 {
         let (count, amount) = found.quarantined;
         lines.push(format!("{count} records are in quarantine: {} in no total", usd(amount)));
     }
+    lines.extend(wrong(found));
+    lines.push(format!("difference {}", usd(found.difference())));
+    lines
+}
+
+fn journal(one: &Reviewed) -> String {
+    let state = if one.is_held { "being written" } else { "ended" };
+    let (in_store, open) = (one.watermark.min(one.last), one.open);
+    let mut line = format!(
+        "journal {} ({state}): {} records, {in_store} in the store, {open} attempts open",
+        one.journal, one.last
+    );
+    if one.skipped_bytes > 0 {
+        line.push_str(&format!(", {} bytes that are no record", one.skipped_bytes));
+    }
+    if one.unread > 0 {
+        line.push_str(&format!(", {} records of a newer version", one.unread));
+    }
+    line
+}
+
+/// What differs or is missing.
+fn wrong(found: &Review) -> Vec<String> {
+    let mut lines = Vec::new();
     for one in &found.differences {
         let mut line = format!("DIFFERS {}:", scope(&one.window));
         for (what, (said, is)) in [("spent", one.settled), ("unknown", one.unknown)] {
@@ -119,10 +120,8 @@ fn told(found: &Review) -> Vec<String> {
         let id = lost.id.map(|id| format!(" ({id}, {})", usd(lost.amount))).unwrap_or_default();
         lines.push(format!("LOST {records} of journal {}{id}: {}", lost.journal, lost.what));
     }
-    for lease in &found.orphans {
-        lines.push(format!("ORPHANED {}: its instance is gone", leased(lease)));
-    }
-    lines.push(format!("difference {}", usd(found.difference())));
+    let orphans = found.orphans.iter().map(|lease| format!("ORPHANED {}: its instance is gone", leased(lease)));
+    lines.extend(orphans);
     lines
 }
 

@@ -250,14 +250,14 @@ mod tests {
 
     use super::*;
 
-    fn body(value: Value) -> Map<String, Value> {
+    fn body(value: &Value) -> Map<String, Value> {
         value.as_object().cloned().unwrap_or_default()
     }
 
     #[test]
     fn what_is_stated_is_one_amount_with_a_reason() {
         let attempt = UnknownAttempt { held: NanoDollars(70), ..UnknownAttempt::default() };
-        let of = |value| stated(&body(value), &attempt);
+        let of = |value| stated(&body(&value), &attempt);
         assert_eq!(of(json!({"cost": 0.5})).unwrap(), Nanos::new(500_000_000));
         assert_eq!(of(json!({"cost": 0})).unwrap(), Nanos::ZERO);
         assert_eq!(of(json!({"accept": "at_least"})).unwrap(), Nanos::new(70));
@@ -270,12 +270,12 @@ mod tests {
         ] {
             assert_eq!(of(wrong.clone()).unwrap_err().http_status(), 400, "{wrong}");
         }
-        assert_eq!(reason(&body(json!({"reason": " invoice 7 "}))).unwrap(), "invoice 7");
-        assert!(reason(&body(json!({"accept": "at_least"}))).is_ok());
+        assert_eq!(reason(&body(&json!({"reason": " invoice 7 "}))).unwrap(), "invoice 7");
+        assert!(reason(&body(&json!({"accept": "at_least"}))).is_ok());
         for wrong in
             [json!({"cost": 1}), json!({"reason": ""}), json!({"reason": "x".repeat(501)}), json!({"reason": 1})]
         {
-            assert_eq!(reason(&body(wrong)).unwrap_err().http_status(), 400);
+            assert_eq!(reason(&body(&wrong)).unwrap_err().http_status(), 400);
         }
     }
 

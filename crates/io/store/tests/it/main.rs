@@ -16,6 +16,7 @@ mod opening;
 mod ranges;
 #[cfg(test)]
 mod review;
+#[cfg(test)]
 mod rows;
 #[cfg(test)]
 mod speed;

@@ -7,7 +7,7 @@ use tollgate_store::{
 
 use crate::{
     spend::{attempt, attempts, batch},
-    world::{NOW, World, both, later, texts},
+    world::{NOW, both, later, texts},
 };
 
 fn window(kind: &str, id: &str, start: i64) -> Window {
