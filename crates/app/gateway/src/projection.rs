@@ -6,7 +6,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use serde_json::{Map, Value, json};
 use tollgate_journal::{Cursor, Journal};
 use tollgate_ledger::{
-    Nanos, Record, Slot,
+    Nanos, Record, Scope, Slot,
     records::{self, Certainty, Corrected, Decoded, Facts, Noted, Outcome, Settled},
 };
 use tollgate_store::{
@@ -385,9 +385,28 @@ fn corrected_row(corrected: &Corrected) -> SpendRow {
         spend: NanoDollars(corrected.change.get()),
         certainty: CORRECTED.to_owned(),
         metadata: Some(Json(json!({"author": &*corrected.author, "reason": &*corrected.reason}).to_string())),
-        windows: windows(&corrected.slots),
-        ..SpendRow::default()
+        ..whose(&corrected.slots)
     }
+}
+
+/// Whose money it is that is corrected, so that the row is found where the others are.
+fn whose(slots: &[Slot]) -> SpendRow {
+    let mut row = SpendRow { windows: windows(slots), ..SpendRow::default() };
+    for scope in slots.iter().map(|slot| &slot.scope) {
+        match scope {
+            Scope::Key(key) => row.api_key = key.to_string(),
+            Scope::User(user) => row.user_id = Some(user.to_string()),
+            Scope::Team(team) => row.team_id = Some(team.to_string()),
+            Scope::Organization(organization) => row.organization_id = Some(organization.to_string()),
+            Scope::Project(project) => row.project_id = Some(project.to_string()),
+            Scope::Customer(customer) => row.end_user = Some(customer.to_string()),
+            Scope::Model(group) => row.model_group = Some(group.to_string()),
+            Scope::Deployment(deployment) => row.model_id = Some(deployment.to_string()),
+            Scope::Provider(provider) => row.provider = Some(provider.to_string()),
+            Scope::KeyModel { .. } | Scope::Member { .. } | Scope::Tag(_) | Scope::Proxy => {}
+        }
+    }
+    row
 }
 
 pub(crate) fn unknown(journal: &str, settled: &Settled) -> UnknownAttempt {

@@ -160,7 +160,7 @@ impl Desk<'_> {
         let change = change.ok_or_else(|| Failure::bug("the unknown attempt has windows that are none of ours"))?;
         let became = self.gateway.correct(vec![change]).await?;
         let (id, arrival) = became.into_iter().next().ok_or_else(|| Failure::bug("a correction has no outcome"))?;
-        if arrival == Arrival::Void {
+        if arrival == Arrival::Void || self.stated_otherwise(named, &id.to_string()).await? {
             return Err(gone(409, "somebody else stated this attempt in the same moment; nothing was booked twice"));
         }
         let after = json!({"spend": fields::usd(cost.get()), "reason": reason});
@@ -173,6 +173,13 @@ impl Desk<'_> {
             "held": fields::usd(attempt.held.0), "author": &*self.author(), "reason": reason, "correction_id": id.to_string(),
             "is_booked": arrival == Arrival::Booked,
         }))
+    }
+
+    /// Whether the store has another statement of the attempt and not this one: an answer of it may have been lost.
+    async fn stated_otherwise(&self, attempt: &str, correction: &str) -> Result<bool, Failure> {
+        let found = self.store.entries_of(&[attempt.to_owned()]).await.map_err(|error| failure_of(error, ""))?;
+        let statements = || found.iter().filter(|entry| entry.certainty == "corrected");
+        Ok(statements().next().is_some() && !statements().any(|entry| entry.row_id == correction))
     }
 
     /// Who changes what is spent, as its record remembers it.

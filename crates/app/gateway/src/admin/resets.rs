@@ -72,17 +72,27 @@ impl Desk<'_> {
     async fn set_spend_alone(&self, row: &Key, to: NanoDollars, why: &str) -> Result<Set, Failure> {
         let failed = |error| failure_of(error, "");
         self.catch_up().await?;
-        let scope = Scope::Key(row.origin.as_str().into());
         let view = self.store.find_key(&row.token, self.now).await.map_err(failed)?;
         let shared = view.and_then(|view| view.budget).and_then(|budget| budget.budget_duration);
-        let totals = self.current(&scope, periods(row, shared.as_deref())).await?;
-        let whole = Slot::forever(scope);
-        let previous = totals.get(&whole).copied().unwrap_or_default();
-        let changes = changes(totals, to, &self.author(), why);
-        let is_booked = self.correct_all(changes).await?;
+        let scope = Scope::Key(row.origin.as_str().into());
+        let Set { previous, is_booked } = self.set_scope(scope, periods(row, shared.as_deref()), to, why).await?;
         let spend = |amount: NanoDollars| Some(json!({"spend": fields::usd(amount.0)}));
         let stamp = self.noted("spend_reset", super::audits::KEYS, &row.token, (spend(previous), spend(to)));
         self.gateway.spend_was_corrected(Some(&row.token), &stamp).await.map_err(failed)?;
+        Ok(Set { previous, is_booked })
+    }
+
+    /// Sets what a scope has spent, in all and in its current window of each of these periods.
+    async fn set_scope(
+        &self,
+        scope: Scope,
+        periods: impl Iterator<Item = Period>,
+        to: NanoDollars,
+        why: &str,
+    ) -> Result<Set, Failure> {
+        let totals = self.current(&scope, periods).await?;
+        let previous = totals.get(&Slot::forever(scope)).copied().unwrap_or_default();
+        let is_booked = self.correct_all(changes(totals, to, &self.author(), why)).await?;
         Ok(Set { previous, is_booked })
     }
 

@@ -138,6 +138,7 @@ async fn an_unknown_attempt_is_listed_stated_and_gone() {
     refused(&post(&world, &path, json!({"cost": 0.25, "reason": "again"})).await, 404);
     let row = store.rows_of(&[ATTEMPT.to_owned()]).await.unwrap().pop().unwrap();
     assert_eq!((row.certainty.as_str(), row.spend), ("corrected", NanoDollars(250_000_000)));
+    assert_eq!(row.api_key, token, "it is found among the key's rows");
     let why: Value = serde_json::from_str(&row.metadata.unwrap().0).unwrap();
     assert_eq!(why, json!({"author": "default_user_id", "reason": "the provider's invoice"}));
     sound(&store).await;
