@@ -183,11 +183,45 @@ fn usd(amount: NanoDollars) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tollgate_gateway::review::Lost;
+    use tollgate_store::{Difference, EpochMs};
+
     use super::*;
 
     #[test]
     fn money_is_shown_with_all_that_is_booked() {
         assert_eq!(usd(NanoDollars(1_000_000_001)), "1.000000001 USD");
         assert_eq!(usd(NanoDollars(-5)), "-0.000000005 USD");
+    }
+    #[test]
+    fn what_is_wrong_is_said_with_where_and_by_how_much() {
+        let window = Window { kind: "key".to_owned(), id: "k".to_owned(), start: EpochMs(0) };
+        let nanos = |said, is| (NanoDollars(said), NanoDollars(is));
+        let journal = uuid::Uuid::nil();
+        let found = Review {
+            differences: vec![Difference { window, settled: nanos(7, 5), unknown: nanos(1, 1) }],
+            lost: vec![
+                Lost {
+                    journal,
+                    records: (3, 3),
+                    id: Some(journal),
+                    amount: NanoDollars(9),
+                    what: "it is gone".to_owned(),
+                },
+                Lost { journal, records: (4, 6), id: None, amount: NanoDollars(0), what: "they are gone".to_owned() },
+            ],
+            ..Review::default()
+        };
+        assert!(!found.is_sound());
+        let lines = told(&found).join("\n");
+        for line in [
+            "DIFFERS key:k: spent 0.000000007 USD by its total, 0.000000005 USD by what it is made of",
+            "LOST record 3 of journal 00000000-0000-0000-0000-000000000000 (00000000-0000-0000-0000-000000000000, 0.000000009 USD): \
+             it is gone",
+            "LOST records 4 to 6 of journal 00000000-0000-0000-0000-000000000000: they are gone",
+            "difference 0.000000002 USD",
+        ] {
+            assert!(lines.lines().any(|said| said == line), "no {line:?} in\n{lines}");
+        }
     }
 }
