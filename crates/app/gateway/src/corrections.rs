@@ -91,6 +91,7 @@ impl Gateway {
     /// The store does not answer; others see it when they look the key up again.
     pub(crate) async fn spend_was_corrected(&self, token: Option<&str>, stamp: &Stamp) -> Result<(), StoreError> {
         let Some(callers) = &self.callers else { return Ok(()) };
+        self.budgets.unhear();
         match token {
             Some(token) => {
                 callers.store().announce(Kind::Key, token, stamp).await?;
