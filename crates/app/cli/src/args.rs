@@ -2,6 +2,7 @@
 //!
 //! [`parse`] first writes the arguments the way clap reads them (`spelling`), with the environment's share in front.
 
+mod ledger;
 mod spelling;
 
 use std::{ffi::OsString, path::PathBuf};
@@ -11,6 +12,7 @@ use clap::{
     error::{ContextKind, ContextValue},
 };
 
+pub(crate) use self::ledger::{Ledger, LedgerCommand};
 use crate::environment::Environment;
 
 /// The port where nobody asks for another (decision 2).
@@ -70,6 +72,8 @@ pub(crate) enum Command {
     Schema,
     /// Print where a chat request would go, why, and what it may cost, as JSON; nobody is asked.
     Explain(Explain),
+    /// Check what is spent against everything that is written down, or show what is known of one call; only reads.
+    Ledger(Ledger),
 }
 
 /// `explain`.
@@ -318,9 +322,19 @@ impl Options {
         let of_check = match &self.command {
             Some(Command::Check(check)) => check.file.as_ref().or(check.config.as_ref()),
             Some(Command::Explain(explain)) => explain.config.as_ref(),
+            Some(Command::Ledger(ledger)) => ledger.place().config.as_ref(),
             Some(Command::Schema) | None => None,
         };
         of_check.or(self.file.as_ref()).or(self.models.config.as_ref())
+    }
+
+    /// Where keys, spend and journals are kept, if the command line says so.
+    pub(crate) fn data_dir(&self) -> Option<&PathBuf> {
+        let of_ledger = match &self.command {
+            Some(Command::Ledger(ledger)) => ledger.place().data_dir.as_ref(),
+            _ => None,
+        };
+        of_ledger.or(self.start.data_dir.as_ref())
     }
 
     /// Whether deployments that cannot be served stop the start.
@@ -426,6 +440,7 @@ fn examples(name: &str) -> String {
         ("--health", "which deployments are well"),
         ("check --config config.yaml --strict", "every finding, with its line"),
         ("explain -c config.yaml -m gpt-4o", "where a call would go, and why"),
+        ("ledger verify -c config.yaml", "every total, computed again"),
         ("schema > config.schema.json", "for completion in editors"),
     ];
     let mut text = "Examples:".to_owned();

@@ -6,6 +6,7 @@ mod config;
 mod dotenv;
 mod environment;
 mod explain;
+mod ledger;
 mod out;
 mod probe;
 #[cfg(test)]
@@ -66,6 +67,9 @@ fn run(options: &Options, environment: Environment, complaints: &[String]) -> an
     }
     if let Some(Command::Explain(explain)) = &options.command {
         return explain::run(options, explain, environment);
+    }
+    if let Some(Command::Ledger(asked)) = &options.command {
+        return Ok(ledger::run(options, asked, environment));
     }
     if options.ask.health {
         return probe::health(options, environment);

@@ -27,14 +27,31 @@ fn reference() -> String {
         }
         row(&mut page, &spelling(arg), &about(arg));
     }
-    for subcommand in command.get_subcommands().filter(|subcommand| shown(subcommand).next().is_some()) {
-        section(&mut page, &format!("tollgate {}", subcommand.get_name()), "Flag");
-        for arg in shown(subcommand) {
-            row(&mut page, &spelling(arg), &about(arg));
-        }
+    for subcommand in command.get_subcommands() {
+        flags(&mut page, "tollgate", subcommand);
     }
     let _ = write!(page, "\n## Examples and environment\n\n```text\n{}\n```\n", text_of_end(&command));
     page
+}
+
+/// The flags of a command, and of those below it with what they do.
+fn flags(page: &mut String, above: &str, command: &Command) {
+    let name = format!("{above} {}", command.get_name());
+    if shown(command).next().is_some() {
+        section(page, &name, "Flag");
+        for arg in shown(command) {
+            row(page, &spelling(arg), &about(arg));
+        }
+    }
+    if command.has_subcommands() {
+        section(page, &name, "Command");
+        for below in command.get_subcommands() {
+            row(page, &format!("`{}`", below.get_name()), &text(below.get_about()));
+        }
+    }
+    for below in command.get_subcommands() {
+        flags(page, &name, below);
+    }
 }
 
 fn text_of_end(command: &Command) -> String {

@@ -5,7 +5,7 @@ use std::{os::unix::fs::DirBuilderExt as _, path::PathBuf, sync::Arc};
 use anyhow::{Context as _, bail};
 use tollgate_config::Config;
 use tollgate_gateway::KeyBounds;
-use tollgate_journal::{FaultyDisk, Found, Journal, JournalError, RealDisk, Settings};
+use tollgate_journal::{Disk, FaultyDisk, Found, Journal, JournalError, RealDisk, Settings};
 use tollgate_store::{EpochMs, Place, Store, StoreSettings};
 use tollgate_wire::{
     Secret,
@@ -34,7 +34,7 @@ pub(crate) async fn open(
     environment: &Environment,
     clock: &dyn Clock,
 ) -> anyhow::Result<(Arc<Store>, KeyBounds)> {
-    let place = place(options, config, environment)?;
+    let place = place(options, config, environment, data_dir)?;
     let shown = match &place {
         Place::Sqlite(file) => file.display().to_string(),
         Place::Memory => "memory".to_owned(),
@@ -63,7 +63,31 @@ fn bounds(config: &Config) -> KeyBounds {
     }
 }
 
-fn place(options: &Options, config: &Config, environment: &Environment) -> anyhow::Result<Place> {
+/// Opens the store to read what a gateway has written; it is not made if it is not there.
+pub(crate) async fn look(options: &Options, config: &Config, environment: &Environment) -> anyhow::Result<Store> {
+    let place = place(options, config, environment, |options, environment| Ok(folder(options, environment)))?;
+    let shown = match &place {
+        Place::Sqlite(file) => file.display().to_string(),
+        Place::Memory => bail!("--data-dir none: nothing is kept that could be looked at"),
+        Place::Postgres(_) => "the database of database_url".to_owned(),
+    };
+    let opened = Store::look(&StoreSettings::at(place)).await;
+    opened.with_context(|| format!("{shown} cannot be read as a store; name it with --data-dir or --config"))
+}
+
+/// The journals of this machine, if there are any.
+pub(crate) fn journals(options: &Options, environment: &Environment) -> Option<Arc<dyn Disk>> {
+    let folder = folder(options, environment)?;
+    folder.join("journal").is_dir().then(|| Arc::new(RealDisk::new(&folder)) as Arc<dyn Disk>)
+}
+
+/// Where everything is kept; `data_dir` says which folder that is.
+fn place(
+    options: &Options,
+    config: &Config,
+    environment: &Environment,
+    data_dir: impl FnOnce(&Options, &Environment) -> anyhow::Result<Option<PathBuf>>,
+) -> anyhow::Result<Place> {
     let of_environment = || get(environment, "DATABASE_URL").map(Secret::new);
     let url = config.general.database_url.clone().or_else(of_environment).filter(|url| !url.expose().is_empty());
     if let Some(url) = url {
@@ -72,14 +96,17 @@ fn place(options: &Options, config: &Config, environment: &Environment) -> anyho
     Ok(data_dir(options, environment)?.map_or(Place::Memory, |folder| Place::Sqlite(folder.join(DATABASE))))
 }
 
-/// The data directory, made if it is not there; none: nothing is to be kept.
-fn data_dir(options: &Options, environment: &Environment) -> anyhow::Result<Option<PathBuf>> {
-    let stated = options.start.data_dir.clone();
+/// The data directory; none: nothing is to be kept.
+fn folder(options: &Options, environment: &Environment) -> Option<PathBuf> {
+    let stated = options.data_dir().cloned();
     let folder = stated.or_else(|| get(environment, "TOLLGATE_DATA_DIR").map(PathBuf::from));
     let folder = folder.unwrap_or_else(|| PathBuf::from(DATA_DIR));
-    if folder.as_os_str() == NOWHERE {
-        return Ok(None);
-    }
+    (folder.as_os_str() != NOWHERE).then_some(folder)
+}
+
+/// The data directory, made if it is not there; none: nothing is to be kept.
+fn data_dir(options: &Options, environment: &Environment) -> anyhow::Result<Option<PathBuf>> {
+    let Some(folder) = folder(options, environment) else { return Ok(None) };
     // Spend and the hashes of keys are nobody else's matter.
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
     made.with_context(|| {

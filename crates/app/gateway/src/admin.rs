@@ -1,10 +1,13 @@
 //! Management: keys, and whatever else lives in the store. A request is read here, whoever asks is known here, and each
 //! action is one function of the modules below.
 
+mod audits;
 pub(crate) mod budgets;
 mod fields;
 mod keys;
+mod ledger;
 mod listing;
+mod resets;
 pub(crate) mod rows;
 pub(crate) mod rules;
 mod spend;
@@ -13,13 +16,14 @@ mod windows;
 use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
-pub(crate) use fields::{nanos, usd};
+pub(crate) use fields::{iso, nanos, usd};
 use http::HeaderMap;
 use serde_json::{Map, Value};
 use tollgate_policy::{Caller, RouteClass, admit};
 use tollgate_store::{EpochMs, Stamp, Store, StoreError};
 use tollgate_wire::{Failure, FailureKind};
 
+pub use self::ledger::{LedgerAsk, LedgerTask};
 pub use self::spend::{Shown, SpendAsk, SpendView};
 use crate::{callers, gateway::Gateway, snapshot::Snapshot};
 
@@ -113,6 +117,7 @@ impl Gateway {
         };
         let mut desk = self.desk(&snapshot, callers, &caller, ask.action.path());
         desk.version = expected_version(&ask.headers)?;
+        desk.changed_by = changed_by(&ask.headers);
         let body = object(&ask.body)?;
         match ask.action {
             Action::GenerateKey => desk.generate(body).await,
@@ -147,6 +152,7 @@ impl Gateway {
             caller,
             path,
             version: None,
+            changed_by: None,
             now: EpochMs(millis),
         }
     }
@@ -161,6 +167,12 @@ fn expected_version(headers: &HeaderMap) -> Result<Option<i64>, Failure> {
     }
     let words = "If-Match must be the `version` that /key/info shows";
     text.parse().map(Some).map_err(|_| Failure::invalid(words).with_param("if-match"))
+}
+
+/// `litellm-changed-by`: for whom a program makes a change (surface 4.4).
+fn changed_by(headers: &HeaderMap) -> Option<String> {
+    let named = headers.get("litellm-changed-by")?.to_str().ok()?.trim();
+    (!named.is_empty() && named.len() <= 256).then(|| named.to_owned())
 }
 
 /// The body, as a JSON object; the lenient reader too, as people's scripts are (decision 10).
@@ -190,6 +202,8 @@ pub(crate) struct Desk<'a> {
     /// The route, for refusals.
     path: &'static str,
     version: Option<i64>,
+    /// Who asked for it, as whoever sends it says.
+    changed_by: Option<String>,
     now: EpochMs,
 }
 

@@ -48,7 +48,7 @@ impl Gateway {
                         AWAY
                     }
                 };
-                tokio::time::sleep(pause).await;
+                gateway.arrivals.pause(pause).await;
             }
         });
     }

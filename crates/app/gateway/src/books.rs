@@ -162,6 +162,22 @@ impl Books {
         }
     }
 
+    /// Somebody changes what is spent; where that stands, or nothing if it cannot be written down.
+    pub(crate) fn correct(&self, corrected: records::Corrected) -> Option<u64> {
+        let record = Record::Corrected(Box::new(corrected));
+        match encoded(&record, |bytes| self.journal.append(bytes, self.clock.monotonic())) {
+            Some(Ok(position)) => Some(position.sequence),
+            Some(Err(error)) => {
+                self.failed(&error);
+                None
+            }
+            None => {
+                tracing::error!(target: "tollgate::ledger", "a correction does not fit; it is not written down");
+                None
+            }
+        }
+    }
+
     fn put(&self, entry: Option<&mut OpenEntry>, bytes: &[u8]) -> Result<(), AppendError> {
         let now = self.clock.monotonic();
         match entry {
@@ -256,6 +272,8 @@ pub(crate) async fn take_over(
     settings: &Projecting,
     now: EpochMs,
 ) -> Result<(), TakeOverError> {
+    // Whoever takes a journal over has paid for nothing that is in it: no lease of his own is touched.
+    let settings = &Projecting { instance: None, ..settings.clone() };
     let journal = found.journal().to_string();
     loop {
         let position = store.watermark(&journal).await?;
@@ -326,7 +344,7 @@ async fn carry_over(
 /// Whether a batch is in the store now.
 async fn send(store: &Store, batch: &Batch) -> Result<bool, StoreError> {
     match store.book(batch).await? {
-        Projected::Done { quarantined } => {
+        Projected::Done { quarantined, .. } => {
             if !quarantined.is_empty() {
                 tracing::error!(target: "tollgate::ledger", ?quarantined, "the store refused records; they are in quarantine");
             }
@@ -346,4 +364,74 @@ pub(crate) enum TakeOverError {
     /// The disk.
     #[error(transparent)]
     Journal(#[from] JournalError),
+}
+
+#[cfg(test)]
+mod tests {
+    use tollgate_journal::{FaultyDisk, Settings};
+    use tollgate_ledger::{
+        Nanos, Scope, Slot,
+        records::{Certainty, Outcome},
+    };
+    use tollgate_store::{Instance, NanoDollars, Page as Part, Place, StoreSettings, Window, Wish};
+
+    use super::*;
+
+    fn facts() -> Facts {
+        Facts { slots: Arc::from([Slot::forever(Scope::Key("k".into()))]), ..Facts::default() }
+    }
+
+    fn settled(number: u128, cost: i64) -> Record {
+        Record::Settled(Box::new(Settled {
+            attempt: Uuid::from_u128(number),
+            facts: facts(),
+            cost: Some(Nanos::new(cost)),
+            at_least: Nanos::ZERO,
+            certainty: Certainty::Stated,
+            usage: tollgate_wire::Usage::default(),
+            outcome: Outcome::Answered,
+            status: 200,
+            first_byte: None,
+            took: Duration::ZERO,
+            answer: Arc::default(),
+        }))
+    }
+
+    fn open(number: u128, held: i64) -> Record {
+        let (attempt, held) = (Uuid::from_u128(number), Nanos::new(held));
+        Record::Open(Box::new(Open { attempt, facts: facts(), held, input: held }))
+    }
+
+    /// What a process leaves that wrote these records.
+    fn left(records: &[Record]) -> Found {
+        let disk = Arc::new(FaultyDisk::new());
+        let begin =
+            |id| Journal::open(Arc::<FaultyDisk>::clone(&disk), Settings::default(), Uuid::from_u128(id)).unwrap();
+        let (journal, _) = begin(1);
+        for record in records {
+            encoded(record, |bytes| journal.append(bytes, Duration::ZERO)).unwrap().unwrap();
+        }
+        drop(journal);
+        begin(2).1.pop().unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_takes_a_journal_over_pays_for_nothing_and_books_what_was_written_twice_once() {
+        let store = Store::open(&StoreSettings::at(Place::Memory), EpochMs(0)).await.unwrap();
+        store.enter(&Instance { instance: "heir".to_owned(), ..Instance::default() }).await.unwrap();
+        let window = Window { kind: "key".to_owned(), id: "k".to_owned(), start: EpochMs(0) };
+        let money = NanoDollars(1000);
+        store.lease("heir", EpochMs(0), &[Wish { window, budget: money, need: money, want: money }]).await.unwrap();
+        let settings = Projecting { instance: Some("heir".to_owned()), ..Projecting::default() };
+
+        let mut found =
+            left(&[open(1, 90), settled(1, 50), settled(1, 50), open(2, 70), settled(3, 4), settled(1, 50)]);
+        take_over(&mut found, &store, &settings, EpochMs(0)).await.unwrap();
+        take_over(&mut found, &store, &settings, EpochMs(0)).await.unwrap();
+        assert_eq!(store.leases().await.unwrap()[0].used, NanoDollars(0));
+        let totals = store.totals_of(&[("key".to_owned(), "k".to_owned())]).await.unwrap();
+        assert_eq!((totals[0].settled, totals[0].unknown), (NanoDollars(54), NanoDollars(70)));
+        assert_eq!(store.quarantined(Part { offset: 0, limit: 9 }).await.unwrap(), []);
+        assert_eq!(store.verify_totals().await.unwrap(), []);
+    }
 }

@@ -133,6 +133,14 @@ impl Budgets {
         self.state().instance.as_deref().map(str::to_owned)
     }
 
+    /// What the store said of budgets may be old at once: somebody has changed what is spent.
+    pub(crate) fn unhear(&self) {
+        let old = self.clock.monotonic().saturating_sub(FRESH).max(Duration::from_nanos(1));
+        for side in self.state().sides.values_mut().filter(|side| !side.heard.is_zero()) {
+            side.heard = side.heard.min(old);
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

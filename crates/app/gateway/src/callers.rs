@@ -286,7 +286,7 @@ impl Callers {
     }
 
     /// Whatever was remembered may be another now.
-    fn forget_all(&self) {
+    pub(crate) fn forget_all(&self) {
         self.era.fetch_add(1, Ordering::SeqCst);
         self.unknown.invalidate_all();
         self.known.invalidate_all();

@@ -310,7 +310,7 @@ async fn house_13_7_a_batch_of_the_dead_that_arrives_while_its_journal_is_taken_
     // The one connection serves who comes first: the look, then the late batch, then the rest of the taking over.
     let (taken, booked) = tokio::join!(taking, world.store.book(&late));
     taken.expect("it is taken over");
-    assert_eq!(booked.expect("the store takes it"), Projected::Done { quarantined: Vec::new() });
+    assert_eq!(booked.expect("the store takes it"), Projected::Done { quarantined: Vec::new(), void: Vec::new() });
     let booked: Vec<_> = world.booked().await.into_iter().map(|(_, booked)| booked).collect();
     assert_eq!(booked, [Ok(700), Ok(800), Err(900), Ok(0), Err(1000), Ok(1100)]);
     world.verify().await;

@@ -15,6 +15,7 @@ use tollgate_store::Store;
 use tollgate_wire::clock::{Clock, Random};
 
 use crate::{
+    arrivals::Arrivals,
     batches::Followed,
     books::Books,
     budgets::Budgets,
@@ -79,6 +80,8 @@ pub struct Gateway {
     pub(crate) budgets: Arc<Budgets>,
     /// Carries the journal into the store.
     pub(crate) projector: Option<tokio::sync::Mutex<Projector>>,
+    /// How far the journal is in the store.
+    pub(crate) arrivals: Arc<Arrivals>,
     /// Calls that wait for a deployment.
     pub(crate) lines: Arc<Lines>,
     /// Of this process: tells our own requests when they come back to us.
@@ -139,13 +142,14 @@ impl Gateway {
         let (clock, workers) = (&parts.clock, &parts.workers);
         let projector = parts.journal.as_ref().zip(parts.store.as_ref()).map(|(journal, (store, _))| {
             let (journal, store, clock) = (journal.clone(), Arc::clone(store), Arc::clone(clock));
-            tokio::sync::Mutex::new(Projector::new(journal, store, clock))
+            Projector::new(journal, store, clock)
         });
         let store = parts.store.as_ref().map(|(store, bounds)| (Arc::clone(store), bounds.patience));
         let journal =
             parts.journal.as_ref().map_or_else(|| uuid::Builder::from_random_bytes(name).into_uuid(), Journal::id);
         let budgets = Budgets::new(store, journal, Arc::clone(clock), workers.clone());
         budgets.set_zone(parts.snapshot.zone.clone());
+        let arrivals = projector.as_ref().map(|projector| Arc::clone(projector.arrivals())).unwrap_or_default();
         let books = parts.journal.map(|journal| Books::new(journal, Arc::clone(clock)));
         let callers =
             parts.store.map(|(store, bounds)| Callers::new(store, Arc::clone(clock), workers.clone(), bounds));
@@ -157,7 +161,8 @@ impl Gateway {
             clock: parts.clock,
             random: parts.random,
             ledger: Ledger::of(books),
-            projector,
+            projector: projector.map(tokio::sync::Mutex::new),
+            arrivals,
             health: Health::default(),
             checks: Checks::default(),
             workers: parts.workers,

@@ -1,12 +1,12 @@
 //! From the journal into the store: records become rows, sums and the journal's position in one transaction, so that each is
 //! booked exactly once however often the process dies (HOUSE: ledger rule 7). What is here decides nothing about money.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value, json};
 use tollgate_journal::{Cursor, Journal};
 use tollgate_ledger::{
-    Nanos, Record, Slot,
+    Nanos, Record, Scope, Slot,
     records::{self, Certainty, Corrected, Decoded, Facts, Noted, Outcome, Settled},
 };
 use tollgate_store::{
@@ -15,6 +15,10 @@ use tollgate_store::{
 };
 use tollgate_wire::clock::Clock;
 
+use crate::arrivals::Arrivals;
+
+/// The certainty of rows that correct what is spent.
+const CORRECTED: &str = "corrected";
 /// Records that go into the store in one transaction.
 const AT_ONCE: usize = 500;
 
@@ -42,6 +46,7 @@ pub(crate) struct Projector {
     clock: Arc<dyn Clock>,
     settings: Projecting,
     cursor: Cursor,
+    arrivals: Arc<Arrivals>,
 }
 
 impl std::fmt::Debug for Projector {
@@ -52,7 +57,13 @@ impl std::fmt::Debug for Projector {
 
 impl Projector {
     pub(crate) fn new(journal: Journal, store: Arc<Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { journal, store, clock, settings: Projecting::default(), cursor: Cursor::default() }
+        let (settings, cursor, arrivals) = (Projecting::default(), Cursor::default(), Arc::default());
+        Self { journal, store, clock, settings, cursor, arrivals }
+    }
+
+    /// How far it is.
+    pub(crate) fn arrivals(&self) -> &Arc<Arrivals> {
+        &self.arrivals
     }
 
     /// Carries over the next records; gives how many there were, and tells `arrived` what was spent, or is unknown now,
@@ -80,23 +91,27 @@ impl Projector {
         let now = EpochMs(i64::try_from(self.clock.unix().as_millis()).unwrap_or(i64::MAX));
         let after = i64::try_from(self.cursor.sequence()).unwrap_or(i64::MAX);
         let sent = batch(&self.settings, &self.journal.id().to_string(), (after, upto), now, entries);
-        match self.store.book(&sent).await? {
-            Projected::Done { quarantined } if !quarantined.is_empty() => {
-                tracing::error!(target: "tollgate::ledger", ?quarantined, "the store refused records; they are in quarantine");
+        let void = match self.store.book(&sent).await? {
+            Projected::Done { quarantined, void } => {
+                if !quarantined.is_empty() {
+                    tracing::error!(target: "tollgate::ledger", ?quarantined, "the store refused records; they are in quarantine");
+                }
+                void
             }
-            Projected::Done { .. } => {}
             // An answer of the store was lost: what it has is not sent again, and has arrived all the same.
             Projected::At(position) => {
                 let (id, position) = (self.journal.id().to_string(), u64::try_from(position).unwrap_or_default());
                 let there = self.between(position);
-                tell(&batch(&self.settings, &id, (after, upto), now, there), arrived);
+                tell(&batch(&self.settings, &id, (after, upto), now, there), &[], arrived);
                 self.cursor = Cursor::after(position);
+                self.arrivals.reach(position, &[]);
                 return Ok(count);
             }
-        }
-        tell(&sent, arrived);
+        };
+        tell(&sent, &void, arrived);
         self.journal.release(last);
         self.cursor = cursor;
+        self.arrivals.reach(last, &void);
         Ok(count)
     }
 
@@ -116,9 +131,9 @@ impl Projector {
     }
 }
 
-/// Tells what has arrived in the store with a batch, window by window.
-fn tell(batch: &Batch, arrived: impl Fn(&Window, i64, Certainty)) {
-    for booked in batch.booked.iter().filter(|booked| booked.leased) {
+/// Tells what has arrived in the store with a batch, window by window. Corrections are nobody's spending on its way.
+fn tell(batch: &Batch, void: &[i64], arrived: impl Fn(&Window, i64, Certainty)) {
+    for booked in batch.booked.iter().filter(|booked| booked.leased && !void.contains(&booked.position)) {
         booked.row.windows.0.iter().for_each(|window| arrived(window, booked.row.spend.0, Certainty::Stated));
     }
     for attempt in &batch.unknown {
@@ -143,6 +158,7 @@ pub(crate) fn batch(
         keep_rows: settings.keep_rows,
         ..Batch::default()
     };
+    let mut seen = HashSet::new();
     for (sequence, payload) in entries {
         let position = i64::try_from(sequence).unwrap_or(i64::MAX);
         let record = match records::decode(&payload) {
@@ -158,12 +174,27 @@ pub(crate) fn batch(
                 continue;
             }
         };
-        add(&mut batch, settings, position, &record, payload);
+        // A record that was written twice is booked once; one that says something else of the same attempt is the store's
+        // to judge.
+        if amount(&record).is_none_or(|amount| seen.insert((record.identity(), amount))) {
+            add(&mut batch, settings, position, &record, payload);
+        }
     }
     batch
 }
 
+/// What a record books, if it is one that does.
+fn amount(record: &Record) -> Option<Option<Nanos>> {
+    match record {
+        Record::Open(_) | Record::Progress(_) => None,
+        Record::Settled(settled) => Some(settled.cost),
+        Record::Noted(_) => Some(None),
+        Record::Corrected(corrected) => Some(Some(corrected.change)),
+    }
+}
+
 fn add(batch: &mut Batch, settings: &Projecting, position: i64, record: &Record, payload: Vec<u8>) {
+    let mut states = false;
     let (row, tags, at, leased) = match record {
         // What is under way is in no sum; a process that dies is taken over with what it left open.
         Record::Open(_) | Record::Progress(_) => return,
@@ -174,14 +205,12 @@ fn add(batch: &mut Batch, settings: &Projecting, position: i64, record: &Record,
         Record::Settled(settled) => (row(settled), tags(&settled.facts), Some(settled.facts.started), true),
         Record::Noted(noted) => (noted_row(noted), tags(&noted.facts), Some(noted.facts.started), false),
         Record::Corrected(corrected) => {
-            if let Some(attempt) = corrected.attempt.filter(|_| corrected.states_unknown) {
-                batch.resolved.push(attempt.to_string());
-            }
+            states = corrected.states_unknown && corrected.attempt.is_some();
             (corrected_row(corrected), Vec::new(), None, false)
         }
     };
     let day = at.map(|at| day(at, &settings.zone));
-    batch.booked.push(Booked { position, row, day, tags, leased, record: payload });
+    batch.booked.push(Booked { position, row, day, tags, leased, states, record: payload });
 }
 
 fn tags(facts: &Facts) -> Vec<String> {
@@ -195,7 +224,7 @@ fn day(at: Duration, zone: &jiff::tz::TimeZone) -> String {
     at.to_zoned(zone.clone()).date().to_string()
 }
 
-fn windows(slots: &[Slot]) -> Windows {
+pub(crate) fn windows(slots: &[Slot]) -> Windows {
     Windows(slots.iter().map(window).collect())
 }
 
@@ -208,7 +237,7 @@ pub(crate) fn window(slot: &Slot) -> Window {
     Window { kind, id: slot.scope.name(), start: EpochMs(slot.since.saturating_mul(1000)) }
 }
 
-fn millis(at: Duration) -> EpochMs {
+pub(crate) fn millis(at: Duration) -> EpochMs {
     EpochMs(i64::try_from(at.as_millis()).unwrap_or(i64::MAX))
 }
 
@@ -354,11 +383,30 @@ fn corrected_row(corrected: &Corrected) -> SpendRow {
         call_type: "correction".to_owned(),
         status: "success".to_owned(),
         spend: NanoDollars(corrected.change.get()),
-        certainty: "corrected".to_owned(),
+        certainty: CORRECTED.to_owned(),
         metadata: Some(Json(json!({"author": &*corrected.author, "reason": &*corrected.reason}).to_string())),
-        windows: windows(&corrected.slots),
-        ..SpendRow::default()
+        ..whose(&corrected.slots)
     }
+}
+
+/// Whose money it is that is corrected, so that the row is found where the others are.
+fn whose(slots: &[Slot]) -> SpendRow {
+    let mut row = SpendRow { windows: windows(slots), ..SpendRow::default() };
+    for scope in slots.iter().map(|slot| &slot.scope) {
+        match scope {
+            Scope::Key(key) => row.api_key = key.to_string(),
+            Scope::User(user) => row.user_id = Some(user.to_string()),
+            Scope::Team(team) => row.team_id = Some(team.to_string()),
+            Scope::Organization(organization) => row.organization_id = Some(organization.to_string()),
+            Scope::Project(project) => row.project_id = Some(project.to_string()),
+            Scope::Customer(customer) => row.end_user = Some(customer.to_string()),
+            Scope::Model(group) => row.model_group = Some(group.to_string()),
+            Scope::Deployment(deployment) => row.model_id = Some(deployment.to_string()),
+            Scope::Provider(provider) => row.provider = Some(provider.to_string()),
+            Scope::KeyModel { .. } | Scope::Member { .. } | Scope::Tag(_) | Scope::Proxy => {}
+        }
+    }
+    row
 }
 
 pub(crate) fn unknown(journal: &str, settled: &Settled) -> UnknownAttempt {

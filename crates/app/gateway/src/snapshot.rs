@@ -116,6 +116,10 @@ pub struct Snapshot {
     pub(crate) projecting: Projecting,
     /// Calls go on while what they cost cannot be written down.
     pub(crate) admit_unjournaled: bool,
+    /// How long attempts stay unknown; none: until somebody states them.
+    pub(crate) unknown_ttl: Option<Duration>,
+    /// Every management write leaves an entry in the audit log.
+    pub(crate) audits: bool,
     has_default_model: bool,
 }
 
@@ -199,6 +203,8 @@ impl Snapshot {
                 keep_rows: !general.disable_spend_logs,
                 zone: zone(config).time_zone().clone(),
             },
+            unknown_ttl: crate::corrections::unknown_ttl(config),
+            audits: config.litellm.store_audit_logs,
             has_default_model: general.default_model.is_some(),
         }
     }

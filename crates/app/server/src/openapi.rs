@@ -28,7 +28,7 @@ fn describe(root: &str) -> Value {
             let content = json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{schema}")}}});
             operation.insert("requestBody".to_owned(), json!({"required": true, "content": content}));
         }
-        let parameters: Vec<Value> = ["model", "id", "call_id"]
+        let parameters: Vec<Value> = ["model", "id", "call_id", "attempt", "key"]
             .iter()
             .filter(|name| path.contains(&format!("{{{name}}}")))
             .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
@@ -140,6 +140,12 @@ const OPERATIONS: &[(&str, &str, &str, &str, Option<&str>)] = &[
     ("/utils/transform_request", "post", "inquiries", "What a provider would be sent", Some("Transform")),
     ("/router/explain", "post", "router", "Where a chat request would go, why, and what it may cost", Some("Chat")),
     ("/router/explain/{call_id}", "get", "router", "Where one of the last calls went, and why", None),
+    ("/ledger/unknown", "get", "ledger", "Attempts of which nobody knows what they cost (admin)", None),
+    ("/ledger/unknown/{attempt}", "post", "ledger", "State what one of them cost (admin)", Some("Statement")),
+    ("/key/{key}/reset_spend", "post", "ledger", "Set what a key has spent (admin)", Some("SpendReset")),
+    ("/global/spend/reset", "post", "ledger", "Set what all keys and teams have spent to 0 (master key)", None),
+    ("/audit", "get", "ledger", "Who changed what, and what was there before (admin)", None),
+    ("/audit/{id}", "get", "ledger", "One entry of that log (admin)", None),
     ("/health", "get", "health", "Every deployment, healthy or not; `?probe=generate` really calls them (admin)", None),
     ("/health/liveliness", "get", "health", "Whether we are alive", None),
     ("/health/liveness", "get", "health", "Whether we are alive", None),
@@ -194,6 +200,8 @@ fn components() -> Value {
             "Image": {"type": "object", "required": ["prompt"], "additionalProperties": true, "properties": {
                 "model": text, "prompt": text, "n": {"type": "integer"}, "size": text,
             }},
+            "Statement": {"type": "object", "properties": {"cost": number, "accept": text, "reason": text}},
+            "SpendReset": {"type": "object", "required": ["reset_to"], "properties": {"reset_to": number}},
             "Session": {"type": "object", "additionalProperties": true, "properties": {"model": text, "session": {"type": "object"}}},
             "TokenCount": {"type": "object", "required": ["model"], "properties": {
                 "model": text, "prompt": text, "messages": {"type": "array"}, "contents": {"type": "array"},

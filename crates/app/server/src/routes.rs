@@ -7,6 +7,7 @@ mod info;
 mod inquiries;
 mod json_list;
 mod keys;
+mod ledger;
 mod responses;
 pub(crate) mod sockets;
 mod spend;
@@ -69,6 +70,7 @@ fn routes(app: App) -> Router {
         .route("/model_group/info", get(info::model_groups))
         .merge(keys::routes())
         .merge(spend::routes())
+        .merge(ledger::routes())
         .merge(realtime())
         .route("/utils/token_counter", post(inquiries::token_counter))
         .route("/utils/supported_openai_params", get(inquiries::supported_params))

@@ -158,6 +158,21 @@ impl Store {
         .await
     }
 
+    /// Tells the other instances, and the audit log, of something that was not changed by a row of its own table, such as
+    /// what a key has spent.
+    ///
+    /// # Errors
+    /// If the database is not available.
+    pub async fn announce(&self, kind: Kind, id: &str, stamp: &Stamp) -> Result<(), StoreError> {
+        self.within(async {
+            let mut db = self.writer().await?;
+            tell(&mut db, kind, &[id.to_owned()], stamp).await?;
+            note(&mut db, stamp).await?;
+            db.commit().await
+        })
+        .await
+    }
+
     /// The number of the last change: where a new instance begins, before it reads anything else.
     ///
     /// # Errors

@@ -31,6 +31,16 @@ pub enum StoreError {
         /// The number of the last migration of this program.
         known: i64,
     },
+    /// The database is an older program's, and is only to be read.
+    #[error(
+        "the database has schema {schema}, this tollgate reads {known}: start it once, so that it brings it up to date"
+    )]
+    TooOld {
+        /// The number of the last migration of the database.
+        schema: i64,
+        /// The number of the last migration of this program.
+        known: i64,
+    },
     /// A migration failed; the database is as it was before.
     #[error("migration {name} of the database failed and was undone: {cause}")]
     Migration {

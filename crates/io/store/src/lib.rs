@@ -4,6 +4,7 @@
 //! Comes in: rows of this crate's own types, and the time. Goes out: rows, or a [`StoreError`] that says what may be done
 //! about it. Nothing here waits without bound, and nothing is decided here: who may do what is the gateway's matter.
 
+mod audits;
 mod changes;
 mod error;
 mod idempotency;
@@ -24,6 +25,7 @@ mod store;
 mod tables;
 mod values;
 
+pub use audits::{AuditEntry, AuditFilter, AuditSort};
 pub use changes::{Audit, Change, Changes, Kind, Stamp};
 pub use error::StoreError;
 pub use idempotency::{Known, Once};
@@ -35,8 +37,9 @@ pub use rows::{
 };
 pub use settings::{Place, StoreSettings};
 pub use spend::{
-    Activity, ActivityFilter, Batch, Booked, By, CacheUse, Difference, Failures, Found, LogFilter, LogListing, LogSort,
-    Of, Projected, Quarantined, SpendRow, Total, UnknownAttempt, Unread, Window, Windows,
+    Activity, ActivityFilter, Batch, Booked, By, CacheUse, Difference, Entry, Failures, Found, Lease, LogFilter,
+    LogListing, LogSort, Of, Projected, Quarantined, SpendRow, Total, UnknownAttempt, Unread, Watermark, Window,
+    Windows,
 };
 pub use store::Store;
 pub use values::{EpochMs, Json, NanoDollars, Spent};

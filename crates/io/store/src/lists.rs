@@ -1,8 +1,8 @@
 //! Lists of everything but keys, paged by number.
 
 use crate::{
-    Audit, Budget, ConfigRow, Credential, Customer, EpochMs, Kind, Member, Model, Organization, OrganizationMember,
-    Project, Spent, Stamp, Store, StoreError, Tag, Team, User, changes,
+    Budget, ConfigRow, Credential, Customer, Kind, Member, Model, Organization, OrganizationMember, Project, Spent,
+    Stamp, Store, StoreError, Tag, Team, User, changes,
     keys::{self, Key, holding},
     row::Table,
     session::{Columns, Read},
@@ -257,32 +257,6 @@ impl Store {
         })
         .await
     }
-
-    /// The audit log from the newest entry on; of one object, if it is named.
-    ///
-    /// # Errors
-    /// If the database is not available.
-    pub async fn audit_log(&self, object_id: Option<&str>, page: Page) -> Result<Vec<(EpochMs, Audit)>, StoreError> {
-        let mut draft = Draft::new(
-            "SELECT at, id, changed_by, changed_by_key, action, table_name, object_id, before_value, after_value \
-             FROM audit WHERE true",
-        );
-        equal(&mut draft, " AND object_id = ", object_id);
-        draft.push(" ORDER BY at DESC, id DESC LIMIT ").value(page.limit).push(" OFFSET ").value(page.offset);
-        let rows: Vec<Entry> = self.within(async { self.reader().await?.all(draft.done()).await }).await?;
-        Ok(rows.into_iter().map(|entry| (entry.at, entry.audit)).collect())
-    }
-}
-
-impl Store {
-    /// Forgets entries of the audit log from before a moment, at most `limit` of them, and says how many.
-    ///
-    /// # Errors
-    /// If the database is not available.
-    pub async fn prune_audit(&self, before: EpochMs, limit: i64) -> Result<u64, StoreError> {
-        let pruned = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 ORDER BY at LIMIT $2)";
-        self.change(Statement::new(pruned).bind(before).bind(limit)).await
-    }
 }
 
 /// Lists of tables that are small enough to need no filter, by id.
@@ -360,23 +334,6 @@ struct WithSpent<T> {
 impl<T: Table> Read for WithSpent<T> {
     fn read(columns: &mut Columns<'_>) -> Result<Self, StoreError> {
         Ok(Self { row: T::read(columns)?, spent: Spent::read(columns)? })
-    }
-}
-
-struct Entry {
-    at: EpochMs,
-    audit: Audit,
-}
-
-impl Read for Entry {
-    fn read(columns: &mut Columns<'_>) -> Result<Self, StoreError> {
-        use crate::values::Field;
-        let at = Field::take(columns)?;
-        let (id, changed_by, changed_by_key) = (Field::take(columns)?, Field::take(columns)?, Field::take(columns)?);
-        let (action, table_name, object_id) = (Field::take(columns)?, Field::take(columns)?, Field::take(columns)?);
-        let (before, after) = (Field::take(columns)?, Field::take(columns)?);
-        let audit = Audit { id, changed_by, changed_by_key, action, table_name, object_id, before, after };
-        Ok(Self { at, audit })
     }
 }
 

@@ -65,6 +65,15 @@ pub(crate) async fn run(pool: &Pool, now: EpochMs) -> Result<(), StoreError> {
     db.commit().await
 }
 
+/// Accepts a database that is at least what this program knows, and changes nothing.
+pub(crate) async fn require(pool: &Pool) -> Result<(), StoreError> {
+    let state = current(&mut pool.reader().await?).await?.ok_or(StoreError::Missing)?;
+    if state.version < known() {
+        return Err(StoreError::TooOld { schema: state.version, known: known() });
+    }
+    state.accepted()
+}
+
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_history \
     (version bigint PRIMARY KEY, name text NOT NULL, needs bigint NOT NULL, at bigint NOT NULL)";
 

@@ -8,6 +8,7 @@ mod daily;
 mod logs;
 mod ranges;
 mod retention;
+mod review;
 mod unknown;
 mod windows;
 
@@ -16,6 +17,7 @@ pub use check::Difference;
 pub use daily::{Activity, ActivityFilter, By, Of};
 pub use logs::{Found, LogFilter, LogListing, LogSort};
 pub use ranges::{CacheUse, Failures};
+pub use review::{Entry, Lease, Watermark};
 pub use unknown::UnknownAttempt;
 pub use windows::{Total, Window, Windows};
 

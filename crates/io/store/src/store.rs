@@ -41,6 +41,27 @@ impl Store {
         Ok(store)
     }
 
+    /// Connects to a store that is there, to read it: nothing is made and nothing is migrated.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] if there is none, and [`StoreError::TooOld`] if a gateway of this version never ran on it; else
+    /// as [`Store::open`].
+    pub async fn look(settings: &StoreSettings) -> Result<Self, StoreError> {
+        if let crate::Place::Sqlite(file) = &settings.place
+            && !file.is_file()
+        {
+            return Err(StoreError::Missing);
+        }
+        let store = Self {
+            pool: Pool::connect(settings).await?,
+            bound: settings.acquire_timeout + settings.statement_timeout,
+            view: keys::view_text(),
+            texts: Texts::default(),
+        };
+        store.within(migrations::require(&store.pool)).await?;
+        Ok(store)
+    }
+
     /// Gives up the connections when those who use them are done.
     pub async fn close(&self) {
         self.pool.close().await;

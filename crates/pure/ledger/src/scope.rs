@@ -133,6 +133,21 @@ impl Scope {
         }
     }
 
+    /// The scope of this kind and [`Scope::name`]. Where the first half of a name of two holds a slash, it is cut there; kind and
+    /// name are the same all the same.
+    #[must_use]
+    pub fn named(kind: &str, name: &str) -> Option<Self> {
+        let kind = ScopeKind::ALL.into_iter().find(|known| known.as_str() == kind)?;
+        match kind {
+            ScopeKind::Proxy => name.is_empty().then_some(Self::Proxy),
+            ScopeKind::KeyModel | ScopeKind::Member => {
+                let (first, second) = name.split_once('/')?;
+                Self::of(kind, Some(first.into()), Some(second.into()))
+            }
+            _ => Self::of(kind, Some(name.into()), None),
+        }
+    }
+
     /// Its kind, its name, and the second half of the name where it has two.
     fn parts(&self) -> (ScopeKind, Option<&str>, Option<&str>) {
         match self {
@@ -289,6 +304,19 @@ mod tests {
                 "proxy",
             ]
         );
+    }
+
+    #[test]
+    fn a_kind_and_a_name_make_the_scope_that_has_them() {
+        for scope in every("a", "b/c") {
+            assert_eq!(Scope::named(scope.kind().as_str(), &scope.name()), Some(scope));
+        }
+        // Not the same one, but one of the same name.
+        let odd = Scope::Member { team: "a/b".into(), user: "c".into() };
+        assert_eq!(Scope::named("member", "a/b/c").map(|scope| scope.name()), Some(odd.name()));
+        for (kind, name) in [("planet", "x"), ("member", "a"), ("proxy", "x")] {
+            assert_eq!(Scope::named(kind, name), None, "{kind} {name}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod faults;
 mod flags;
 mod killed_books;
 mod killing;
+mod ledgers;
 mod one_model;
 mod running;
 mod seeds;

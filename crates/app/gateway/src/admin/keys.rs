@@ -77,6 +77,7 @@ impl Desk<'_> {
             None => self.random(),
         };
         let token = KeyDigest::of(&text).to_hex();
+        spend_of(&body)?;
         let mut key = Key {
             origin: token.clone(),
             key_name: Some(shown(&text)),
@@ -92,9 +93,14 @@ impl Desk<'_> {
         }
         schedule(&mut key, self.now)?;
         let alias = key.key_alias.clone().unwrap_or_default();
-        self.store.insert_key(&key, &self.stamp()).await.map_err(|error| failure_of(error, &alias))?;
+        let stamp = self.noted_key("created", None, Some(&key));
+        self.store.insert_key(&key, &stamp).await.map_err(|error| failure_of(error, &alias))?;
         self.forget(&key.token);
-        Ok(told(&key, &text, NanoDollars(0)))
+        let spend = spend_of(&body)?.filter(|spend| spend.0 > 0);
+        if let Some(spend) = spend {
+            self.set_spend(&key, spend, self.path).await?;
+        }
+        Ok(told(&key, &text, spend.unwrap_or_default()))
     }
 
     /// Who may make keys: the admin for anybody, a user for himself.
@@ -156,7 +162,7 @@ impl Desk<'_> {
     }
 
     /// The row of a key that the caller may see, and change if `changes`.
-    async fn row(&self, named: &str) -> Result<Key, Failure> {
+    pub(super) async fn row(&self, named: &str) -> Result<Key, Failure> {
         let token = token_of(named);
         let row = self.store.key(&token).await.map_err(|error| failure_of(error, ""))?;
         let row = row.ok_or_else(|| not_found("Key not found in database"))?;
@@ -202,8 +208,14 @@ impl Desk<'_> {
     pub(super) async fn update(&self, mut body: Map<String, Value>) -> Result<Value, Failure> {
         let named = named(&body)?;
         let shown = body.remove("key").unwrap_or_default();
-        let row = self.change(&named, &body).await?;
+        let spend = spend_of(&body)?;
+        let row = self.change(&named, &body, "updated").await?;
         let mut answer = fields::read(&row);
+        if let Some(spend) = spend {
+            let set = self.set_spend(&row, spend, self.path).await?;
+            answer.insert("spend".to_owned(), fields::usd(spend.0));
+            answer.insert("spend_is_booked".to_owned(), set.is_booked.into());
+        }
         answer.insert("key".to_owned(), shown);
         answer.insert("token".to_owned(), row.token.clone().into());
         answer.insert("version".to_owned(), row.version.into());
@@ -211,22 +223,23 @@ impl Desk<'_> {
     }
 
     /// Changes a row, again if somebody else did at the same moment.
-    async fn change(&self, named: &str, body: &Map<String, Value>) -> Result<Key, Failure> {
+    async fn change(&self, named: &str, body: &Map<String, Value>, action: &str) -> Result<Key, Failure> {
         self.snapshot.key_rules.check(body)?;
         let mut tries = 0;
         loop {
             let mut row = self.row(named).await?;
             self.may_change(&row, body)?;
             let read = self.version.unwrap_or(row.version);
-            let before = row.budget_duration.clone();
+            let before = row.clone();
             fields::write(&mut row, body, self.now)?;
-            if row.budget_duration != before || row.auto_rotate == Some(true) {
+            if row.budget_duration != before.budget_duration || row.auto_rotate == Some(true) {
                 schedule(&mut row, self.now)?;
             }
             row.settings_updated_at = Some(self.now);
             let alias = row.key_alias.clone().unwrap_or_default();
             tries += 1;
-            match self.store.update_key(&row, read, &self.stamp()).await {
+            let stamp = self.noted_key(action, Some(&before), Some(&row));
+            match self.store.update_key(&row, read, &stamp).await {
                 Ok(version) => {
                     row.version = version;
                     self.forget(&row.token);
@@ -293,9 +306,14 @@ impl Desk<'_> {
                 return Err(self.denied());
             }
         }
-        let tokens: Vec<String> = found.into_iter().map(|row| row.token).collect();
-        self.store.delete_keys(&tokens, &self.stamp()).await.map_err(failed)?;
-        tokens.iter().for_each(|token| self.forget(token));
+        // An entry of the audit log is of one key, and is made with what it tells of.
+        let at_once = if self.snapshot.audits { 1 } else { MOST_NAMED };
+        for some in found.chunks(at_once) {
+            let tokens: Vec<String> = some.iter().map(|row| row.token.clone()).collect();
+            let stamp = self.noted_key("deleted", some.first(), None);
+            self.store.delete_keys(&tokens, &stamp).await.map_err(failed)?;
+            tokens.iter().for_each(|token| self.forget(token));
+        }
         Ok(json!({"deleted_keys": named}))
     }
 
@@ -367,6 +385,7 @@ impl Desk<'_> {
         }
         self.may_change(&row, &body)?;
         self.snapshot.key_rules.check(&body)?;
+        let before = row.clone();
         fields::write(&mut row, &body, self.now)?;
         let old = std::mem::replace(&mut row.token, KeyDigest::of(&text).to_hex());
         row.key_name = Some(shown(&text));
@@ -376,7 +395,8 @@ impl Desk<'_> {
         let until = grace.map(|grace| EpochMs(grace.ends(self.now.0)));
         let read = self.version.unwrap_or(row.version);
         let alias = row.key_alias.clone().unwrap_or_default();
-        let written = self.store.regenerate_key(&old, &row, read, until, &self.stamp()).await;
+        let stamp = self.noted_key("rotated", Some(&before), Some(&row));
+        let written = self.store.regenerate_key(&old, &row, read, until, &stamp).await;
         row.version = written.map_err(|error| failure_of(error, &alias))?;
         self.forget(&old);
         self.forget(&row.token);
@@ -396,7 +416,7 @@ impl Desk<'_> {
             return Err(self.denied());
         }
         let change = Map::from_iter([("blocked".to_owned(), Value::Bool(blocked))]);
-        let row = self.change(&named, &change).await?;
+        let row = self.change(&named, &change, if blocked { "blocked" } else { "unblocked" }).await?;
         Ok(Value::Object(self.info_of(&row).await?))
     }
 
@@ -416,6 +436,14 @@ impl Desk<'_> {
 fn named(body: &Map<String, Value>) -> Result<String, Failure> {
     let key = body.get("key").and_then(Value::as_str).filter(|key| !key.is_empty() && key.len() <= LONGEST_KEY);
     key.map(str::to_owned).ok_or_else(|| Failure::invalid("`key` must be the key or its hash").with_param("key"))
+}
+
+/// What a body says that the key has spent.
+fn spend_of(body: &Map<String, Value>) -> Result<Option<NanoDollars>, Failure> {
+    let Some(spend) = body.get("spend").filter(|spend| !spend.is_null()) else { return Ok(None) };
+    let nanos = spend.as_f64().and_then(fields::nanos).filter(|nanos| *nanos >= 0);
+    let refused = || Failure::invalid("`spend` must be an amount of USD from 0 on").with_param("spend");
+    nanos.map(|nanos| Some(NanoDollars(nanos))).ok_or_else(refused)
 }
 
 /// How a key is shown: `sk-...abcd`.

@@ -2,7 +2,7 @@
 //! Nothing here changes anything. The admin and whoever may see everything sees all of it; others see what is their own.
 
 mod activity;
-mod asked;
+pub(super) mod asked;
 mod budgets;
 mod daily;
 mod logs;

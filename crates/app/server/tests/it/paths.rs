@@ -160,7 +160,7 @@ general_settings: {master_key: '{master}'}
 
 #[tokio::test]
 async fn the_root_shows_the_api_and_the_document_lists_every_path() {
-    let world = World::start(TWO_MODELS).await;
+    let world = World::of(TWO_MODELS).with_keys().await.start().await;
     let page = world.get("/").await;
     assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
     assert!(page.text().contains("openapi.json") && !page.text().contains("{{"), "{}", page.text());
@@ -170,7 +170,8 @@ async fn the_root_shows_the_api_and_the_document_lists_every_path() {
     assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.")));
     let paths = document["paths"].as_object().unwrap();
     for (path, operations) in paths {
-        let path = path.replace("{model}", "gpt").replace("{id}", "gpt");
+        let path =
+            path.replace("{model}", "gpt").replace("{id}", "gpt").replace("{attempt}", "a").replace("{key}", "k");
         for method in operations.as_object().unwrap().keys() {
             let mut connection = world.connect().await;
             connection.ask(&method.to_uppercase(), &path, &[WITH_MASTER], b"{}").await;

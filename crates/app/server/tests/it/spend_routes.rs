@@ -93,7 +93,7 @@ fn booked(number: usize, call: &Call, first: i64) -> Booked {
     let day = jiff::Timestamp::from_millisecond(begun).unwrap().strftime("%Y-%m-%d").to_string();
     let tags =
         if call.model == "claude" { vec!["slow".to_owned()] } else { vec!["fast".to_owned(), "cheap".to_owned()] };
-    Booked { position: id, row, day: Some(day), tags, leased: false, record: Vec::new() }
+    Booked { position: id, row, day: Some(day), tags, leased: false, states: false, record: Vec::new() }
 }
 
 fn key(text: &str, alias: &str, user: Option<&str>) -> Key {

@@ -186,7 +186,7 @@ async fn hold(
     let more = Statement::new(more).bind(held).bind(window.kind.as_str()).bind(window.id.as_str());
     db.run(more.bind(window.start)).await?;
     let attempt = UnknownAttempt {
-        attempt_id: format!("lease {instance} {} {} {}", window.kind, window.id, window.start.0),
+        attempt_id: name_of(&format!("lease {instance} {} {} {}", window.kind, window.id, window.start.0)),
         opened_at: now,
         held,
         windows: Windows(vec![window]),
@@ -196,4 +196,30 @@ async fn hold(
     draft.names("", UnknownAttempt::COLUMNS).push(") VALUES ").tuple(attempt.values());
     db.run(draft.done()).await?;
     Ok(())
+}
+
+/// An id in the form that attempts have, so that it can be stated like one; the same for the same text. FNV-1a of 128 bits
+/// as a UUID of version 8 (RFC 9562).
+fn name_of(text: &str) -> String {
+    const BASIS: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+    let hash = text.bytes().fold(BASIS, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME));
+    let part = |shift: u32, bits: u32| (hash >> shift) & ((1 << bits) - 1);
+    let (variant, version) = (0x8000 | part(48, 14), 0x8000 | part(64, 12));
+    format!("{:08x}-{:04x}-{version:04x}-{variant:04x}-{:012x}", part(96, 32), part(80, 16), part(0, 48))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_lease_is_named_as_attempts_are() {
+        let (one, other) = (name_of("lease a key k 0"), name_of("lease a key k 1"));
+        assert_eq!(one, name_of("lease a key k 0"));
+        assert_ne!(one, other);
+        let parts: Vec<&str> = one.split('-').collect();
+        assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
+        assert!(parts[2].starts_with('8') && parts[3].starts_with(['8', '9', 'a', 'b']), "{one}");
+    }
 }

@@ -27,8 +27,6 @@ pub struct Batch {
     pub keep_rows: bool,
     /// Attempts of which nobody knows what they cost.
     pub unknown: Vec<UnknownAttempt>,
-    /// Attempts of which it is known now; what they cost is among the booked.
-    pub resolved: Vec<String>,
     /// Records that this program cannot read: they go into quarantine, where another version finds them.
     pub unread: Vec<Unread>,
 }
@@ -57,6 +55,8 @@ pub struct Booked {
     pub tags: Vec<String>,
     /// It was paid from the instance's leases: not so corrections, and attempts that were unknown before.
     pub leased: bool,
+    /// It states what its attempt cost, which was unknown: what was held is free. Booked only if nobody has stated it before.
+    pub states: bool,
     /// The journal's record, for the quarantine.
     pub record: Vec<u8>,
 }
@@ -82,10 +82,13 @@ record! {
 /// What became of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Projected {
-    /// It is in the store. These positions would not go in and are in quarantine.
+    /// It is in the store.
     Done {
-        /// Their positions.
+        /// Positions of records that would not go in and are in quarantine.
         quarantined: Vec<i64>,
+        /// Positions of records that say nothing new: of attempts that are in the store, and of unknown ones that somebody
+        /// has stated before.
+        void: Vec<i64>,
     },
     /// Nothing of it was booked: the store is at another position, perhaps because it has the batch already.
     At(i64),

@@ -3,13 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use super::{Batch, Booked, Projected, SpendRow, UnknownAttempt, Window, daily, unknown};
+use super::{
+    Batch, Booked, Projected, SpendRow, UnknownAttempt, Window, daily,
+    unknown::{self, Freed},
+};
 use crate::{
     EpochMs, NanoDollars, Store, StoreError,
     many::{Conflict, insert_many},
     record::Record as _,
     session::Session,
-    statement::{Statement, Value},
+    statement::{Draft, Statement, Value},
 };
 
 /// The number of a record that the database refused, and what it said.
@@ -32,15 +35,19 @@ pub(super) async fn book(store: &Store, batch: &Batch) -> Result<Projected, Stor
     if let Some(position) = advance(&mut db, batch).await? {
         return Ok(Projected::At(position));
     }
-    let kept: Vec<&Booked> = batch.booked.iter().collect();
+    // First what is unknown: a record that states it may stand in the same batch.
+    let held = unknown::hold(&mut db, &batch.unknown).await?;
+    let mut freed = unknown::resolve(&mut db, batch).await?;
+    let (kept, late): (Vec<&Booked>, Vec<&Booked>) = batch.booked.iter().partition(|booked| freed.claims(booked));
     if batch.keep_rows {
         let rows = kept.iter().map(|booked| booked.row.values()).collect();
         insert_many(store, &mut db, SPEND, SpendRow::COLUMNS, Conflict::REFUSED, rows).await?;
     }
-    sum(store, &mut db, batch, &kept).await?;
+    sum(store, &mut db, batch, &Changed { kept, held, freed }).await?;
     let quarantined = quarantine(&mut db, batch, &[]).await?;
     db.commit().await?;
-    Ok(Projected::Done { quarantined })
+    let void = late.iter().map(|booked| booked.position).collect();
+    Ok(Projected::Done { quarantined, void })
 }
 
 /// Books what the database takes, record by record, and puts the others into quarantine.
@@ -49,37 +56,59 @@ pub(super) async fn book_what_goes(store: &Store, batch: &Batch) -> Result<Proje
     if let Some(position) = advance(&mut db, batch).await? {
         return Ok(Projected::At(position));
     }
-    let (mut kept, mut refused, mut is_broken) = (Vec::new(), Vec::new(), true);
+    let held = unknown::hold(&mut db, &batch.unknown).await?;
+    let mut freed = Freed::default();
+    let (mut kept, mut refused, mut void, mut is_broken) = (Vec::new(), Vec::new(), Vec::new(), true);
     for (number, booked) in batch.booked.iter().enumerate() {
         db.run(Statement::new("SAVEPOINT record")).await?;
-        let row = vec![booked.row.values()];
+        let took = booked.states && freed.take(&mut db, &booked.row.attempt_id).await?;
+        let claims = freed.claims(booked);
+        let row = if claims { vec![booked.row.values()] } else { Vec::new() };
         let taken = insert_many(store, &mut db, SPEND, SpendRow::COLUMNS, Conflict::REFUSED, row).await;
-        let cause = match taken {
-            Ok(()) => None,
-            Err(StoreError::Broken(cause)) => Some(cause),
-            Err(error @ StoreError::Taken { .. }) => {
-                is_broken = false;
-                Some(error.to_string())
-            }
-            Err(error) => return Err(error),
-        };
-        if cause.is_some() || !batch.keep_rows {
+        let goes = matches!(taken, Ok(())) && claims;
+        if !goes {
+            // Nothing of it stays, and an attempt that it states is as unknown as before.
             db.run(Statement::new("ROLLBACK TO SAVEPOINT record")).await?;
+            if took {
+                freed.put_back();
+            }
+        } else if !batch.keep_rows {
+            let mut row = Draft::new("DELETE FROM spend WHERE started_at = ");
+            row.value(booked.row.started_at).push(" AND row_id = ").value(booked.row.row_id.as_str());
+            db.run(row.done()).await?;
         }
         db.run(Statement::new("RELEASE SAVEPOINT record")).await?;
-        match cause {
-            None => kept.push(booked),
-            Some(cause) => refused.push((number, cause)),
+        match taken {
+            Ok(()) if claims => kept.push(booked),
+            Ok(()) => void.push(booked.position),
+            Err(error @ StoreError::Taken { .. }) => {
+                is_broken = false;
+                match costs(&mut db, booked).await? {
+                    // A record that was written twice is booked once.
+                    Some(spend) if spend == booked.row.spend => void.push(booked.position),
+                    // The attempt is there at another cost: somebody should look at it.
+                    _ => refused.push((number, error.to_string())),
+                }
+            }
+            Err(StoreError::Broken(cause)) => refused.push((number, cause)),
+            Err(error) => return Err(error),
         }
     }
     // One that fails among others is at fault itself; where all of several do, it is the database.
-    if let (true, [(_, cause), _, ..]) = (is_broken && kept.is_empty(), refused.as_slice()) {
+    if let (true, [(_, cause), _, ..]) = (is_broken && kept.is_empty() && void.is_empty(), refused.as_slice()) {
         return Err(StoreError::Broken(cause.clone()));
     }
-    sum(store, &mut db, batch, &kept).await?;
+    sum(store, &mut db, batch, &Changed { kept, held, freed }).await?;
     let quarantined = quarantine(&mut db, batch, &refused).await?;
     db.commit().await?;
-    Ok(Projected::Done { quarantined })
+    Ok(Projected::Done { quarantined, void })
+}
+
+/// What the row of this record costs that is there already.
+async fn costs(db: &mut Session, booked: &Booked) -> Result<Option<NanoDollars>, StoreError> {
+    let asked = Statement::new("SELECT spend FROM spend WHERE started_at = $1 AND row_id = $2");
+    let there: Option<i64> = db.first(asked.bind(booked.row.started_at).bind(booked.row.row_id.as_str())).await?;
+    Ok(there.map(NanoDollars))
 }
 
 /// Moves the journal's position, if it is where the batch begins; else says where it is. The row stays locked until the end.
@@ -96,6 +125,16 @@ async fn advance(db: &mut Session, batch: &Batch) -> Result<Option<i64>, StoreEr
     db.first(asked).await
 }
 
+/// What a batch comes to.
+struct Changed<'b> {
+    /// The records that are booked.
+    kept: Vec<&'b Booked>,
+    /// The attempts that are unknown now.
+    held: Vec<&'b UnknownAttempt>,
+    /// The attempts that were unknown.
+    freed: Freed,
+}
+
 /// What is added to a total.
 #[derive(Default)]
 struct Added {
@@ -105,9 +144,9 @@ struct Added {
 }
 
 /// Adds what was booked to all sums, and writes down what is unknown now.
-async fn sum(store: &Store, db: &mut Session, batch: &Batch, kept: &[&Booked]) -> Result<(), StoreError> {
+async fn sum(store: &Store, db: &mut Session, batch: &Batch, changed: &Changed<'_>) -> Result<(), StoreError> {
     let mut totals: BTreeMap<&Window, Added> = BTreeMap::new();
-    for row in kept.iter().map(|booked| &booked.row) {
+    for row in changed.kept.iter().map(|booked| &booked.row) {
         for window in row.windows.each() {
             let added = totals.entry(window).or_default();
             added.settled += row.spend.0;
@@ -122,12 +161,10 @@ async fn sum(store: &Store, db: &mut Session, batch: &Batch, kept: &[&Booked]) -
         };
         totals.iter().map(line).collect()
     };
-    let freed = unknown::resolve(db, batch).await?;
-    for (attempts, sign) in [(&batch.unknown, 1), (&freed, -1)] {
-        for attempt in attempts {
-            for window in attempt.windows.each() {
-                totals.entry(window).or_default().unknown += sign * attempt.held.0;
-            }
+    let held = changed.held.iter().map(|attempt| (*attempt, 1));
+    for (attempt, sign) in held.chain(changed.freed.attempts().iter().map(|attempt| (attempt, -1))) {
+        for window in attempt.windows.each() {
+            totals.entry(window).or_default().unknown += sign * attempt.held.0;
         }
     }
     let rows = totals.iter().map(|(window, added)| {
@@ -137,18 +174,17 @@ async fn sum(store: &Store, db: &mut Session, batch: &Batch, kept: &[&Booked]) -
     });
     insert_many(store, db, "totals", TOTALS, ADD_TOTALS, rows.collect()).await?;
     insert_many(store, db, "folded", FOLDED, ADD_FOLDED, folded).await?;
-    daily::add(store, db, kept).await?;
-    let rows = batch.unknown.iter().map(UnknownAttempt::values).collect();
-    insert_many(store, db, "unknown", UnknownAttempt::COLUMNS, Conflict::REFUSED, rows).await?;
-    pay(db, batch, kept).await
+    daily::add(store, db, &changed.kept).await?;
+    pay(db, batch, changed).await
 }
 
 /// Takes out of the leases what is booked now. The totals are locked already, so nobody sees the money twice or not at all.
-async fn pay(db: &mut Session, batch: &Batch, kept: &[&Booked]) -> Result<(), StoreError> {
+async fn pay(db: &mut Session, batch: &Batch, changed: &Changed<'_>) -> Result<(), StoreError> {
     let Some(instance) = &batch.instance else { return Ok(()) };
     let mut used: BTreeMap<&Window, i64> = BTreeMap::new();
-    let settled = kept.iter().filter(|booked| booked.leased).map(|booked| (&booked.row.windows, booked.row.spend.0));
-    let unknown = batch.unknown.iter().map(|attempt| (&attempt.windows, attempt.held.0));
+    let settled = changed.kept.iter().filter(|booked| booked.leased);
+    let settled = settled.map(|booked| (&booked.row.windows, booked.row.spend.0));
+    let unknown = changed.held.iter().map(|attempt| (&attempt.windows, attempt.held.0));
     for (windows, amount) in settled.chain(unknown) {
         windows.each().into_iter().for_each(|window| *used.entry(window).or_default() += amount);
     }

@@ -1,6 +1,6 @@
 //! What other instances are told, what the audit log keeps, and writes that are sent twice.
 
-use tollgate_store::{Audit, Kind, Known, Once, Page, Stamp, Team, User};
+use tollgate_store::{Audit, AuditEntry, AuditFilter, AuditSort, Kind, Known, Once, Page, Stamp, Team, User};
 
 use crate::world::{both, json, key, later, stamp, texts};
 
@@ -127,12 +127,52 @@ both! {
         let again = Stamp { audit: Some(Audit { id: "a2".to_owned(), ..audit.clone() }), ..stamp(2) };
         store.insert_key(&key("one"), &again).await.unwrap_err();
         let page = Page { offset: 0, limit: 10 };
-        assert_eq!(store.audit_log(Some("one"), page).await.unwrap(), [(later(1), audit)]);
-        assert!(store.audit_log(Some("two"), page).await.unwrap().is_empty());
-        assert_eq!(store.audit_log(None, page).await.unwrap().len(), 1);
+        let all = AuditFilter::default();
+        let newest = (AuditSort::At, true);
+        let entry = AuditEntry { at: later(1), audit };
+        assert_eq!(store.audit_log(&all, newest, page).await.unwrap(), (vec![entry.clone()], 1));
+        assert_eq!(store.audit_entry("a1").await.unwrap(), Some(entry));
+        assert_eq!(store.audit_entry("a2").await.unwrap(), None);
         assert_eq!(store.prune_audit(later(1), 10).await.unwrap(), 0);
         assert_eq!(store.prune_audit(later(2), 10).await.unwrap(), 1);
-        assert!(store.audit_log(None, page).await.unwrap().is_empty());
+        assert_eq!(store.audit_log(&all, newest, page).await.unwrap(), (Vec::new(), 0));
+    }
+
+    async fn the_audit_log_is_filtered_sorted_and_paged(world: World) {
+        let store = world.store;
+        for (number, (by, action)) in [("ann", "created"), ("bob", "updated"), ("ann", "deleted")].into_iter().enumerate() {
+            let audit = Audit {
+                id: format!("a{number}"),
+                changed_by: Some(by.to_owned()),
+                changed_by_key: Some(format!("hash-{by}")),
+                action: action.to_owned(),
+                table_name: "LiteLLM_VerificationToken".to_owned(),
+                object_id: format!("50%-{number}"),
+                before: None,
+                after: json(&format!("{{\"team_id\":\"t{number}\"}}")),
+            };
+            let at = i64::try_from(number).unwrap();
+            store.announce(Kind::Key, "k", &Stamp { audit: Some(audit), ..stamp(at) }).await.unwrap();
+        }
+        let found = async |filter: AuditFilter, sort, offset, limit| {
+            let (entries, total) = store.audit_log(&filter, sort, Page { offset, limit }).await.unwrap();
+            (entries.into_iter().map(|entry| entry.audit.id).collect::<Vec<_>>(), total)
+        };
+        let all = AuditFilter::default;
+        assert_eq!(found(all(), (AuditSort::At, true), 1, 1).await, (texts(["a1"]), 3));
+        assert_eq!(found(all(), (AuditSort::Action, false), 0, 9).await.0, ["a0", "a2", "a1"]);
+        let ann = AuditFilter { changed_by: Some("ann".to_owned()), ..all() };
+        assert_eq!(found(ann, (AuditSort::At, false), 0, 9).await, (texts(["a0", "a2"]), 2));
+        let bobs = AuditFilter { changed_by_key: Some("hash-bob".to_owned()), action: Some("updated".to_owned()), ..all() };
+        assert_eq!(found(bobs, (AuditSort::At, false), 0, 9).await.0, ["a1"]);
+        let team = AuditFilter { value: Some("\"team_id\":\"t2\"".to_owned()), ..all() };
+        assert_eq!(found(team, (AuditSort::At, false), 0, 9).await.0, ["a2"]);
+        let words = |words: &str| AuditFilter { words: Some(words.to_owned()), ..all() };
+        assert_eq!(found(words("0%-1"), (AuditSort::At, false), 0, 9).await.0, ["a1"]);
+        assert_eq!(found(words("DELET"), (AuditSort::At, false), 0, 9).await.0, ["a2"]);
+        let day = AuditFilter { from: Some(later(1)), to: Some(later(2)), ..all() };
+        assert_eq!(found(day, (AuditSort::At, false), 0, 9).await.0, ["a1"]);
+        assert_eq!(store.last_change().await.unwrap(), 3);
     }
 
     async fn a_write_that_is_sent_twice_is_done_once(world: World) {

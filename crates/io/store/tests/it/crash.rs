@@ -84,7 +84,10 @@ async fn kill_ten(where_it_is: &str) {
     }
     // The next one goes on where the last one stopped.
     let store = Store::open(&StoreSettings::at(place(where_it_is)), NOW).await.unwrap();
-    assert_eq!(store.book(&attempts(last..last + 40)).await.unwrap(), Projected::Done { quarantined: Vec::new() });
+    assert_eq!(
+        store.book(&attempts(last..last + 40)).await.unwrap(),
+        Projected::Done { quarantined: Vec::new(), void: Vec::new() }
+    );
     is_whole(&store).await;
 }
 

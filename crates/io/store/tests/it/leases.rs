@@ -182,7 +182,9 @@ both! {
         assert_eq!(store.lease("b", later(50), &[wish("k", 100, 0, 1)]).await.unwrap(), Leased::Buried);
         // What it spent is booked all the same, and the held lease is let go when somebody has looked at it.
         let found = store.unknown_attempts(later(100), Page { offset: 0, limit: 9 }).await.unwrap();
-        let late = Batch { resolved: vec![found[0].attempt_id.clone()], ..spent("b", 1, &[("k", 8)]) };
+        let mut late = spent("b", 1, &[("k", 8)]);
+        late.booked[0].row.attempt_id.clone_from(&found[0].attempt_id);
+        late.booked[0].states = true;
         store.book(&late).await.unwrap();
         assert_eq!(store.verify_totals().await.unwrap(), []);
         assert_eq!(store.leave("c", later(60)).await.unwrap().unwrap().returned, NanoDollars(77));
@@ -201,8 +203,9 @@ both! {
         store.book(&unknown).await.unwrap();
         // 30 are unknown and 20 are with the instance.
         assert_eq!(store.lease("a", NOW, &[wish("k", 100, 0, 0)]).await.unwrap(), Leased::Granted(vec![grant(0, 50, 30)]));
-        let mut known = Batch { resolved: vec!["x".to_owned()], ..spent("a", 1, &[("k", 10)]) };
-        known.booked[0].leased = false;
+        let mut known = spent("a", 1, &[("k", 10)]);
+        known.booked[0].row.attempt_id = "x".to_owned();
+        (known.booked[0].leased, known.booked[0].states) = (false, true);
         store.book(&known).await.unwrap();
         assert_eq!(store.lease("a", NOW, &[wish("k", 100, 0, 0)]).await.unwrap(), Leased::Granted(vec![grant(0, 70, 10)]));
     }

@@ -15,6 +15,8 @@ mod opening;
 #[cfg(test)]
 mod ranges;
 #[cfg(test)]
+mod review;
+#[cfg(test)]
 mod rows;
 #[cfg(test)]
 mod speed;

@@ -11,7 +11,7 @@ use tollgate_wire::Secret;
 
 use crate::world::{NOW, both, key, later, stamp, texts};
 
-const DONE: Projected = Projected::Done { quarantined: Vec::new() };
+const DONE: Projected = Projected::Done { quarantined: Vec::new(), void: Vec::new() };
 
 fn window(kind: &str, id: &str, start: i64) -> Window {
     Window { kind: kind.to_owned(), id: id.to_owned(), start: EpochMs(start) }
@@ -52,7 +52,15 @@ pub(crate) fn attempt(number: i64, spend: i64) -> Booked {
         ..SpendRow::default()
     };
     let tags = if number == 0 { texts(["tag", "other"]) } else { Vec::new() };
-    Booked { position: number, row, day: Some("2023-11-14".to_owned()), tags, leased: false, record: vec![1, 2, 3] }
+    Booked {
+        position: number,
+        row,
+        day: Some("2023-11-14".to_owned()),
+        tags,
+        leased: false,
+        states: false,
+        record: vec![1, 2, 3],
+    }
 }
 
 pub(crate) fn batch(after: i64, booked: Vec<Booked>) -> Batch {
@@ -85,7 +93,77 @@ fn held(number: i64, amount: i64) -> UnknownAttempt {
     }
 }
 
+/// A record that states what an unknown attempt cost.
+fn stating(position: i64, number: i64, cost: i64) -> Booked {
+    let mut stated = attempt(position, cost);
+    stated.row.attempt_id = format!("lost-{number}");
+    stated.row.certainty = "corrected".to_owned();
+    stated.row.windows = held(number, 0).windows;
+    Booked { states: true, day: None, ..stated }
+}
+
 both! {
+    async fn an_unknown_attempt_is_stated_once_whoever_says_it_and_however_often(world: World) {
+        let (store, other) = (world.store.clone(), world.again().await);
+        // In the batch that held it, twice.
+        let both = Batch { unknown: vec![held(1, 100)], ..batch(0, vec![stating(0, 1, 30), stating(1, 1, 40)]) };
+        assert_eq!(store.book(&both).await.unwrap(), Projected::Done { quarantined: Vec::new(), void: vec![1] });
+        assert_eq!((total(&store, "key", "k").await, store.unknown_sum().await.unwrap().0), (30, 0));
+        // By two instances at the same time.
+        store.book(&Batch { unknown: vec![held(2, 100)], upto: 3, ..batch(2, Vec::new()) }).await.unwrap();
+        let of = |journal: &str, position| Batch { journal: journal.to_owned(), ..batch(0, vec![stating(position, 2, 50)]) };
+        let (here, there) = (of("here", 10), of("there", 11));
+        let (one, two) = tokio::join!(store.book(&here), other.book(&there));
+        let void: Vec<i64> = [one.unwrap(), two.unwrap()].into_iter().flat_map(|done| match done {
+            Projected::Done { void, .. } => void,
+            Projected::At(at) => panic!("at {at}"),
+        }).collect();
+        assert!(void == [10] || void == [11], "{void:?}");
+        assert_eq!((total(&store, "key", "k").await, store.unknown_sum().await.unwrap().0), (80, 0));
+        sound(&store).await;
+    }
+
+    async fn an_unknown_attempt_that_is_there_or_known_is_not_held_again(world: World) {
+        let store = world.store;
+        let lost = |after| Batch { unknown: vec![held(1, 100)], upto: after + 1, ..batch(after, Vec::new()) };
+        store.book(&lost(0)).await.unwrap();
+        assert_eq!(store.book(&lost(1)).await.unwrap(), DONE);
+        assert_eq!(store.unknown_sum().await.unwrap(), (1, NanoDollars(100)));
+        store.book(&batch(2, vec![stating(2, 1, 30)])).await.unwrap();
+        assert_eq!(store.book(&lost(3)).await.unwrap(), DONE);
+        assert_eq!(store.unknown_sum().await.unwrap(), (0, NanoDollars(0)));
+        sound(&store).await;
+    }
+
+    async fn a_record_that_was_written_twice_is_booked_once_and_not_quarantined(world: World) {
+        let store = world.store;
+        store.book(&attempts(0..5)).await.unwrap();
+        let mut again = attempts(5..8);
+        again.booked.insert(1, Booked { position: 99, ..attempt(3, 3) });
+        again.booked.push(stating(100, 9, 9));
+        assert_eq!(store.book(&again).await.unwrap(), Projected::Done { quarantined: Vec::new(), void: vec![99, 100] });
+        assert_eq!(store.quarantined(Page { offset: 0, limit: 9 }).await.unwrap(), []);
+        let sum: i64 = (0..8).sum();
+        assert_eq!(total(&store, "team", "odd").await + total(&store, "team", "even").await, sum);
+        sound(&store).await;
+    }
+
+    async fn a_statement_that_the_database_refuses_leaves_its_attempt_unknown(world: World) {
+        let store = world.store.clone();
+        store.book(&Batch { unknown: vec![held(1, 100), held(2, 10)], upto: 1, ..batch(0, Vec::new()) }).await.unwrap();
+        let rule = match world.settings.place {
+            Place::Postgres(_) => "ALTER TABLE spend ADD CONSTRAINT poison CHECK (model <> 'poison')",
+            _ => "CREATE TRIGGER poison BEFORE INSERT ON spend WHEN NEW.model = 'poison' BEGIN SELECT RAISE(ABORT, 'poison'); END",
+        };
+        world.run(rule).await;
+        let mut refused = stating(1, 1, 30);
+        refused.row.model = "poison".to_owned();
+        let two = batch(1, vec![refused, stating(2, 2, 4)]);
+        assert_eq!(store.book(&two).await.unwrap(), Projected::Done { quarantined: vec![1], void: Vec::new() });
+        assert_eq!((total(&store, "key", "k").await, store.unknown_sum().await.unwrap()), (4, (1, NanoDollars(100))));
+        sound(&store).await;
+    }
+
     async fn a_batch_is_booked_once(world: World) {
         let store = world.store;
         assert_eq!(store.book(&attempts(0..20)).await.unwrap(), DONE);
@@ -147,11 +225,11 @@ both! {
         let store = world.store;
         store.book(&attempts(0..3)).await.unwrap();
         let mut poisoned = attempts(3..250);
-        // A row that was booked before, and one that is in this batch already.
+        // An attempt that was booked before at another cost, and one that is in this batch already.
         for (wrong, again) in [(17, 1), (200, 100)] {
             poisoned.booked[wrong].row = attempt(again, 1_000_000).row;
         }
-        assert_eq!(store.book(&poisoned).await.unwrap(), Projected::Done { quarantined: vec![20, 203] });
+        assert_eq!(store.book(&poisoned).await.unwrap(), Projected::Done { quarantined: vec![20, 203], void: Vec::new() });
         assert_eq!(store.watermark("journal").await.unwrap(), 250);
         let kept = store.quarantined(Page { offset: 0, limit: 10 }).await.unwrap();
         assert_eq!(kept.iter().map(|kept| (kept.position, kept.spend.0)).collect::<Vec<_>>(), [(20, 1_000_000), (203, 1_000_000)]);
@@ -260,10 +338,8 @@ both! {
         let page = Page { offset: 0, limit: 10 };
         assert_eq!(store.unknown_attempts(later(2), page).await.unwrap(), [held(1, 100)]);
         assert_eq!(store.unknown_attempt("lost-2").await.unwrap(), Some(held(2, 50)));
-        let mut stated = attempt(0, 30);
-        stated.row.windows = held(1, 0).windows;
-        let known = Batch { resolved: texts(["lost-1", "never"]), ..batch(5, vec![stated]) };
-        store.book(&known).await.unwrap();
+        let known = batch(5, vec![stating(0, 1, 30), stating(1, 3, 7)]);
+        assert_eq!(store.book(&known).await.unwrap(), Projected::Done { quarantined: Vec::new(), void: vec![1] });
         assert_eq!(of_key().await, Some((30, 50)));
         assert_eq!(store.unknown_attempt("lost-1").await.unwrap(), None);
         sound(&store).await;

@@ -184,6 +184,12 @@ pub(crate) static GENERAL: Section = Section {
             "60",
             "How long a key is remembered before the database is asked again; changes are heard within a second all the same.",
         ),
+        ours(
+            "unknown_spend_ttl",
+            Seconds,
+            "86400",
+            "How long an attempt whose cost nobody knows is held before it is charged what it cost at least; 0: until somebody states it.",
+        ),
         used("user_api_key_cache_max_size", Whole, "100000", "Keys that are remembered."),
         ours("stale_key_ttl", Seconds, "60", "How much longer a key is good while the database does not answer."),
         ours(

@@ -69,7 +69,12 @@ pub(crate) static LITELLM: Section = Section {
         later("redact_user_api_key_info", Flag, "false", "No key names to callbacks."),
         later("redact_messages_in_exceptions", Flag, "false", "No prompts in error texts."),
         later("global_disable_no_log_param", Flag, "false", "Ignore `no-log`."),
-        later("store_audit_logs", Flag, "false", "Keep an audit log."),
+        used(
+            "store_audit_logs",
+            Flag,
+            "false",
+            "Every change of keys and of what they spent leaves an entry with what was there before and after: GET /audit.",
+        ),
         later("generic_logger_headers", TextMap, "", "Headers of the generic logger."),
         used("max_budget", Number, "", "What all calls together may cost, USD, in `budget_duration`."),
         used("budget_duration", Text, "for good", "Window of `max_budget`: `1d`, `30d`, `1mo` …"),

@@ -52,6 +52,7 @@ pub struct LitellmSettings {
     pub timezone: Option<String>,
     pub budget_exceeded_status_code: Option<u64>,
     pub upperbound_key_generate_params: Map<String, Json>,
+    pub store_audit_logs: bool,
 }
 
 impl LitellmSettings {
@@ -90,6 +91,7 @@ impl LitellmSettings {
             budget_exceeded_status_code: fields.whole("budget_exceeded_status_code"),
             default_key_generate_params: fields.map("default_key_generate_params"),
             upperbound_key_generate_params: fields.map("upperbound_key_generate_params"),
+            store_audit_logs: fields.is_on("store_audit_logs"),
         }
     }
 }

@@ -12,32 +12,32 @@ use tollgate_wire::Failure;
 use crate::admin::fields;
 
 /// Days that one request may ask for.
-pub(super) const MOST_DAYS: i32 = 1_100;
+pub(in crate::admin) const MOST_DAYS: i32 = 1_100;
 /// Names that a list of a query may have.
 const MOST_NAMES: usize = 100;
 
 /// A query's texts.
-pub(super) struct Asked<'q>(pub(super) &'q HashMap<String, String>);
+pub(in crate::admin) struct Asked<'q>(pub(in crate::admin) &'q HashMap<String, String>);
 
 /// Days, both in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Days {
-    pub(super) from: Date,
-    pub(super) to: Date,
+pub(in crate::admin) struct Days {
+    pub(in crate::admin) from: Date,
+    pub(in crate::admin) to: Date,
 }
 
 /// A 400 that names the parameter.
-pub(super) fn wrong(name: &str, what: &str) -> Failure {
+pub(in crate::admin) fn wrong(name: &str, what: &str) -> Failure {
     Failure::invalid(format!("`{name}` must be {what}")).with_param(name)
 }
 
 impl Asked<'_> {
-    pub(super) fn text(&self, name: &str) -> Option<String> {
+    pub(in crate::admin) fn text(&self, name: &str) -> Option<String> {
         self.0.get(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
     }
 
     /// Names with commas between them.
-    pub(super) fn texts(&self, name: &str) -> Result<Option<Vec<String>>, Failure> {
+    pub(in crate::admin) fn texts(&self, name: &str) -> Result<Option<Vec<String>>, Failure> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let names: Vec<String> = text
             .split(',')
@@ -51,7 +51,7 @@ impl Asked<'_> {
         }
     }
 
-    pub(super) fn flag(&self, name: &str, default: bool) -> Result<bool, Failure> {
+    pub(in crate::admin) fn flag(&self, name: &str, default: bool) -> Result<bool, Failure> {
         match self.text(name).map(|text| text.to_ascii_lowercase()).as_deref() {
             None => Ok(default),
             Some("true" | "1") => Ok(true),
@@ -61,20 +61,20 @@ impl Asked<'_> {
     }
 
     /// A number from 1 on.
-    pub(super) fn number(&self, name: &str, default: i64, most: i64) -> Result<i64, Failure> {
+    pub(in crate::admin) fn number(&self, name: &str, default: i64, most: i64) -> Result<i64, Failure> {
         let Some(text) = self.text(name) else { return Ok(default) };
         let number = text.parse().ok().filter(|number| (1..=most).contains(number));
         number.ok_or_else(|| wrong(name, &format!("a number from 1 to {most}")))
     }
 
-    pub(super) fn money(&self, name: &str) -> Result<Option<NanoDollars>, Failure> {
+    pub(in crate::admin) fn money(&self, name: &str) -> Result<Option<NanoDollars>, Failure> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let nanos = text.parse().ok().and_then(fields::nanos);
         nanos.map(|nanos| Some(NanoDollars(nanos))).ok_or_else(|| wrong(name, "an amount of USD"))
     }
 
     /// One of these words.
-    pub(super) fn word<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<Option<T>, Failure> {
+    pub(in crate::admin) fn word<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<Option<T>, Failure> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, meant)| Some(*meant));
         let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
@@ -90,7 +90,7 @@ impl Asked<'_> {
     }
 
     /// A moment in UTC: `2026-11-21 13:00:00`, or the beginning of a day.
-    pub(super) fn moment(&self, name: &str) -> Result<Option<EpochMs>, Failure> {
+    pub(in crate::admin) fn moment(&self, name: &str) -> Result<Option<EpochMs>, Failure> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let text = text.trim_end_matches('Z').replacen('T', " ", 1);
         let moment = DateTime::strptime("%Y-%m-%d %H:%M:%S%.f", &text)
@@ -101,7 +101,7 @@ impl Asked<'_> {
     }
 
     /// `start_date` to `end_date`, if days are asked for.
-    pub(super) fn days(&self) -> Result<Option<Days>, Failure> {
+    pub(in crate::admin) fn days(&self) -> Result<Option<Days>, Failure> {
         match (self.day("start_date")?, self.day("end_date")?) {
             (None, None) => Ok(None),
             (Some(from), Some(to)) => Days { from, to }.checked().map(Some),
@@ -111,13 +111,13 @@ impl Asked<'_> {
     }
 
     /// The same, where they have to be said.
-    pub(super) fn stated_days(&self) -> Result<Days, Failure> {
+    pub(in crate::admin) fn stated_days(&self) -> Result<Days, Failure> {
         self.days()?.ok_or_else(|| wrong("start_date", "said, with end_date: a day as YYYY-MM-DD"))
     }
 
     /// Whose days: `timezone` is what browsers call their offset (minutes that UTC is ahead of them), or a zone's name. None: the
     /// days that sums are kept of.
-    pub(super) fn zone(&self) -> Result<Option<TimeZone>, Failure> {
+    pub(in crate::admin) fn zone(&self) -> Result<Option<TimeZone>, Failure> {
         let Some(text) = self.text("timezone") else { return Ok(None) };
         let wrong =
             || wrong("timezone", "minutes that UTC is ahead, as browsers tell them, or a name such as Europe/Berlin");
@@ -143,7 +143,7 @@ impl Days {
     }
 
     /// The days until the one of this moment, so many of them before it.
-    pub(super) fn before(now: EpochMs, days: i64) -> Self {
+    pub(in crate::admin) fn before(now: EpochMs, days: i64) -> Self {
         let day = |millis: i64| {
             let moment = jiff::Timestamp::from_millisecond(millis).unwrap_or_default();
             moment.to_zoned(TimeZone::UTC).date()
@@ -152,21 +152,21 @@ impl Days {
     }
 
     /// All of them, the earliest first.
-    pub(super) fn each(self) -> impl DoubleEndedIterator<Item = Date> {
+    pub(in crate::admin) fn each(self) -> impl DoubleEndedIterator<Item = Date> {
         let count = self.from.until(self.to).map(|span| span.get_days()).unwrap_or_default().clamp(-1, MOST_DAYS);
         let from = self.from;
         (0..=count).filter_map(move |day| from.checked_add(jiff::Span::new().days(day)).ok())
     }
 
     /// From the beginning of the first to the end of the last, in UTC.
-    pub(super) fn moments(self) -> (EpochMs, EpochMs) {
+    pub(in crate::admin) fn moments(self) -> (EpochMs, EpochMs) {
         let after = self.to.tomorrow().unwrap_or(Date::MAX);
         (midnight(self.from, &TimeZone::UTC), midnight(after, &TimeZone::UTC))
     }
 }
 
 /// When a day begins in a zone.
-pub(super) fn midnight(day: Date, zone: &TimeZone) -> EpochMs {
+pub(in crate::admin) fn midnight(day: Date, zone: &TimeZone) -> EpochMs {
     let begins = day.to_zoned(zone.clone()).map(|moment| moment.timestamp().as_millisecond());
     EpochMs(begins.unwrap_or(i64::MAX))
 }
