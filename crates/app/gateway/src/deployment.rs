@@ -340,7 +340,8 @@ impl Served {
             facts: &facts,
         };
         let target = resolve(settings, &around)?;
-        let price = model_of(target.provider.name, &target.model).price();
+        let provider = target.provider.name;
+        let price = model_of(provider, &target.model).price().adjusted(catalog.adjustment(provider));
         let address = shown_address(&target.base_url);
         Ok(Place { model: target.model.as_str().into(), target: Arc::new(target), price, address })
     }

@@ -33,6 +33,7 @@ use crate::{
     sealed::SealKey,
     sharing::Sharing,
     snapshot::Snapshot,
+    unpriced::Unpriced,
     waiting::Lines,
     workers::Workers,
 };
@@ -79,6 +80,8 @@ pub struct Gateway {
     pub(crate) budgets: Arc<Budgets>,
     /// Carries the journal into the store.
     pub(crate) projector: Option<tokio::sync::Mutex<Projector>>,
+    /// Models without a price that were told of.
+    pub(crate) unpriced: Unpriced,
     /// Calls that wait for a deployment.
     pub(crate) lines: Arc<Lines>,
     /// Of this process: tells our own requests when they come back to us.
@@ -167,6 +170,7 @@ impl Gateway {
             followed: Followed::default(),
             sharing: parts.sharing,
             decisions: Decisions::default(),
+            unpriced: Unpriced::default(),
             lines: Arc::default(),
             instance,
             seal: SealKey::of(&secret),

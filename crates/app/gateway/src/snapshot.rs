@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use http::HeaderName;
-use tollgate_catalog::Catalog;
+use tollgate_catalog::{Adjustments, Catalog};
 use tollgate_config::{ClientDisconnect, Config, EphemeralKeys};
 use tollgate_ledger::windows::Zone;
 use tollgate_policy::{Budget, BudgetOf, KeyDigest};
@@ -116,6 +116,8 @@ pub struct Snapshot {
     pub(crate) projecting: Projecting,
     /// Calls go on while what they cost cannot be written down.
     pub(crate) admit_unjournaled: bool,
+    /// Models without a price are not called.
+    pub(crate) refuses_unpriced: bool,
     has_default_model: bool,
 }
 
@@ -144,10 +146,22 @@ pub(crate) struct SnapshotBounds {
 }
 
 impl Snapshot {
-    /// Builds the state. What cannot be served stays in the fleet, with the reason.
+    /// Builds the state, with the catalog of the binary. What cannot be served stays in the fleet, with the reason.
     #[must_use]
     pub fn build(config: &Config, environment: Arc<Environment>, settings: SnapshotSettings) -> Self {
-        let catalog = Catalog::builtin();
+        Self::build_with(config, environment, settings, Catalog::builtin())
+    }
+
+    /// The same, with prices and facts of this catalog.
+    #[must_use]
+    pub fn build_with(
+        config: &Config,
+        environment: Arc<Environment>,
+        settings: SnapshotSettings,
+        catalog: Catalog,
+    ) -> Self {
+        let litellm = &config.litellm;
+        let catalog = catalog.adjusted(Adjustments::read(&litellm.cost_discount_config, &litellm.cost_margin_config));
         let mut bounds = bounds(config);
         let longest = || environment.get("LITELLM_MAX_STREAMING_DURATION_SECONDS")?.trim().parse::<f64>().ok();
         bounds.max_stream = bounds.max_stream.or_else(|| Duration::try_from_secs_f64(longest()?).ok());
@@ -199,6 +213,7 @@ impl Snapshot {
                 keep_rows: !general.disable_spend_logs,
                 zone: zone(config).time_zone().clone(),
             },
+            refuses_unpriced: config.litellm.block_requests_for_models_without_pricing,
             has_default_model: general.default_model.is_some(),
         }
     }

@@ -92,6 +92,26 @@ pub struct Breakdown {
     pub stated: bool,
 }
 
+impl Breakdown {
+    /// As rows of spend tell it, under `LiteLLM`'s names. US dollars.
+    #[must_use]
+    pub fn told(&self) -> serde_json::Value {
+        let usd = |cost: Cost| serde_json::Value::from(cost.usd_f64());
+        serde_json::json!({
+            "input_cost": usd(self.input.saturating_add(self.cache_read).saturating_add(self.cache_write)),
+            "output_cost": usd(self.output),
+            "tool_usage_cost": usd(self.tools),
+            "original_cost": usd(self.original),
+            "discount_percent": self.adjustment.discount.as_f64(),
+            "discount_amount": usd(self.discount),
+            "margin_percent": self.adjustment.margin.as_f64(),
+            "margin_fixed_amount": self.adjustment.fixed.pico() as f64 / PICO_PER_USD,
+            "margin_total_amount": usd(self.margin),
+            "total_cost": usd(self.total),
+        })
+    }
+}
+
 /// What a call cost. A cost that the provider states wins over any price.
 #[must_use]
 pub fn cost(usage: &Usage, price: &Price) -> Cost {
@@ -140,8 +160,7 @@ fn original(usage: &Usage, price: &Price) -> Breakdown {
 
     let units = &price.units;
     // Pictures that are counted in tokens, and work that is, are not paid a second time.
-    let pictures =
-        if price.is_stated() && usage.total() > 0 { 0 } else { units.pictures(usage.pictures, usage.pixels) };
+    let pictures = if price.is_stated() && usage.output > 0 { 0 } else { units.pictures(usage.pictures, usage.pixels) };
     let worked = if price.is_stated() { 0 } else { units.worked(usage.worked_millis) };
     let parts = Breakdown {
         input: sum(&[read, heard, seen, price.per_search().times(usage.searches)]),

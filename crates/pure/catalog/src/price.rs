@@ -233,6 +233,12 @@ impl Price {
         self.usual != Tariff::default() || self.per_search() != PicoPrice::default()
     }
 
+    /// Something is stated, whatever it is paid by.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.is_stated() || self.units != UnitPrices::default()
+    }
+
     /// Pictures of this size have a price of their own.
     #[must_use]
     pub fn prices_pictures(&self, pixels: u64) -> bool {

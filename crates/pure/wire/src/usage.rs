@@ -78,6 +78,12 @@ impl Usage {
         }
     }
 
+    /// The same, served as this word says (`service_tier` of an answer).
+    #[must_use]
+    pub fn served(self, word: Option<&str>) -> Self {
+        Self { tier: word.map(ServiceTier::named).unwrap_or_default().or(self.tier), ..self }
+    }
+
     /// Nothing was counted at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -112,7 +118,7 @@ impl ServiceTier {
         match word.strip_prefix("on_demand_").unwrap_or(&word) {
             "flex" => Self::Flex,
             "balanced" => Self::Balanced,
-            "priority" | "fast" => Self::Priority,
+            "priority" => Self::Priority,
             "ultrafast" => Self::Ultrafast,
             "default" | "standard" | "scale" | "on_demand" | "standard_only" => Self::Standard,
             _ => Self::Unsaid,
@@ -162,5 +168,19 @@ mod tests {
         let both = one.plus(other);
         assert_eq!((both.input, both.output, both.cache_read, both.reasoning), (u64::MAX, 2, 1, 5));
         assert_eq!((both.stated_cost_nanos, other.plus(other).stated_cost_nanos), (Some(7), None));
+    }
+
+    #[test]
+    fn how_an_answer_was_served_is_in_whosever_words() {
+        let served = |word| Usage::default().served(word).tier;
+        assert_eq!(served(Some("priority")), ServiceTier::Priority);
+        assert_eq!(served(Some("ON_DEMAND_FLEX")), ServiceTier::Flex);
+        assert_eq!(served(Some("default")), ServiceTier::Standard);
+        assert_eq!((served(Some("auto")), served(None)), (ServiceTier::Unsaid, ServiceTier::Unsaid));
+        let asked = Usage { tier: ServiceTier::Flex, ..Usage::default() };
+        assert_eq!(
+            (asked.served(None).tier, asked.served(Some("default")).tier),
+            (ServiceTier::Flex, ServiceTier::Standard)
+        );
     }
 }

@@ -52,6 +52,9 @@ pub struct LitellmSettings {
     pub timezone: Option<String>,
     pub budget_exceeded_status_code: Option<u64>,
     pub upperbound_key_generate_params: Map<String, Json>,
+    pub cost_discount_config: Map<String, Json>,
+    pub cost_margin_config: Map<String, Json>,
+    pub block_requests_for_models_without_pricing: bool,
 }
 
 impl LitellmSettings {
@@ -90,6 +93,11 @@ impl LitellmSettings {
             budget_exceeded_status_code: fields.whole("budget_exceeded_status_code"),
             default_key_generate_params: fields.map("default_key_generate_params"),
             upperbound_key_generate_params: fields.map("upperbound_key_generate_params"),
+            cost_discount_config: fields.map("cost_discount_config"),
+            cost_margin_config: fields.map("cost_margin_config"),
+            block_requests_for_models_without_pricing: fields
+                .flag("block_requests_for_models_without_pricing")
+                .unwrap_or_default(),
         }
     }
 }
