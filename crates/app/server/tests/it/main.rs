@@ -56,5 +56,6 @@ mod spend_routes;
 mod store_away;
 mod streams;
 mod timeouts;
+mod usage_shapes;
 mod waiting;
 mod world;
