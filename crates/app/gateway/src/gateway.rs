@@ -33,6 +33,7 @@ use crate::{
     sealed::SealKey,
     sharing::Sharing,
     snapshot::Snapshot,
+    store_models::Stored,
     unpriced::Unpriced,
     waiting::Lines,
     workers::Workers,
@@ -90,6 +91,8 @@ pub struct Gateway {
     pub(crate) source: std::sync::OnceLock<Arc<dyn Source>>,
     pub(crate) last_reload: LastReload,
     pub(crate) reloading: tokio::sync::Mutex<()>,
+    /// Models and credentials of the store, as they were read last.
+    pub(crate) stored_models: std::sync::Mutex<Arc<Stored>>,
     snapshot: ArcSwap<Snapshot>,
     /// Seals ids where no secret of the configuration does: they open in this process only.
     seal: SealKey,
@@ -177,6 +180,7 @@ impl Gateway {
             source: std::sync::OnceLock::new(),
             last_reload: LastReload::default(),
             reloading: tokio::sync::Mutex::new(()),
+            stored_models: std::sync::Mutex::default(),
             snapshot: ArcSwap::from_pointee(parts.snapshot),
             draining: Closed::default(),
             closed: Closed::default(),
@@ -189,8 +193,13 @@ impl Gateway {
         self.snapshot.load_full()
     }
 
-    /// Puts a new configuration in place; calls in flight keep theirs.
-    pub fn swap(&self, mut snapshot: Snapshot) {
+    /// Puts a new configuration in place, with what the store has; calls in flight keep theirs.
+    pub fn swap(&self, snapshot: Snapshot) {
+        let has_more = snapshot.keeps_models && !self.stored_models().is_empty();
+        self.put_in_place(if has_more { self.with_stored(snapshot.origin) } else { snapshot });
+    }
+
+    pub(crate) fn put_in_place(&self, mut snapshot: Snapshot) {
         let before = self.snapshot();
         self.budgets.set_zone(snapshot.zone.clone());
         let mut fleet = std::mem::take(&mut snapshot.fleet);
@@ -241,11 +250,12 @@ impl Gateway {
         self.callers.as_ref().map(|callers| callers.store_is_away())
     }
 
-    /// Hears of what other instances change of keys, until the gateway goes down.
+    /// Hears of what other instances change of keys and models, until the gateway goes down.
     pub fn start_hearing(self: &Arc<Self>) {
         if let Some(callers) = &self.callers {
             let stopping = self.draining.clone();
             self.workers.spawn_following(Arc::clone(callers).follow(stopping.wait()));
+            self.workers.spawn_following(Arc::clone(self).follow_models());
         }
     }
 

@@ -74,7 +74,9 @@ impl Snapshot {
         let mut info = self.facts_of(served);
         info.extend(without_secrets(served.info.clone()));
         info.insert("id".to_owned(), served.id.as_ref().into());
-        info.insert("db_model".to_owned(), false.into());
+        // The store says so of its own; what a file says of it is no matter.
+        let is_stored = !self.origin.config.models.iter().any(|entry| *entry.id == *served.id);
+        info.insert("db_model".to_owned(), is_stored.into());
         json!({"model_name": served.group, "litellm_params": served.params, "model_info": info})
     }
 
