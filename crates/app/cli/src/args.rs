@@ -70,6 +70,46 @@ pub(crate) enum Command {
     Schema,
     /// Print where a chat request would go, why, and what it may cost, as JSON; nobody is asked.
     Explain(Explain),
+    /// Take a newer price map.
+    #[command(subcommand)]
+    Prices(Prices),
+    /// What the store keeps of credentials.
+    #[command(subcommand)]
+    Credentials(Credentials),
+}
+
+/// `prices`.
+#[derive(Clone, Subcommand)]
+pub(crate) enum Prices {
+    /// Take LiteLLM's price map (model_prices_and_context_window.json) into the data directory, and print what changes. It is
+    /// used from the next start or reload on.
+    Update(PriceUpdate),
+}
+
+/// `prices update`.
+#[derive(Clone, Args)]
+pub(crate) struct PriceUpdate {
+    /// Where the map is.
+    #[arg(long, value_name = "FILE OR URL")]
+    pub(crate) from: String,
+}
+
+/// `credentials`.
+#[derive(Clone, Subcommand)]
+pub(crate) enum Credentials {
+    /// Seal models and credentials of the store anew, after LITELLM_SALT_KEY (or the master key, where there is no salt) has changed.
+    Reseal(Reseal),
+}
+
+/// `credentials reseal`.
+#[derive(Clone, Args)]
+pub(crate) struct Reseal {
+    /// The environment variable that holds the former key.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) from_salt_env: String,
+    /// The configuration file [env: CONFIG_FILE_PATH].
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 /// `explain`.
@@ -318,7 +358,8 @@ impl Options {
         let of_check = match &self.command {
             Some(Command::Check(check)) => check.file.as_ref().or(check.config.as_ref()),
             Some(Command::Explain(explain)) => explain.config.as_ref(),
-            Some(Command::Schema) | None => None,
+            Some(Command::Credentials(Credentials::Reseal(reseal))) => reseal.config.as_ref(),
+            Some(Command::Schema | Command::Prices(_)) | None => None,
         };
         of_check.or(self.file.as_ref()).or(self.models.config.as_ref())
     }

@@ -7,10 +7,12 @@ mod dotenv;
 mod environment;
 mod explain;
 mod out;
+mod prices;
 mod probe;
 #[cfg(test)]
 mod reference;
 mod reload;
+mod reseal;
 mod serve;
 mod sharing;
 mod store;
@@ -18,7 +20,7 @@ mod version;
 
 use std::{path::Path, process::ExitCode};
 
-use args::{Command, Options};
+use args::{Command, Credentials, Options, Prices};
 use config::Refused;
 use environment::Environment;
 
@@ -66,6 +68,11 @@ fn run(options: &Options, environment: Environment, complaints: &[String]) -> an
     }
     if let Some(Command::Explain(explain)) = &options.command {
         return explain::run(options, explain, environment);
+    }
+    match &options.command {
+        Some(Command::Prices(Prices::Update(update))) => return prices::update(options, update, &environment),
+        Some(Command::Credentials(Credentials::Reseal(asked))) => return reseal::run(options, asked, environment),
+        _ => {}
     }
     if options.ask.health {
         return probe::health(options, environment);

@@ -73,13 +73,8 @@ fn place(options: &Options, config: &Config, environment: &Environment) -> anyho
 }
 
 /// The data directory, made if it is not there; none: nothing is to be kept.
-fn data_dir(options: &Options, environment: &Environment) -> anyhow::Result<Option<PathBuf>> {
-    let stated = options.start.data_dir.clone();
-    let folder = stated.or_else(|| get(environment, "TOLLGATE_DATA_DIR").map(PathBuf::from));
-    let folder = folder.unwrap_or_else(|| PathBuf::from(DATA_DIR));
-    if folder.as_os_str() == NOWHERE {
-        return Ok(None);
-    }
+pub(crate) fn data_dir(options: &Options, environment: &Environment) -> anyhow::Result<Option<PathBuf>> {
+    let Some(folder) = named_data_dir(options, environment) else { return Ok(None) };
     // Spend and the hashes of keys are nobody else's matter.
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
     made.with_context(|| {
@@ -87,6 +82,14 @@ fn data_dir(options: &Options, environment: &Environment) -> anyhow::Result<Opti
         format!("the data directory {folder} cannot be made; name another with --data-dir, or `--data-dir none` to keep nothing")
     })?;
     Ok(Some(folder))
+}
+
+/// Where the data directory is, made or not; none: nothing is to be kept.
+pub(crate) fn named_data_dir(options: &Options, environment: &Environment) -> Option<PathBuf> {
+    let stated = options.start.data_dir.clone();
+    let folder = stated.or_else(|| get(environment, "TOLLGATE_DATA_DIR").map(PathBuf::from));
+    let folder = folder.unwrap_or_else(|| PathBuf::from(DATA_DIR));
+    (folder.as_os_str() != NOWHERE).then_some(folder)
 }
 
 /// Where attempts are written down, with what ended processes have left there; in memory without a data directory, and where it

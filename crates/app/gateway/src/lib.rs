@@ -100,6 +100,7 @@ pub use responses_socket::ResponsesSocket;
 pub use seen::Looked;
 pub use sharing::{Sharing, SharingState};
 pub use snapshot::{Environment, Snapshot, SnapshotSettings};
+pub use store_models::{Resealed, reseal};
 pub use stored::{Deed, StoredAsk};
 pub use upload::UploadBody;
 pub use workers::Workers;

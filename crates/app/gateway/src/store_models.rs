@@ -6,7 +6,8 @@ use std::sync::{Arc, PoisonError};
 use serde_json::{Map, Value};
 use tollgate_catalog::Catalog;
 use tollgate_config::{Config, Credential, ModelEntry, StoredModel, stored_model};
-use tollgate_store::{Store, StoreError};
+use tollgate_store::{EpochMs, Stamp, Store, StoreError};
+use tollgate_wire::clock::{Clock, Random};
 
 use crate::{
     admin::rows::document,
@@ -93,6 +94,14 @@ impl Stored {
         self.models.is_empty()
     }
 
+    /// The models that name this credential.
+    pub(crate) fn users_of(&self, credential: &str) -> Vec<String> {
+        let names = |model: &&StoredModel| {
+            model.params.get("litellm_credential_name").and_then(Value::as_str) == Some(credential)
+        };
+        self.models.iter().filter(names).map(|model| model.id.clone()).collect()
+    }
+
     /// Everything that the store has and the vault opens. What it does not open is named in the log.
     async fn read(store: &Store, vault: &Vault, with_models: bool) -> Result<Self, StoreError> {
         let mut stored = Self::default();
@@ -159,6 +168,77 @@ pub(crate) async fn all_credentials(store: &Store) -> Result<Vec<tollgate_store:
         if i64::try_from(count).unwrap_or(i64::MAX) < PAGE {
             return Ok(all);
         }
+    }
+}
+
+/// What sealing anew came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Resealed {
+    /// Rows that were written under the new key.
+    pub done: usize,
+    /// Rows that were under it already.
+    pub current: usize,
+    /// Rows that do not open, and why.
+    pub shut: Vec<String>,
+}
+
+/// Seals every model and credential of a store under the vault's key. Each row is a change of its own, told to all instances; what is
+/// done stays done.
+///
+/// # Errors
+/// If the database is not available: another run goes on.
+pub async fn reseal(
+    store: &Store,
+    vault: &Vault,
+    random: &dyn Random,
+    clock: &dyn Clock,
+) -> Result<Resealed, StoreError> {
+    let at = EpochMs(i64::try_from(clock.unix().as_millis()).unwrap_or(i64::MAX));
+    let stamp = Stamp { at, by: Some("reseal".to_owned()), audit: None };
+    let mut resealed = Resealed::default();
+    for mut row in all_credentials(store).await? {
+        let place = place_of_credential(&row.credential_name);
+        let Some(sealed) = resealed.take(vault, &place, &row.sealed, random) else { continue };
+        row.sealed = sealed;
+        let expected = row.version;
+        resealed.written(store.update_credential(&row, expected, &stamp).await, &place)?;
+    }
+    for mut row in all_models(store).await? {
+        let place = place_of_model(&row.model_id);
+        let Some(sealed) = resealed.take(vault, &place, &row.params, random) else { continue };
+        row.params = sealed;
+        let expected = row.version;
+        resealed.written(store.update_model(&row, expected, &stamp).await, &place)?;
+    }
+    Ok(resealed)
+}
+
+impl Resealed {
+    /// The new seal of a row that needs one.
+    fn take(&mut self, vault: &Vault, place: &str, sealed: &[u8], random: &dyn Random) -> Option<Vec<u8>> {
+        match vault.open(place, sealed) {
+            Ok(_) if vault.is_current(sealed) => {
+                self.current += 1;
+                None
+            }
+            Ok(text) => Some(vault.seal(place, &text, random)),
+            Err(error) => {
+                self.shut.push(format!("{place}: {error}"));
+                None
+            }
+        }
+    }
+
+    fn written(&mut self, written: Result<i64, StoreError>, place: &str) -> Result<(), StoreError> {
+        match written {
+            Ok(_) => self.done += 1,
+            // Somebody writes it at this moment.
+            Err(StoreError::Stale | StoreError::Missing) => {
+                self.shut.push(format!("{place}: it was changed meanwhile; run it again"));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ mod info;
 mod inquiries;
 mod json_list;
 mod keys;
+mod models;
 mod responses;
 pub(crate) mod sockets;
 mod spend;
@@ -68,6 +69,7 @@ fn routes(app: App) -> Router {
         .route("/v1/model/info", get(info::model_info))
         .route("/model_group/info", get(info::model_groups))
         .merge(keys::routes())
+        .merge(models::routes())
         .merge(spend::routes())
         .merge(realtime())
         .route("/utils/token_counter", post(inquiries::token_counter))

@@ -11,6 +11,8 @@ mod flags;
 mod killed_books;
 mod killing;
 mod one_model;
+mod prices;
+mod resealing;
 mod running;
 mod seeds;
 mod sharing;

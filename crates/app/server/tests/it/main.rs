@@ -35,6 +35,7 @@ mod limits;
 mod media;
 mod messages;
 mod money;
+mod model_routes;
 mod overlays;
 mod paid;
 mod passage;
