@@ -241,7 +241,7 @@ pub(crate) struct StartUp {
     pub(crate) detailed_debug: bool,
     /// Where keys and spend are kept if no database is named; `none` keeps them in memory only [env: TOLLGATE_DATA_DIR]
     /// [default: tollgate-data].
-    #[arg(long = "data-dir", alias = "data_dir", value_name = "FOLDER")]
+    #[arg(long = "data-dir", alias = "data_dir", value_name = "FOLDER", global = true)]
     pub(crate) data_dir: Option<PathBuf>,
     /// Start although records are missing from a journal of an ended process: it is copied aside, and they count as unknown.
     #[arg(long = "accept-journal-damage")]

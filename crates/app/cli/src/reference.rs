@@ -16,8 +16,8 @@ fn reference() -> String {
         command line goes before the environment, the environment before `.env`.\n"
         .to_owned();
     section(&mut page, "Commands", "Command");
-    for subcommand in command.get_subcommands() {
-        row(&mut page, &format!("`{}`", subcommand.get_name()), &text(subcommand.get_about()));
+    for (name, subcommand) in subcommands(&command) {
+        row(&mut page, &format!("`{name}`"), &text(subcommand.get_about()));
     }
     let mut heading = Some("");
     for arg in shown(&command) {
@@ -27,14 +27,25 @@ fn reference() -> String {
         }
         row(&mut page, &spelling(arg), &about(arg));
     }
-    for subcommand in command.get_subcommands().filter(|subcommand| shown(subcommand).next().is_some()) {
-        section(&mut page, &format!("tollgate {}", subcommand.get_name()), "Flag");
+    for (name, subcommand) in subcommands(&command).filter(|(_, subcommand)| shown(subcommand).next().is_some()) {
+        section(&mut page, &format!("tollgate {name}"), "Flag");
         for arg in shown(subcommand) {
             row(&mut page, &spelling(arg), &about(arg));
         }
     }
     let _ = write!(page, "\n## Examples and environment\n\n```text\n{}\n```\n", text_of_end(&command));
     page
+}
+
+/// Each command with its name, those of commands that have commands of their own with both names.
+fn subcommands(command: &Command) -> impl Iterator<Item = (String, &Command)> {
+    command.get_subcommands().flat_map(|outer| {
+        let inner =
+            outer.get_subcommands().map(move |inner| (format!("{} {}", outer.get_name(), inner.get_name()), inner));
+        let own =
+            std::iter::once((outer.get_name().to_owned(), outer)).filter(|_| outer.get_subcommands().next().is_none());
+        own.chain(inner)
+    })
 }
 
 fn text_of_end(command: &Command) -> String {
