@@ -17,6 +17,7 @@ mod budgets;
 mod checks;
 mod client_side;
 mod continuing;
+mod costs;
 mod counting;
 mod entra;
 mod explain;
