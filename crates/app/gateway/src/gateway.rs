@@ -196,7 +196,7 @@ impl Gateway {
     /// Puts a new configuration in place, with what the store has; calls in flight keep theirs.
     pub fn swap(&self, snapshot: Snapshot) {
         let has_more = snapshot.keeps_models && !self.stored_models().is_empty();
-        self.put_in_place(if has_more { self.with_stored(snapshot.origin) } else { snapshot });
+        self.put_in_place(if has_more { self.with_stored(&snapshot.origin) } else { snapshot });
     }
 
     pub(crate) fn put_in_place(&self, mut snapshot: Snapshot) {

@@ -171,12 +171,12 @@ impl Snapshot {
         let litellm = &config.litellm;
         let adjustments = Adjustments::read(&litellm.cost_discount_config, &litellm.cost_margin_config);
         let catalog = catalog.adjusted(adjustments);
-        Self::assemble(Arc::new(Origin { config: config.clone(), environment, settings, catalog }), Vec::new())
+        Self::assemble(&Arc::new(Origin { config: config.clone(), environment, settings, catalog }), Vec::new())
     }
 
     /// The state of a configuration and of models that are kept elsewhere.
-    pub(crate) fn assemble(origin: Arc<Origin>, more: Vec<ModelEntry>) -> Self {
-        let Origin { config, environment, settings, catalog } = &*origin;
+    pub(crate) fn assemble(origin: &Arc<Origin>, more: Vec<ModelEntry>) -> Self {
+        let Origin { config, environment, settings, catalog } = &**origin;
         let (environment, catalog) = (Arc::clone(environment), catalog.clone());
         let mut config = Cow::Borrowed(config);
         if !more.is_empty() {
@@ -240,7 +240,7 @@ impl Snapshot {
             },
             refuses_unpriced: config.litellm.block_requests_for_models_without_pricing,
             has_default_model: general.default_model.is_some(),
-            origin: Arc::clone(&origin),
+            origin: Arc::clone(origin),
         }
     }
 

@@ -260,7 +260,7 @@ impl Gateway {
             had || !known.models.is_empty()
         };
         if is_new {
-            self.put_in_place(self.with_stored(snapshot.origin.clone()));
+            self.put_in_place(self.with_stored(&snapshot.origin));
         }
         Ok(())
     }
@@ -271,7 +271,7 @@ impl Gateway {
     }
 
     /// The snapshot of a configuration and of what the store has.
-    pub(crate) fn with_stored(&self, origin: Arc<Origin>) -> Snapshot {
+    pub(crate) fn with_stored(&self, origin: &Arc<Origin>) -> Snapshot {
         let entries = origin.entries(&self.stored_models());
         Snapshot::assemble(origin, entries)
     }

@@ -33,25 +33,49 @@ struct Pictures {
 
 /// What a picture measures where nobody says; `LiteLLM`'s.
 const USUAL_SIZE: (u64, u64) = (1024, 1024);
+/// Longest body in which pictures are looked for, bytes.
+const LONGEST_PROMPT: usize = 64 << 10;
+/// Members of requests that ask for words or vectors.
+const TALK: [&[u8]; 3] = [b"\"messages\"", b"\"contents\"", b"\"input\""];
+/// Members of those that say something of their price.
+const ASKED: [&[u8]; 2] = [b"\"service_tier\"", b"\"web_search_options\""];
+
+impl Pictures {
+    /// In whosever words: `OpenAI`'s, Imagen's (`sampleCount`), Bedrock's (`numberOfImages`, `samples`).
+    fn of(body: &Value) -> Self {
+        let number = |places: [&str; 4]| places.iter().find_map(|place| body.pointer(place)?.as_u64());
+        let count = number(["/n", "/parameters/sampleCount", "/imageGenerationConfig/numberOfImages", "/samples"]);
+        let text = |place: &str| body.pointer(place).and_then(Value::as_str);
+        let width = number(["/width", "/imageGenerationConfig/width", "", ""]);
+        let height = number(["/height", "/imageGenerationConfig/height", "", ""]);
+        let size = text("/size").and_then(measured).or_else(|| width.zip(height));
+        let (width, height) = size.unwrap_or(USUAL_SIZE);
+        let quality = text("/quality").or_else(|| text("/imageGenerationConfig/quality"));
+        Self {
+            count: count.unwrap_or(1),
+            size: format!("{width}-x-{height}"),
+            pixels: width.saturating_mul(height),
+            quality: quality.filter(|quality| *quality != "auto").unwrap_or_default().to_owned(),
+        }
+    }
+}
 
 impl Terms {
-    /// The terms in these bodies. Costs a look at each byte; what names none of the members is not taken apart.
+    /// The terms in these bodies. Costs a look or two at each byte; what names none of the members is not taken apart.
     pub(crate) fn of<'b>(bodies: impl Iterator<Item = &'b Bytes>) -> Self {
         let mut terms = Self::default();
         for bytes in bodies {
             let has = |name: &[u8]| memmem::find(bytes, name).is_some();
-            let says = [&b"\"service_tier\""[..], b"\"web_search_options\"", b"\"size\"", b"\"n\"", b"\"quality\""];
-            if !says.into_iter().any(has) {
-                continue;
-            }
-            if let Ok(body) = RawBody::parse(bytes) {
-                terms.read(&body);
+            let is_talk = TALK.into_iter().any(has);
+            let says = if is_talk { ASKED.into_iter().any(has) } else { bytes.len() <= LONGEST_PROMPT };
+            if let (true, Ok(body)) = (says, RawBody::parse(bytes)) {
+                terms.read(&body, is_talk);
             }
         }
         terms
     }
 
-    fn read(&mut self, body: &RawBody) {
+    fn read(&mut self, body: &RawBody, is_talk: bool) {
         if let Some(tier) = body.typed::<String>("service_tier") {
             self.tier = ServiceTier::named(&tier);
         }
@@ -59,16 +83,8 @@ impl Terms {
             let size = search.get("search_context_size").and_then(Value::as_str).and_then(SearchSize::named);
             self.search = Some(size.unwrap_or_default());
         }
-        // Pictures are asked for by one prompt, not by messages.
-        if body.has("prompt") && !body.has("messages") {
-            let size = body.typed::<String>("size").and_then(|size| measured(&size));
-            let (width, height) = size.unwrap_or(USUAL_SIZE);
-            self.pictures = Some(Pictures {
-                count: body.typed::<u64>("n").unwrap_or(1),
-                size: format!("{width}-x-{height}"),
-                pixels: width.saturating_mul(height),
-                quality: body.typed::<String>("quality").filter(|quality| quality != "auto").unwrap_or_default(),
-            });
+        if !is_talk {
+            self.pictures = Some(Pictures::of(&Value::Object(body.to_map())));
         }
     }
 
@@ -144,6 +160,10 @@ mod tests {
         let pictures = |body: &Value| terms(body).pictures.map(|one| (one.count, one.size, one.pixels, one.quality));
         let asked = json!({"prompt": "a cat", "n": 2, "size": "1024x1792", "quality": "hd"});
         assert_eq!(pictures(&asked), Some((2, "1024-x-1792".to_owned(), 1024 * 1792, "hd".to_owned())));
+        let imagen = json!({"instances": [{"prompt": "a cat"}], "parameters": {"sampleCount": 3}});
+        assert_eq!(pictures(&imagen), Some((3, "1024-x-1024".to_owned(), 1 << 20, String::new())));
+        let nova = json!({"taskType": "TEXT_IMAGE", "imageGenerationConfig": {"numberOfImages": 2, "width": 512, "height": 768, "quality": "premium"}});
+        assert_eq!(pictures(&nova), Some((2, "512-x-768".to_owned(), 512 * 768, "premium".to_owned())));
         let plain = json!({"prompt": "a cat", "size": "auto", "quality": "auto"});
         assert_eq!(pictures(&plain), Some((1, "1024-x-1024".to_owned(), 1 << 20, String::new())));
         assert_eq!(pictures(&json!({"messages": [], "n": 3})), None);

@@ -1,6 +1,6 @@
 //! `credentials reseal`: after the salt key has changed.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tollgate_kit::{Gateway, Postgres, Start, http};
 
 use crate::world::World;
@@ -20,9 +20,10 @@ fn with(config: &str, data: &str, salt: &str) -> Start {
 async fn has(gateway: &Gateway) -> (usize, usize) {
     let models = http::get(&gateway.at("/model/info"), &[MASTER]).await.json();
     let credentials = http::get(&gateway.at("/credentials"), &[MASTER]).await.json();
-    let told = credentials["credentials"].as_array().cloned().unwrap_or_default();
-    let open = told.iter().filter(|one| one["credential_values"]["api_key"].is_string());
-    (models["data"].as_array().map_or(0, Vec::len), open.count())
+    let list = |document: &Value, name: &str| document.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+    let told = list(&credentials, "credentials");
+    let open = told.iter().filter(|one| one.pointer("/credential_values/api_key").is_some_and(Value::is_string));
+    (list(&models, "data").len(), open.count())
 }
 
 async fn a_salt_changes(config: &str) {

@@ -1,5 +1,10 @@
 //! The corpus of usage shapes: however a provider says what an answer used, whole or streamed, and in whosever words it was asked,
 //! the same is booked, and it is what a person works out by hand.
+#![expect(
+    clippy::needless_pass_by_value,
+    clippy::too_many_lines,
+    reason = "a table of documents, each written where it stands"
+)]
 
 use std::{sync::Arc, time::Duration};
 
