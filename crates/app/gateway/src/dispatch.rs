@@ -238,8 +238,7 @@ impl Ask {
             };
             Failure::new(kind, why.to_string())
         })?;
-        let refuses = self.snapshot.refuses_unpriced && !place.price.is_known();
-        if refuses { Err(unpriced::refused(&place)) } else { Ok(place) }
+        unpriced::admitted(place, &self.snapshot)
     }
 
     async fn attempt(&self, attempt: &Attempt<'_>, mut meter: Meter) -> Result<Answer, Missed> {
@@ -352,7 +351,8 @@ impl Ask {
                 retell(answers, reply, self.context.include_usage, bounds.max_event_bytes, meter).await?;
             (Answer::events(AnswerBody::Whole(events)), cost)
         } else {
-            let answered = answers.all(replies)?;
+            let mut answered = answers.all(replies)?;
+            headers::take_cost(&mut answered.usage, &reply.headers, &attempt.place);
             let cost = if self.form.is_some() {
                 meter.passed(&Reading { usage: answered.usage, ..Reading::default() })
             } else {

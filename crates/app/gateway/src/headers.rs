@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tollgate_catalog::{Breakdown, Cost};
+use tollgate_catalog::{Breakdown, Cost, Money};
 use tollgate_observe::Hedge;
-use tollgate_wire::http::{connection_options, is_credential, is_hop_by_hop, names_option};
+use tollgate_wire::{
+    Usage,
+    http::{connection_options, is_credential, is_hop_by_hop, names_option},
+};
 
 use crate::deployment::{Place, Served};
 
@@ -91,6 +94,18 @@ pub(crate) fn cost_parts(headers: &mut HeaderMap, parts: &Breakdown) {
     if parts.margin != none {
         add("x-litellm-response-cost-margin-amount", parts.margin.to_string());
         add("x-litellm-response-cost-margin-percent", parts.adjustment.margin.as_f64().to_string());
+    }
+}
+
+/// What another gateway of `LiteLLM`'s kind says of an answer's cost in its head is what it cost.
+pub(crate) fn take_cost(usage: &mut Option<Usage>, provider: &HeaderMap, place: &Place) {
+    if place.target.provider.name != "litellm_proxy" {
+        return;
+    }
+    let stated = provider.get(&COST).and_then(|cost| Money::from_usd_text(cost.to_str().ok()?));
+    if let Some(stated) = stated.filter(|cost| *cost > Money::ZERO) {
+        let known = usage.unwrap_or_default();
+        *usage = Some(Usage { stated_cost_nanos: known.stated_cost_nanos.or(Some(stated.nanos())), ..known });
     }
 }
 

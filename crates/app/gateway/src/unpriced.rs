@@ -3,14 +3,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use tollgate_policy::Key;
 use tollgate_wire::Failure;
 
-use crate::deployment::Place;
+use crate::{deployment::Place, snapshot::Snapshot};
 
 /// A model is told of once in so long.
 const AGAIN: Duration = Duration::from_secs(3600);
@@ -60,8 +60,12 @@ impl Unpriced {
     }
 }
 
-/// Why a model without a price is not called (`block_requests_for_models_without_pricing`).
-pub(crate) fn refused(place: &Place) -> Failure {
+/// The place, unless it has no price and such places are not called (`block_requests_for_models_without_pricing`).
+pub(crate) fn admitted(place: Arc<Place>, snapshot: &Snapshot) -> Result<Arc<Place>, Failure> {
+    if snapshot.refuses_unpriced && !place.price.is_known() { Err(refused(&place)) } else { Ok(place) }
+}
+
+fn refused(place: &Place) -> Failure {
     Failure::invalid(format!(
         "the model {}/{} has no price, and litellm_settings.block_requests_for_models_without_pricing refuses such models: set \
          input_cost_per_token and output_cost_per_token in its litellm_params or model_info, name a priced model as \

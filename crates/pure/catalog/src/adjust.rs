@@ -29,7 +29,7 @@ impl Share {
     }
 
     /// Its part of an amount, rounded half to even.
-    fn of(self, pico: i128) -> i128 {
+    pub(crate) fn of(self, pico: i128) -> i128 {
         match pico.checked_mul(i128::from(self.0)) {
             Some(product) => decimal::divide_half_even(product, WHOLE, false),
             // Beyond any money there is; what is too large saturates in the end.

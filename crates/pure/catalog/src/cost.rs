@@ -162,12 +162,14 @@ fn original(usage: &Usage, price: &Price) -> Breakdown {
     // Pictures that are counted in tokens, and work that is, are not paid a second time.
     let pictures = if price.is_stated() && usage.output > 0 { 0 } else { units.pictures(usage.pictures, usage.pixels) };
     let worked = if price.is_stated() { 0 } else { units.worked(usage.worked_millis) };
+    // Only tokens cost more where and how they are served.
+    let tokens = |amounts: &[i128]| units.scaled(sum(amounts).pico(), usage);
     let parts = Breakdown {
-        input: sum(&[read, heard, seen, price.per_search().times(usage.searches)]),
-        cache_read: sum(&[rates.cache_read.times(cached), rates.cache_read_audio.times(cached_audio)]),
-        cache_write: sum(&[written, written_1h]),
-        output: sum(&[said, reasoned, spoken, drawn, pictures, worked]),
-        reasoning: sum(&[reasoned]),
+        input: sum(&[tokens(&[read, heard, seen]), price.per_search().times(usage.searches)]),
+        cache_read: sum(&[tokens(&[rates.cache_read.times(cached), rates.cache_read_audio.times(cached_audio)])]),
+        cache_write: sum(&[tokens(&[written, written_1h])]),
+        output: sum(&[tokens(&[said, reasoned, spoken, drawn]), pictures, worked]),
+        reasoning: sum(&[tokens(&[reasoned])]),
         tools: sum(&[units.web(usage.web_searches, usage.search_size)]),
         ..Breakdown::default()
     };

@@ -1,10 +1,11 @@
 //! Prices of what is no token: searches of the web, pictures, seconds, characters, pages.
 
+use crate::adjust::Share;
 use crate::cost::Cost;
 use crate::decimal;
 use crate::price::PicoPrice;
 use serde_json::{Map, Value};
-use tollgate_wire::usage::SearchSize;
+use tollgate_wire::{Usage, usage::SearchSize};
 
 /// What is paid one by one. Each is `None` where it is not stated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +19,9 @@ pub(crate) struct UnitPrices {
     heard_second: Option<PicoPrice>,
     worked_second: Option<PicoPrice>,
     character: Option<PicoPrice>,
+    /// What tokens cost more by within the United States, and in the faster mode (`provider_specific_entry`).
+    in_us: Option<Share>,
+    fast: Option<Share>,
 }
 
 /// A search of the web, by how much of what is found is read.
@@ -65,7 +69,16 @@ impl UnitPrices {
             heard_second: seconds.into_iter().flatten().next(),
             worked_second: worked,
             character: of("input_cost_per_character"),
+            in_us: multiplier(map, "us"),
+            fast: multiplier(map, "fast"),
         }
+    }
+
+    /// What tokens of this cost come to where and how they were served.
+    pub(crate) fn scaled(&self, pico: i128, usage: &Usage) -> i128 {
+        let geo = self.in_us.filter(|_| usage.in_us);
+        let mode = self.fast.filter(|_| usage.fast);
+        geo.into_iter().chain(mode).fold(pico, |pico, share| share.of(pico))
     }
 
     /// So many searches of the web, each of this size.
@@ -119,6 +132,11 @@ impl UnitPrices {
     pub(crate) fn work_costs(&mut self, price: PicoPrice) {
         self.worked_second = self.worked_second.or(Some(price));
     }
+}
+
+/// How many times the usual price.
+fn multiplier(map: &Map<String, Value>, name: &str) -> Option<Share> {
+    Share::read(map.get("provider_specific_entry")?.get(name)?)
 }
 
 impl WebSearch {

@@ -246,6 +246,8 @@ pub fn usage_of(usage: &Value) -> Option<Usage> {
             image_input: within("input_tokens_details", "image_tokens").unwrap_or_default(),
             image_output: within("output_tokens_details", "image_tokens").unwrap_or_default(),
             web_searches: within("server_tool_use", "web_search_requests").unwrap_or_default(),
+            in_us: usage.get("inference_geo").and_then(Value::as_str).is_some_and(|geo| geo.eq_ignore_ascii_case("us")),
+            fast: usage.get("speed").and_then(Value::as_str) == Some("fast"),
             stated_cost_nanos: usage.get("cost").and_then(openai::stated_nanos),
             ..Usage::default()
         }
@@ -270,6 +272,8 @@ fn larger(known: Usage, found: Usage) -> Usage {
         searches: known.searches.max(found.searches),
         web_searches: known.web_searches.max(found.web_searches),
         tier: found.tier.or(known.tier),
+        in_us: known.in_us || found.in_us,
+        fast: known.fast || found.fast,
         stated_cost_nanos: found.stated_cost_nanos.or(known.stated_cost_nanos),
         ..known
     }

@@ -40,6 +40,10 @@ pub struct Usage {
     pub worked_millis: u64,
     /// How the provider served it.
     pub tier: ServiceTier,
+    /// It was served within the United States alone (Anthropic's `inference_geo`).
+    pub in_us: bool,
+    /// It was served in the faster mode (Anthropic's `speed`).
+    pub fast: bool,
     /// What the provider says the call cost, in nano-dollars, if it says so (`OpenRouter`).
     pub stated_cost_nanos: Option<i64>,
 }
@@ -74,6 +78,8 @@ impl Usage {
             pixels: self.pixels.max(other.pixels),
             worked_millis: self.worked_millis.saturating_add(other.worked_millis),
             tier: self.tier.max(other.tier),
+            in_us: self.in_us || other.in_us,
+            fast: self.fast || other.fast,
             stated_cost_nanos: stated.reduce(i64::saturating_add),
         }
     }

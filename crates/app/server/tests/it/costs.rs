@@ -28,6 +28,8 @@ model_list:
     litellm_params: {model: openai/gpt-image-1, api_base: '{provider}/v1', api_key: sk-fake-provider-key}
   - model_name: own-server
     litellm_params: {model: openai/mine, api_base: '{provider}/v1', api_key: sk-fake-provider-key, input_cost_per_second: 100}
+  - model_name: further-on
+    litellm_params: {model: litellm_proxy/gpt, api_base: '{provider}/v1', api_key: sk-fake-provider-key}
   - model_name: nobody-knows
     litellm_params: {model: openai/unheard-of, api_base: '{provider}/v1', api_key: sk-fake-provider-key}
 router_settings: {num_retries: 0}
@@ -154,6 +156,15 @@ async fn a_server_of_ones_own_costs_by_the_second() {
     let spend = books.row().await.spend.0;
     // 100 USD a second, for 50 ms or somewhat longer.
     assert!((5_000_000_000..500_000_000_000).contains(&spend), "{spend}");
+}
+
+#[tokio::test]
+async fn what_another_gateway_says_of_the_cost_is_the_cost() {
+    let books = Books::open("cost_margin_config: {litellm_proxy: 1}").await;
+    books.world.provider.script([answer(10, 5).header("x-litellm-response-cost", "1.25e-05")]);
+    let reply = books.world.chat(&hi("further-on")).await;
+    assert_eq!(reply.header("x-litellm-response-cost"), Some("0.000025"));
+    assert_eq!(books.row().await.spend.0, 25_000);
 }
 
 #[tokio::test]

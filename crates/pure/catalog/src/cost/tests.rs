@@ -119,6 +119,22 @@ fn work_is_paid_by_the_second_where_nothing_else_is() {
 }
 
 #[test]
+fn tokens_cost_more_in_one_country_and_in_haste_and_tools_do_not() {
+    let price = price(json!({
+        "input_cost_per_token": 5e-6, "output_cost_per_token": 25e-6, "provider_specific_entry": {"us": 1.1, "fast": 2.0},
+        "search_context_cost_per_query": {"search_context_size_medium": 0.01},
+    }));
+    let usage = Usage { input: 10, output: 4, web_searches: 1, ..Usage::default() };
+    let total = |in_us, fast| cost(&Usage { in_us, fast, ..usage }, &price).pico();
+    assert_eq!(total(false, false), 150_000_000 + 10_000_000_000);
+    assert_eq!(total(true, false), 165_000_000 + 10_000_000_000);
+    assert_eq!(total(true, true), 330_000_000 + 10_000_000_000);
+    let plain = claude();
+    let elsewhere = Usage { in_us: true, fast: true, ..usage };
+    assert_eq!(cost(&elsewhere, &plain), cost(&usage, &plain));
+}
+
+#[test]
 fn a_request_that_is_served_first_costs_more() {
     let price = price(json!({"input_cost_per_token": 1e-6, "input_cost_per_token_priority": 2e-6}));
     let usage = Usage { input: 10, tier: ServiceTier::Priority, ..Usage::default() };
@@ -223,6 +239,8 @@ fn any_usage() -> impl Strategy<Value = Usage> {
             pictures: output % 3,
             pixels: cache_read % 2 * 1_048_576,
             worked_millis: output % 11,
+            in_us: input % 3 == 0,
+            fast: input % 5 == 0,
             tier: if input % 2 == 0 { ServiceTier::Priority } else { ServiceTier::Unsaid },
             ..Usage::default()
         },
@@ -256,6 +274,7 @@ fn any_price(tiered: bool) -> impl Strategy<Value = Price> {
                 map.insert(format!("{key}_above_200k_tokens"), json!(usd.abs() * 2.0));
             }
         }
+        map.insert("provider_specific_entry".to_owned(), json!({"us": 1.1}));
         Price::from_map(&map)
     })
 }

@@ -63,6 +63,8 @@ impl Counts {
                 .get("server_tool_use")
                 .and_then(|tools| tools.get("web_search_requests")?.as_u64())
                 .unwrap_or_default(),
+            in_us: self.word("inference_geo").is_some_and(|geo| geo.eq_ignore_ascii_case("us")),
+            fast: self.word("speed") == Some("fast"),
             ..Usage::default()
         }
         .served(self.word("service_tier"))
@@ -110,6 +112,9 @@ mod tests {
 
     #[test]
     fn searches_and_how_it_was_served_are_read() {
+        let usage =
+            counts(&[json!({"input_tokens": 1, "output_tokens": 1, "inference_geo": "us", "speed": "fast"})]).usage();
+        assert!(usage.in_us && usage.fast);
         let usage = counts(&[json!({"input_tokens": 1, "output_tokens": 1, "service_tier": "priority",
             "server_tool_use": {"web_search_requests": 3}})])
         .usage();
