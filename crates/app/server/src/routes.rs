@@ -67,6 +67,7 @@ fn routes(app: App) -> Router {
         .route("/v1/models/{*id}", get(info::model).post(calls::gemini))
         .route("/model/info", get(info::model_info))
         .route("/v1/model/info", get(info::model_info))
+        .route("/v2/model/info", get(info::model_info_page))
         .route("/model_group/info", get(info::model_groups))
         .merge(keys::routes())
         .merge(models::routes())

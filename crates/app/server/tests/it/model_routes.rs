@@ -93,6 +93,7 @@ async fn a_model_is_added_used_changed_and_deleted() {
     let shown = deployment(&world, "id-mine").await.unwrap();
     assert_eq!((&shown["model_info"]["db_model"], &shown["model_info"]["mode"]), (&json!(true), &json!("chat")));
     assert!(!shown.to_string().contains("sk-secret"), "{shown}");
+    assert_eq!(shown["model_info"]["input_cost_per_token"], json!(0.5), "the price that holds");
     assert_eq!(deployment(&world, "file-1").await.unwrap()["model_info"]["db_model"], json!(false));
 
     let change = json!({"litellm_params": {"api_key": "sk-newer", "rpm": null}, "model_info": {"id": "id-mine"}});
@@ -109,6 +110,25 @@ async fn a_model_is_added_used_changed_and_deleted() {
     assert_eq!(gone.json()["message"], "Model: id-mine deleted successfully");
     assert_eq!(chat(&world, "ours").await.status, 400);
     refused(&post(&world, "/model/delete", &json!({"id": "id-mine"})).await, 404);
+}
+
+#[tokio::test]
+async fn models_are_told_in_pages() {
+    let world = instance(&store().await, CONFIG).await;
+    for name in ["a", "b", "c"] {
+        assert_eq!(post(&world, "/model/new", &model(&world, name, &json!({}))).await.status, 200);
+    }
+    let names = |page: &Value| -> Vec<String> {
+        page["data"].as_array().unwrap().iter().map(|one| one["model_name"].as_str().unwrap().to_owned()).collect()
+    };
+    let page = get(&world, "/v2/model/info?page=2&size=3").await;
+    assert_eq!(
+        (names(&page), &page["total_count"], &page["total_pages"]),
+        (vec!["c".to_owned()], &json!(4), &json!(2))
+    );
+    assert_eq!(names(&get(&world, "/v2/model/info?search=OF-F").await), ["of-file"]);
+    assert_eq!(names(&get(&world, "/v2/model/info?modelId=id-b").await), ["b"]);
+    assert_eq!(names(&get(&world, "/v2/model/info?page=9").await), [""; 0]);
 }
 
 #[tokio::test]
