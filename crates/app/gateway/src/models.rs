@@ -174,7 +174,7 @@ const ABILITIES: &[&str] = &[
 ];
 
 /// `model_info` without members that are secrets by the look of their names; people write what they like there.
-fn without_secrets(mut members: Map<String, Value>) -> Map<String, Value> {
+pub(crate) fn without_secrets(mut members: Map<String, Value>) -> Map<String, Value> {
     // Numbers and flags are limits, prices and abilities: `token_limit`, `input_cost_per_token`.
     members.retain(|name, value| value.is_number() || value.is_boolean() || !sounds_secret(name));
     members.values_mut().for_each(clean);

@@ -75,6 +75,25 @@ impl Terms {
         terms
     }
 
+    /// What a client's request says of its price before it goes out. `draws`: it asks for pictures.
+    pub(crate) fn expected(body: &RawBody, draws: bool) -> Usage {
+        let mut terms = Self::default();
+        terms.read(body, !draws);
+        let says =
+            |name: &str, word: &str| body.typed::<String>(name).is_some_and(|text| text.eq_ignore_ascii_case(word));
+        let (pictures, pixels) = terms.pictures.map_or((0, 0), |pictures| (pictures.count, pictures.pixels));
+        Usage {
+            tier: terms.tier,
+            web_searches: u64::from(terms.search.is_some()),
+            search_size: terms.search.unwrap_or_default(),
+            pictures,
+            pixels,
+            in_us: says("inference_geo", "us"),
+            fast: says("speed", "fast"),
+            ..Usage::NONE
+        }
+    }
+
     fn read(&mut self, body: &RawBody, is_talk: bool) {
         if let Some(tier) = body.typed::<String>("service_tier") {
             self.tier = ServiceTier::named(&tier);

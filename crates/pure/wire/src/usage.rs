@@ -49,6 +49,31 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Nothing.
+    pub const NONE: Self = Self {
+        input: 0,
+        output: 0,
+        cache_read: 0,
+        cache_write: 0,
+        cache_write_1h: 0,
+        reasoning: 0,
+        audio_input: 0,
+        audio_output: 0,
+        cache_read_audio: 0,
+        image_input: 0,
+        image_output: 0,
+        searches: 0,
+        web_searches: 0,
+        search_size: SearchSize::Medium,
+        pictures: 0,
+        pixels: 0,
+        worked_millis: 0,
+        tier: ServiceTier::Unsaid,
+        in_us: false,
+        fast: false,
+        stated_cost_nanos: None,
+    };
+
     /// Input and output together; saturates.
     #[must_use]
     pub fn total(&self) -> u64 {

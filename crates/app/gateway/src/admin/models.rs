@@ -212,7 +212,7 @@ fn shown(row: &Model, model: &StoredModel) -> Value {
     let mut params = super::credentials::hidden(&model.params);
     // What is hidden is not there, as at /model/info.
     params.retain(|name, _| !tollgate_wire::secret::sounds_secret(name));
-    let mut info = model.info.clone();
+    let mut info = crate::models::without_secrets(model.info.clone());
     info.insert("id".to_owned(), model.id.as_str().into());
     info.insert("db_model".to_owned(), true.into());
     json!({
