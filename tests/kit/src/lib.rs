@@ -26,7 +26,7 @@ pub mod temp;
 
 pub use answer::{Answer, Body, Place, SseItem};
 pub use call::{Call, Ending};
-pub use gateway::Gateway;
+pub use gateway::{Gateway, Start};
 pub use postgres::Postgres;
 pub use provider::FakeProvider;
 pub use proxy::{Flow, Proxy};

@@ -74,6 +74,46 @@ pub(crate) enum Command {
     Explain(Explain),
     /// Check what is spent against everything that is written down, or show what is known of one call; only reads.
     Ledger(Ledger),
+    /// Take a newer price map.
+    #[command(subcommand)]
+    Prices(Prices),
+    /// What the store keeps of credentials.
+    #[command(subcommand)]
+    Credentials(Credentials),
+}
+
+/// `prices`.
+#[derive(Clone, Subcommand)]
+pub(crate) enum Prices {
+    /// Take LiteLLM's price map (model_prices_and_context_window.json) into the data directory, and print what changes. It is
+    /// used from the next start or reload on.
+    Update(PriceUpdate),
+}
+
+/// `prices update`.
+#[derive(Clone, Args)]
+pub(crate) struct PriceUpdate {
+    /// Where the map is.
+    #[arg(long, value_name = "FILE OR URL")]
+    pub(crate) from: String,
+}
+
+/// `credentials`.
+#[derive(Clone, Subcommand)]
+pub(crate) enum Credentials {
+    /// Seal models and credentials of the store anew, after LITELLM_SALT_KEY (or the master key, where there is no salt) has changed.
+    Reseal(Reseal),
+}
+
+/// `credentials reseal`.
+#[derive(Clone, Args)]
+pub(crate) struct Reseal {
+    /// The environment variable that holds the former key.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) from_salt_env: String,
+    /// The configuration file [env: CONFIG_FILE_PATH].
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 /// `explain`.
@@ -205,7 +245,7 @@ pub(crate) struct StartUp {
     pub(crate) detailed_debug: bool,
     /// Where keys and spend are kept if no database is named; `none` keeps them in memory only [env: TOLLGATE_DATA_DIR]
     /// [default: tollgate-data].
-    #[arg(long = "data-dir", alias = "data_dir", value_name = "FOLDER")]
+    #[arg(long = "data-dir", alias = "data_dir", value_name = "FOLDER", global = true)]
     pub(crate) data_dir: Option<PathBuf>,
     /// Start although records are missing from a journal of an ended process: it is copied aside, and they count as unknown.
     #[arg(long = "accept-journal-damage")]
@@ -323,7 +363,8 @@ impl Options {
             Some(Command::Check(check)) => check.file.as_ref().or(check.config.as_ref()),
             Some(Command::Explain(explain)) => explain.config.as_ref(),
             Some(Command::Ledger(ledger)) => ledger.place().config.as_ref(),
-            Some(Command::Schema) | None => None,
+            Some(Command::Credentials(Credentials::Reseal(reseal))) => reseal.config.as_ref(),
+            Some(Command::Schema | Command::Prices(_)) | None => None,
         };
         of_check.or(self.file.as_ref()).or(self.models.config.as_ref())
     }

@@ -8,10 +8,12 @@ mod environment;
 mod explain;
 mod ledger;
 mod out;
+mod prices;
 mod probe;
 #[cfg(test)]
 mod reference;
 mod reload;
+mod reseal;
 mod serve;
 mod sharing;
 mod store;
@@ -19,7 +21,7 @@ mod version;
 
 use std::{path::Path, process::ExitCode};
 
-use args::{Command, Options};
+use args::{Command, Credentials, Options, Prices};
 use config::Refused;
 use environment::Environment;
 
@@ -68,8 +70,11 @@ fn run(options: &Options, environment: Environment, complaints: &[String]) -> an
     if let Some(Command::Explain(explain)) = &options.command {
         return explain::run(options, explain, environment);
     }
-    if let Some(Command::Ledger(asked)) = &options.command {
-        return Ok(ledger::run(options, asked, environment));
+    match &options.command {
+        Some(Command::Ledger(asked)) => return Ok(ledger::run(options, asked, environment)),
+        Some(Command::Prices(Prices::Update(update))) => return prices::update(options, update, &environment),
+        Some(Command::Credentials(Credentials::Reseal(asked))) => return reseal::run(options, asked, environment),
+        _ => {}
     }
     if options.ask.health {
         return probe::health(options, environment);

@@ -12,10 +12,11 @@ use std::{
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
+use tollgate_catalog::Catalog;
 use tollgate_config::Severity;
 use tollgate_gateway::{Gateway, Snapshot, SnapshotSettings, Source};
 
-use crate::{args::Options, config, environment};
+use crate::{args::Options, config, environment, prices};
 
 /// How often files are looked at, where nobody says otherwise.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -24,8 +25,18 @@ const INTERVAL: Duration = Duration::from_secs(2);
 struct Files {
     options: Options,
     debug: bool,
+    /// The price map that was fetched at the start: it is fetched once.
+    prices: Option<Catalog>,
     /// What was read last, and what was looked for since in vain.
     read: Mutex<BTreeSet<PathBuf>>,
+}
+
+/// What a start has read.
+pub(crate) struct Read {
+    /// The configuration's files.
+    pub(crate) files: Vec<PathBuf>,
+    /// The price map, where it was fetched.
+    pub(crate) prices: Option<Catalog>,
 }
 
 /// Files of up to so many bytes are compared by what is in them.
@@ -65,14 +76,16 @@ impl Source for Files {
         let mut environment = environment::of_process();
         let mut findings = environment::add_dotenv(&mut environment, Path::new(""));
         let mut looked = Vec::new();
-        let loaded = config::load_noting(&self.options, environment, &mut looked);
+        let loaded = config::load_noting(&self.options, environment.clone(), &mut looked);
+        looked.extend(prices::path(&self.options, &environment));
         // What could not be used may be mended where it was looked for.
         self.remember(looked, loaded.is_ok());
         let loaded = loaded.map_err(|error| format!("{error:#}"))?;
         let told = loaded.findings.iter().filter(|finding| finding.severity < Severity::Note);
         findings.extend(told.map(ToString::to_string));
         let settings = SnapshotSettings { answers_everything: loaded.answers_everything, debug: self.debug };
-        Ok((Snapshot::build(&loaded.config, Arc::new(loaded.environment), settings), findings))
+        let catalog = self.prices.clone().unwrap_or_else(|| prices::at_hand(&self.options, &loaded.environment));
+        Ok((Snapshot::build_with(&loaded.config, Arc::new(loaded.environment), settings, catalog), findings))
     }
 }
 
@@ -99,11 +112,13 @@ pub(crate) fn start(
     gateway: &Arc<Gateway>,
     options: &Options,
     debug: bool,
-    read: Vec<PathBuf>,
+    read: Read,
     interval: Option<Duration>,
 ) -> anyhow::Result<()> {
-    let has_files = !read.is_empty();
-    let files = Arc::new(Files { options: options.clone(), debug, read: Mutex::new(read.into_iter().collect()) });
+    let has_files = !read.files.is_empty();
+    let mut looked: BTreeSet<PathBuf> = read.files.into_iter().collect();
+    looked.extend(prices::path(options, &environment::of_process()));
+    let files = Arc::new(Files { options: options.clone(), debug, prices: read.prices, read: Mutex::new(looked) });
     if !has_files {
         // A terminal that is closed ends a gateway that has nothing to read.
         return Ok(());

@@ -22,7 +22,7 @@ use crate::{
     args::Options,
     config::Loaded,
     environment::{Environment, get},
-    out, reload, sharing, store,
+    out, prices, reload, sharing, store,
 };
 
 /// How often idle connections to providers are looked through.
@@ -57,7 +57,8 @@ async fn serve(options: &Options, loaded: Loaded) -> anyhow::Result<()> {
     let server = bind(server_settings(options, &config, &environment, has_master_key)).await?;
     let address = server.address().context("the system does not tell our address")?;
     let settings = SnapshotSettings { answers_everything, debug: options.start.debug || options.start.detailed_debug };
-    let snapshot = Snapshot::build(&config, Arc::clone(&environment), settings);
+    let (catalog, fetched) = prices::at_start(options, &environment, &client).await;
+    let snapshot = Snapshot::build_with(&config, Arc::clone(&environment), settings, catalog);
     let workers = Workers::new(Handle::current());
     let random = Arc::new(SystemRandom);
     let sweeping = client.clone();
@@ -72,6 +73,7 @@ async fn serve(options: &Options, loaded: Loaded) -> anyhow::Result<()> {
     let sharing = sharing::of(&config, &environment, &clock)?;
     let gateway =
         Gateway::new(Parts { client, clock, random, snapshot, workers, sharing, store, journal: Some(journal) });
+    gateway.load_models().await.context("the models of the store cannot be read")?;
     gateway.start_sharing().await;
     gateway.start_checks();
     gateway.start_hearing();
@@ -79,6 +81,7 @@ async fn serve(options: &Options, loaded: Loaded) -> anyhow::Result<()> {
     gateway.start_tidying();
     gateway.start_expiry();
     let stop = stop_signals(&gateway)?;
+    let files = reload::Read { files, prices: fetched };
     reload::start(&gateway, options, settings.debug, files, config.general.config_poll_interval)?;
     greet(options, &config, &environment, &server, address);
     server.serve(Arc::clone(&gateway), stop).await;

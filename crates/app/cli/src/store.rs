@@ -65,7 +65,7 @@ fn bounds(config: &Config) -> KeyBounds {
 
 /// Opens the store to read what a gateway has written; it is not made if it is not there.
 pub(crate) async fn look(options: &Options, config: &Config, environment: &Environment) -> anyhow::Result<Store> {
-    let place = place(options, config, environment, |options, environment| Ok(folder(options, environment)))?;
+    let place = place(options, config, environment, |options, environment| Ok(named_data_dir(options, environment)))?;
     let shown = match &place {
         Place::Sqlite(file) => file.display().to_string(),
         Place::Memory => bail!("--data-dir none: nothing is kept that could be looked at"),
@@ -77,7 +77,7 @@ pub(crate) async fn look(options: &Options, config: &Config, environment: &Envir
 
 /// The journals of this machine, if there are any.
 pub(crate) fn journals(options: &Options, environment: &Environment) -> Option<Arc<dyn Disk>> {
-    let folder = folder(options, environment)?;
+    let folder = named_data_dir(options, environment)?;
     folder.join("journal").is_dir().then(|| Arc::new(RealDisk::new(&folder)) as Arc<dyn Disk>)
 }
 
@@ -96,8 +96,8 @@ fn place(
     Ok(data_dir(options, environment)?.map_or(Place::Memory, |folder| Place::Sqlite(folder.join(DATABASE))))
 }
 
-/// The data directory; none: nothing is to be kept.
-fn folder(options: &Options, environment: &Environment) -> Option<PathBuf> {
+/// Where the data directory is, made or not; none: nothing is to be kept.
+pub(crate) fn named_data_dir(options: &Options, environment: &Environment) -> Option<PathBuf> {
     let stated = options.data_dir().cloned();
     let folder = stated.or_else(|| get(environment, "TOLLGATE_DATA_DIR").map(PathBuf::from));
     let folder = folder.unwrap_or_else(|| PathBuf::from(DATA_DIR));
@@ -105,8 +105,8 @@ fn folder(options: &Options, environment: &Environment) -> Option<PathBuf> {
 }
 
 /// The data directory, made if it is not there; none: nothing is to be kept.
-fn data_dir(options: &Options, environment: &Environment) -> anyhow::Result<Option<PathBuf>> {
-    let Some(folder) = folder(options, environment) else { return Ok(None) };
+pub(crate) fn data_dir(options: &Options, environment: &Environment) -> anyhow::Result<Option<PathBuf>> {
+    let Some(folder) = named_data_dir(options, environment) else { return Ok(None) };
     // Spend and the hashes of keys are nobody else's matter.
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
     made.with_context(|| {
@@ -133,7 +133,8 @@ pub(crate) fn journal(
         Ok(Some(opened)) => Ok(opened),
         Ok(None) => in_memory(id),
         Err(error)
-            if may_be_without(&error) && matches!(place(options, config, environment), Ok(Place::Postgres(_))) =>
+            if may_be_without(&error)
+                && matches!(place(options, config, environment, data_dir), Ok(Place::Postgres(_))) =>
         {
             out::aside(&format!(
                 "warning: {error:#}. Without it there is NO CRASH PROMISE: what calls cost that have not reached the database is lost \

@@ -3,10 +3,12 @@
 
 mod audits;
 pub(crate) mod budgets;
+mod credentials;
 mod fields;
 mod keys;
 mod ledger;
 mod listing;
+mod models;
 mod resets;
 pub(crate) mod rows;
 pub(crate) mod rules;
@@ -56,6 +58,24 @@ pub enum Action {
     UnblockKey,
     /// `GET`, `POST /key/health`
     KeyHealth,
+    /// `POST /model/new`
+    NewModel,
+    /// `POST /model/update`, `PATCH /model/{id}/update`
+    UpdateModel,
+    /// `POST /model/delete`
+    DeleteModel,
+    /// `POST /credentials`
+    NewCredential,
+    /// `GET /credentials`
+    ListCredentials,
+    /// `GET /credentials/by_name/{name}`
+    CredentialByName,
+    /// `GET /credentials/by_model/{id}`
+    CredentialByModel,
+    /// `PATCH /credentials/{name}`
+    UpdateCredential,
+    /// `DELETE /credentials/{name}`
+    DeleteCredential,
 }
 
 impl Action {
@@ -76,12 +96,28 @@ impl Action {
             Self::BlockKey => "/key/block",
             Self::UnblockKey => "/key/unblock",
             Self::KeyHealth => "/key/health",
+            Self::NewModel => "/model/new",
+            Self::UpdateModel => "/model/update",
+            Self::DeleteModel => "/model/delete",
+            Self::NewCredential | Self::ListCredentials => "/credentials",
+            Self::CredentialByName => "/credentials/by_name",
+            Self::CredentialByModel => "/credentials/by_model",
+            Self::UpdateCredential | Self::DeleteCredential => "/credentials/{name}",
         }
     }
 
     fn class(self) -> RouteClass {
         match self {
-            Self::UpdateKeys => RouteClass::Manage,
+            Self::UpdateKeys
+            | Self::NewModel
+            | Self::UpdateModel
+            | Self::DeleteModel
+            | Self::NewCredential
+            | Self::ListCredentials
+            | Self::CredentialByName
+            | Self::CredentialByModel
+            | Self::UpdateCredential
+            | Self::DeleteCredential => RouteClass::Manage,
             _ => RouteClass::Own,
         }
     }
@@ -98,7 +134,7 @@ pub struct ManageAsk {
     pub query: HashMap<String, String>,
     /// Its body: a JSON object, or nothing.
     pub body: Bytes,
-    /// The key that its path names.
+    /// The key, model or credential that its path names.
     pub of_path: Option<String>,
 }
 
@@ -133,6 +169,15 @@ impl Gateway {
             Action::BlockKey => desk.block(&body, true).await,
             Action::UnblockKey => desk.block(&body, false).await,
             Action::KeyHealth => Ok(desk.health()),
+            Action::NewModel => desk.new_model(body).await,
+            Action::UpdateModel => desk.update_model(ask.of_path, body).await,
+            Action::DeleteModel => desk.delete_model(&body).await,
+            Action::NewCredential => desk.new_credential(body).await,
+            Action::ListCredentials => desk.list_credentials().await,
+            Action::CredentialByName => desk.credential_by_name(&ask.of_path.unwrap_or_default()).await,
+            Action::CredentialByModel => desk.credential_by_model(&ask.of_path.unwrap_or_default()).await,
+            Action::UpdateCredential => desk.update_credential(&ask.of_path.unwrap_or_default(), &body).await,
+            Action::DeleteCredential => desk.delete_credential(&ask.of_path.unwrap_or_default()).await,
         }
     }
 

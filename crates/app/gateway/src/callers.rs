@@ -92,6 +92,8 @@ pub(crate) struct Callers {
     strangers: Arc<Semaphore>,
     /// What keys have spent that is on its way into the store, by their origin. Nano-dollars.
     pending: Mutex<HashMap<String, i64>>,
+    /// Rings when models or credentials of the store are others.
+    pub(crate) models_changed: tokio::sync::Notify,
 }
 
 impl std::fmt::Debug for Callers {
@@ -114,6 +116,7 @@ impl Callers {
             away_until: AtomicU64::new(0),
             strangers: Arc::new(Semaphore::new(STRANGERS)),
             pending: Mutex::default(),
+            models_changed: tokio::sync::Notify::new(),
         })
     }
 
@@ -306,6 +309,7 @@ impl Callers {
                 if let Ok(last) = self.store.last_change().await {
                     seen = Some(last);
                     self.forget_all();
+                    self.models_changed.notify_one();
                 }
                 continue;
             };
@@ -313,12 +317,14 @@ impl Callers {
                 Ok(changes) => {
                     seen = Some(changes.last);
                     if changes.gap {
+                        self.models_changed.notify_one();
                         self.forget_all();
                     }
                     for change in &changes.changes {
                         match (change.kind, KeyDigest::from_hex(&change.id)) {
                             (Kind::Key, Some(digest)) => self.forget(&digest),
-                            (Kind::Model | Kind::Credential | Kind::Config, _) => {}
+                            (Kind::Model | Kind::Credential, _) => self.models_changed.notify_one(),
+                            (Kind::Config, _) => {}
                             // Whatever stands above keys concerns many of them; it changes seldom.
                             _ => self.forget_all(),
                         }

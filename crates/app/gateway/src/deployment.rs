@@ -326,9 +326,7 @@ impl Served {
             let found = base.and_then(|base| catalog.find(provider, base)).or_else(|| catalog.find(provider, model));
             found.unwrap_or_else(|| Model::unlisted(provider, model))
         };
-        let model_of = |provider: &str, model: &str| {
-            named(provider, model).with_overrides(&self.facts_overrides).with_price_overrides(&self.price_overrides)
-        };
+        let model_of = |provider: &str, model: &str| self.overridden(named(provider, model));
         let facts = |provider: &str, model: &str| -> ModelFacts {
             let listed = self.base_model.as_deref().is_some_and(|base| catalog.find(provider, base).is_some())
                 || catalog.find(provider, model).is_some();
@@ -340,9 +338,24 @@ impl Served {
             facts: &facts,
         };
         let target = resolve(settings, &around)?;
-        let price = model_of(target.provider.name, &target.model).price();
+        let provider = target.provider.name;
+        let price = model_of(provider, &target.model).price().adjusted(catalog.adjustment(provider));
         let address = shown_address(&target.base_url);
         Ok(Place { model: target.model.as_str().into(), target: Arc::new(target), price, address })
+    }
+
+    /// The model with the facts and prices that the deployment states.
+    fn overridden(&self, model: Model) -> Model {
+        model.with_overrides(&self.facts_overrides).with_price_overrides(&self.price_overrides)
+    }
+
+    /// What is known of its model, where it is always the same.
+    pub(crate) fn facts(&self, catalog: &Catalog) -> Map<String, Value> {
+        let GoesTo::Fixed(place) = &self.goes_to else { return Map::new() };
+        let (provider, model) = (place.target.provider.name, &place.target.model);
+        let base = self.base_model.as_deref().and_then(|base| catalog.find(provider, base));
+        let found = base.or_else(|| catalog.find(provider, model));
+        self.overridden(found.unwrap_or_else(|| Model::unlisted(provider, model))).raw_facts().clone()
     }
 
     /// The provider's name, where it can be told.

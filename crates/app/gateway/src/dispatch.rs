@@ -40,6 +40,7 @@ use crate::{
     restream::retell,
     sealed::Thing,
     snapshot::Snapshot,
+    unpriced,
     words::Prompt,
 };
 
@@ -229,13 +230,15 @@ impl Ask {
             return Ok(mock_place(&self.snapshot, served));
         }
         let captured = group.captured.as_ref();
-        served.place_for(captured, client, &self.snapshot.catalog, &self.snapshot.environment).map_err(|why| {
+        let place = served.place_for(captured, client, &self.snapshot.catalog, &self.snapshot.environment);
+        let place = place.map_err(|why| {
             let kind = match why {
                 tollgate_providers::resolve::Unservable::UnknownProvider(_) => FailureKind::BadRequest,
                 _ => FailureKind::Misconfigured,
             };
             Failure::new(kind, why.to_string())
-        })
+        })?;
+        unpriced::admitted(place, &self.snapshot)
     }
 
     async fn attempt(&self, attempt: &Attempt<'_>, mut meter: Meter) -> Result<Answer, Missed> {
@@ -348,7 +351,8 @@ impl Ask {
                 retell(answers, reply, self.context.include_usage, bounds.max_event_bytes, meter).await?;
             (Answer::events(AnswerBody::Whole(events)), cost)
         } else {
-            let answered = answers.all(replies)?;
+            let mut answered = answers.all(replies)?;
+            headers::take_cost(&mut answered.usage, &reply.headers, &attempt.place);
             let cost = if self.form.is_some() {
                 meter.passed(&Reading { usage: answered.usage, ..Reading::default() })
             } else {
@@ -414,6 +418,7 @@ impl Ask {
         headers::add_provider(&mut answer.headers, provider_headers);
         meter.tell_limits(&mut answer.headers);
         meter.tell_money(&mut answer.headers);
+        meter.tell_cost(&mut answer.headers);
     }
 
     fn mocked(&self, mock: &serde_json::Value, attempt: &Attempt<'_>, mut meter: Meter) -> Result<Answer, Missed> {

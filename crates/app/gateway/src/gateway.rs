@@ -34,6 +34,8 @@ use crate::{
     sealed::SealKey,
     sharing::Sharing,
     snapshot::Snapshot,
+    store_models::Stored,
+    unpriced::Unpriced,
     waiting::Lines,
     workers::Workers,
 };
@@ -82,6 +84,8 @@ pub struct Gateway {
     pub(crate) projector: Option<tokio::sync::Mutex<Projector>>,
     /// How far the journal is in the store.
     pub(crate) arrivals: Arc<Arrivals>,
+    /// Models without a price that were told of.
+    pub(crate) unpriced: Unpriced,
     /// Calls that wait for a deployment.
     pub(crate) lines: Arc<Lines>,
     /// Of this process: tells our own requests when they come back to us.
@@ -90,6 +94,8 @@ pub struct Gateway {
     pub(crate) source: std::sync::OnceLock<Arc<dyn Source>>,
     pub(crate) last_reload: LastReload,
     pub(crate) reloading: tokio::sync::Mutex<()>,
+    /// Models and credentials of the store, as they were read last.
+    pub(crate) stored_models: std::sync::Mutex<Arc<Stored>>,
     snapshot: ArcSwap<Snapshot>,
     /// Seals ids where no secret of the configuration does: they open in this process only.
     seal: SealKey,
@@ -172,12 +178,14 @@ impl Gateway {
             followed: Followed::default(),
             sharing: parts.sharing,
             decisions: Decisions::default(),
+            unpriced: Unpriced::default(),
             lines: Arc::default(),
             instance,
             seal: SealKey::of(&secret),
             source: std::sync::OnceLock::new(),
             last_reload: LastReload::default(),
             reloading: tokio::sync::Mutex::new(()),
+            stored_models: std::sync::Mutex::default(),
             snapshot: ArcSwap::from_pointee(parts.snapshot),
             draining: Closed::default(),
             closed: Closed::default(),
@@ -190,8 +198,13 @@ impl Gateway {
         self.snapshot.load_full()
     }
 
-    /// Puts a new configuration in place; calls in flight keep theirs.
-    pub fn swap(&self, mut snapshot: Snapshot) {
+    /// Puts a new configuration in place, with what the store has; calls in flight keep theirs.
+    pub fn swap(&self, snapshot: Snapshot) {
+        let has_more = snapshot.keeps_models && !self.stored_models().is_empty();
+        self.put_in_place(if has_more { self.with_stored(&snapshot.origin) } else { snapshot });
+    }
+
+    pub(crate) fn put_in_place(&self, mut snapshot: Snapshot) {
         let before = self.snapshot();
         self.budgets.set_zone(snapshot.zone.clone());
         let mut fleet = std::mem::take(&mut snapshot.fleet);
@@ -242,11 +255,12 @@ impl Gateway {
         self.callers.as_ref().map(|callers| callers.store_is_away())
     }
 
-    /// Hears of what other instances change of keys, until the gateway goes down.
+    /// Hears of what other instances change of keys and models, until the gateway goes down.
     pub fn start_hearing(self: &Arc<Self>) {
         if let Some(callers) = &self.callers {
             let stopping = self.draining.clone();
             self.workers.spawn_following(Arc::clone(callers).follow(stopping.wait()));
+            self.workers.spawn_following(Arc::clone(self).follow_models());
         }
     }
 

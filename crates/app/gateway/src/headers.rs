@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tollgate_catalog::Cost;
+use tollgate_catalog::{Breakdown, Cost, Money};
 use tollgate_observe::Hedge;
-use tollgate_wire::http::{connection_options, is_credential, is_hop_by_hop, names_option};
+use tollgate_wire::{
+    Usage,
+    http::{connection_options, is_credential, is_hop_by_hop, names_option},
+};
 
 use crate::deployment::{Place, Served};
 
@@ -62,6 +65,48 @@ pub(crate) fn add(headers: &mut HeaderMap, facts: &AnswerFacts<'_>) {
     headers.insert(&RETRIES, HeaderValue::from(facts.retries));
     headers.insert(&MAX_RETRIES, HeaderValue::from(facts.max_retries));
     headers.insert(&FALLBACKS, HeaderValue::from(facts.fallbacks));
+}
+
+/// Adds what the cost is made of, as far as there is something to say beside the whole.
+pub(crate) fn cost_parts(headers: &mut HeaderMap, parts: &Breakdown) {
+    let mut add = |name: &'static str, text: String| {
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    };
+    let of_tokens = [
+        ("x-litellm-response-cost-input", parts.input),
+        ("x-litellm-response-cost-output", parts.output),
+        ("x-litellm-response-cost-cache-read", parts.cache_read),
+        ("x-litellm-response-cost-cache-creation", parts.cache_write),
+        ("x-litellm-response-cost-reasoning", parts.reasoning),
+        ("x-litellm-response-cost-tool-usage", parts.tools),
+    ];
+    let none = Cost::default();
+    of_tokens.into_iter().filter(|(_, cost)| *cost != none).for_each(|(name, cost)| add(name, cost.to_string()));
+    if parts.adjustment.is_none() {
+        return;
+    }
+    add("x-litellm-response-cost-original", parts.original.to_string());
+    if parts.discount != none {
+        add("x-litellm-response-cost-discount-amount", parts.discount.to_string());
+    }
+    if parts.margin != none {
+        add("x-litellm-response-cost-margin-amount", parts.margin.to_string());
+        add("x-litellm-response-cost-margin-percent", parts.adjustment.margin.as_f64().to_string());
+    }
+}
+
+/// What another gateway of `LiteLLM`'s kind says of an answer's cost in its head is what it cost.
+pub(crate) fn take_cost(usage: &mut Option<Usage>, provider: &HeaderMap, place: &Place) {
+    if place.target.provider.name != "litellm_proxy" {
+        return;
+    }
+    let stated = provider.get(&COST).and_then(|cost| Money::from_usd_text(cost.to_str().ok()?));
+    if let Some(stated) = stated.filter(|cost| *cost > Money::ZERO) {
+        let known = usage.unwrap_or_default();
+        *usage = Some(Usage { stated_cost_nanos: known.stated_cost_nanos.or(Some(stated.nanos())), ..known });
+    }
 }
 
 /// Says what came of a second attempt.

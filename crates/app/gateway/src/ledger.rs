@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use tollgate_catalog::Money;
+use tollgate_catalog::{Breakdown, Money};
 use tollgate_ledger::{Nanos, records};
 use tollgate_observe::{Certainty, Outcome};
 use tollgate_wire::{Failure, FailureKind, Usage};
@@ -59,6 +59,8 @@ pub(crate) fn no_room() -> Failure {
 pub(crate) struct Settlement {
     pub(crate) usage: Usage,
     pub(crate) cost: Option<Money>,
+    /// Its parts.
+    pub(crate) breakdown: Option<Breakdown>,
     pub(crate) certainty: Certainty,
     pub(crate) outcome: Outcome,
     /// From the call's beginning to the first byte of its answer.
@@ -199,7 +201,7 @@ fn written(attempt: uuid::Uuid, facts: records::Facts, gone: Nanos, settlement: 
     };
     records::Settled {
         attempt,
-        facts,
+        facts: told(facts, settlement.breakdown.as_ref()),
         cost: if is_unknown { Some(gone) } else { cost },
         at_least: cost.unwrap_or(Nanos::ZERO),
         certainty,
@@ -210,6 +212,16 @@ fn written(attempt: uuid::Uuid, facts: records::Facts, gone: Nanos, settlement: 
         took: settlement.took,
         answer: "".into(),
     }
+}
+
+/// The facts with what a discount and a margin have made of the cost: rows tell it as `cost_breakdown`.
+fn told(mut facts: records::Facts, breakdown: Option<&Breakdown>) -> records::Facts {
+    let Some(parts) = breakdown.filter(|parts| !parts.adjustment.is_none()) else { return facts };
+    let mut metadata: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(&facts.metadata).unwrap_or_default();
+    metadata.insert("cost_breakdown".to_owned(), parts.told());
+    facts.metadata = serde_json::Value::Object(metadata).to_string().into();
+    facts
 }
 
 /// Whether a provider may charge for an attempt that ended so before a word of the answer.
@@ -233,6 +245,7 @@ mod tests {
         let settlement = Settlement {
             usage,
             cost: Some(Money::from_nanos(7)),
+            breakdown: None,
             certainty: Certainty::Stated,
             outcome: Outcome::Answered,
             first_byte: None,

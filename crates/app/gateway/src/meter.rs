@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tollgate_catalog::{Cost, cost, tokens::Encoding};
+use tollgate_catalog::{Breakdown, Cost, cost, tokens::Encoding};
 use tollgate_ledger::Nanos;
 use tollgate_observe::{AttemptRecord, CallRecord, Certainty, Outcome, log_call};
 use tollgate_policy::{Budget, Caller};
@@ -20,6 +20,7 @@ use crate::{
     ledger::{Opening, Reservation, Settlement, Unwritten, may_have_cost},
     limits::Permit,
     passing,
+    terms::Terms,
     words::{Prompt, Said, Words},
 };
 
@@ -28,6 +29,7 @@ mod boarding;
 mod facts;
 mod partial;
 mod permits;
+mod pricing;
 mod shares;
 mod stakes;
 mod standing;
@@ -64,6 +66,8 @@ pub(crate) struct Meter {
     stake: Option<Box<Stake>>,
     /// The answer was made shorter, to so many tokens.
     lowered: Option<u64>,
+    /// What the attempt that was settled last cost, in parts.
+    breakdown: Option<Breakdown>,
 }
 
 /// What an answer costs that is passed on as it comes.
@@ -95,6 +99,7 @@ struct OpenAttempt {
     /// Of an answer that has begun and is passed on as it comes.
     booking: Option<Booking>,
     progress: Progress,
+    terms: Terms,
     aboard: Option<Aboard>,
     /// When there was content first.
     content: Option<Duration>,
@@ -169,6 +174,7 @@ impl Meter {
             others: Vec::new(),
             stake: None,
             lowered: None,
+            breakdown: None,
         }
     }
 
@@ -244,6 +250,7 @@ impl Meter {
     ) -> Result<(), Failure> {
         let stake = self.takes_stake(&[group, &self.record.asked.clone()]);
         let encoding = Encoding::of(&place.target.model);
+        let terms = prompt.terms.clone();
         let words = Words { encoding, prompt, said: Said::default(), answer: None, wordless: 0 };
         let guess = words.guess();
         let least = Nanos::new(cost(&guess, &place.price).money().nanos());
@@ -266,6 +273,7 @@ impl Meter {
             standing: Standing::Unheard,
             booking: None,
             progress: Progress::default(),
+            terms,
             aboard: self.aboard.take(),
             content: None,
         }));
@@ -447,6 +455,8 @@ impl Meter {
 
     fn settle(&mut self, open: Box<OpenAttempt>, usage: Usage, certainty: Certainty, outcome: Outcome) -> Option<Cost> {
         let mut open = *open;
+        let (usage, breakdown) = self.priced(&open, usage, certainty);
+        let cost = breakdown.map(|parts| parts.total);
         if let Some(aboard) = open.aboard.take() {
             let now = self.gateway.clock.monotonic();
             if outcome == Outcome::Outrun {
@@ -454,14 +464,10 @@ impl Meter {
             }
             aboard.land(now, matches!(outcome, Outcome::Answered).then_some((open.started, open.content)), &usage);
         }
-        let price = &open.place.price;
-        let unknown = certainty == Certainty::Unknown && usage.is_empty();
-        let known = price.is_stated() || usage.stated_cost_nanos.is_some() || usage.is_empty();
-        let priced = known && !unknown;
-        let cost = priced.then(|| cost(&usage, price));
         let settlement = Settlement {
             usage,
             cost: cost.map(Cost::money),
+            breakdown,
             certainty,
             outcome,
             first_byte: self.record.first_byte,

@@ -8,18 +8,9 @@ use tollgate_wire::{
 };
 
 /// `LiteLLM`'s usage of a mocked answer.
-const USAGE: Usage = Usage {
-    input: 10,
-    output: 20,
-    cache_read: 0,
-    cache_write: 0,
-    cache_write_1h: 0,
-    reasoning: 0,
-    audio_input: 0,
-    audio_output: 0,
-    searches: 0,
-    stated_cost_nanos: None,
-};
+fn usage() -> Usage {
+    Usage { input: 10, output: 20, ..Usage::default() }
+}
 
 /// The words of a mock, or the failure that it asks for.
 pub(crate) fn words(mock: &Value) -> Result<String, Failure> {
@@ -48,8 +39,8 @@ pub(crate) fn whole(words: &str, client: &dyn ClientDialect, context: &AnswerCon
         extras: Extras::new(),
         message_extras: Extras::new(),
     };
-    let response = ChatResponse { choices: vec![choice], usage: Some(USAGE), ..ChatResponse::default() };
-    (client.write(&response, context), USAGE)
+    let response = ChatResponse { choices: vec![choice], usage: Some(usage()), ..ChatResponse::default() };
+    (client.write(&response, context), usage())
 }
 
 /// The streamed answer, word by word.
@@ -61,7 +52,7 @@ pub(crate) fn streamed(words: &str, client: &dyn ClientDialect, context: &Answer
         encoder.encode(&ChatChunk::Delta { choice: 0, delta: Delta::Text(word.to_owned()) }, &mut out);
     }
     encoder.encode(&ChatChunk::Finish { choice: 0, finish: Finish::Stop, native: None }, &mut out);
-    encoder.encode(&ChatChunk::Usage { usage: USAGE, extras: Extras::new() }, &mut out);
+    encoder.encode(&ChatChunk::Usage { usage: usage(), extras: Extras::new() }, &mut out);
     encoder.close(None, &mut out);
-    (out, USAGE)
+    (out, usage())
 }

@@ -1,13 +1,27 @@
 //! What models there are: `/models`, `/model/info`, `/model_group/info`.
 
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tollgate_policy::Caller;
 use tollgate_wire::{Failure, FailureKind, secret::sounds_secret};
 
-use crate::{
-    deployment::{GoesTo, Served},
-    snapshot::Snapshot,
-};
+use crate::{deployment::Served, snapshot::Snapshot};
+
+/// What `/v2/model/info` is asked for.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct ModelInfoPage {
+    /// A group.
+    pub model: Option<String>,
+    /// A deployment.
+    #[serde(rename = "modelId")]
+    pub id: Option<String>,
+    /// Part of a name.
+    pub search: Option<String>,
+    /// Which page, from 1.
+    pub page: Option<usize>,
+    /// How many it has.
+    pub size: Option<usize>,
+}
 
 /// `LiteLLM` and `OpenAI` put a moment here that nobody reads; clients expect the member.
 const CREATED: u64 = 1_677_610_602;
@@ -71,17 +85,38 @@ impl Snapshot {
     }
 
     fn deployment_info(&self, served: &Served) -> Value {
-        let mut info = self.facts_of(served);
+        let mut info = without_secrets(served.facts(&self.catalog));
         info.extend(without_secrets(served.info.clone()));
         info.insert("id".to_owned(), served.id.as_ref().into());
-        info.insert("db_model".to_owned(), false.into());
+        // The store says so of its own; what a file says of it is no matter.
+        let is_stored = !self.origin.config.models.iter().any(|entry| *entry.id == *served.id);
+        info.insert("db_model".to_owned(), is_stored.into());
         json!({"model_name": served.group, "litellm_params": served.params, "model_info": info})
     }
 
-    fn facts_of(&self, served: &Served) -> Map<String, Value> {
-        let GoesTo::Fixed(place) = &served.goes_to else { return Map::new() };
-        let provider = place.target.provider.name;
-        self.catalog.find(provider, &place.target.model).map(|model| model.raw_facts().clone()).unwrap_or_default()
+    /// `GET /v2/model/info`: the same in pages. `search` is part of a name, or of a model behind it.
+    #[must_use]
+    pub fn model_info_page(&self, caller: &Caller, wanted: &ModelInfoPage) -> Value {
+        let fits = |served: &&std::sync::Arc<Served>| {
+            let is = |wanted: &Option<String>, text: &str| wanted.as_ref().is_none_or(|wanted| wanted == text);
+            let holds =
+                |part: &str| served.group.to_lowercase().contains(part) || served.model.to_lowercase().contains(part);
+            self.shows(caller, &served.group)
+                && is(&wanted.model, &served.group)
+                && is(&wanted.id, &served.id)
+                && wanted.search.as_ref().is_none_or(|search| holds(&search.to_lowercase()))
+        };
+        let all: Vec<_> = self.served.iter().filter(fits).collect();
+        let size = wanted.size.unwrap_or(50).clamp(1, 1000);
+        let page = wanted.page.unwrap_or(1).max(1);
+        let shown = all.iter().skip(page.saturating_sub(1).saturating_mul(size)).take(size);
+        json!({
+            "data": shown.map(|served| self.deployment_info(served)).collect::<Vec<Value>>(),
+            "total_count": all.len(),
+            "current_page": page,
+            "total_pages": all.len().div_ceil(size),
+            "size": size,
+        })
     }
 
     /// `GET /model_group/info`: what the deployments of each group can do together.
@@ -100,7 +135,7 @@ impl Snapshot {
         let facts: Vec<Map<String, Value>> = members
             .iter()
             .map(|served| {
-                let mut facts = self.facts_of(served);
+                let mut facts = served.facts(&self.catalog);
                 facts.extend(served.info.clone());
                 facts
             })
@@ -139,7 +174,7 @@ const ABILITIES: &[&str] = &[
 ];
 
 /// `model_info` without members that are secrets by the look of their names; people write what they like there.
-fn without_secrets(mut members: Map<String, Value>) -> Map<String, Value> {
+pub(crate) fn without_secrets(mut members: Map<String, Value>) -> Map<String, Value> {
     // Numbers and flags are limits, prices and abilities: `token_limit`, `input_cost_per_token`.
     members.retain(|name, value| value.is_number() || value.is_boolean() || !sounds_secret(name));
     members.values_mut().for_each(clean);

@@ -1,10 +1,10 @@
 //! The configuration as calls see it: immutable, built once, swapped whole. A call keeps the one it began with.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::HashMap, sync::Arc, time::Duration};
 
 use http::HeaderName;
-use tollgate_catalog::Catalog;
-use tollgate_config::{ClientDisconnect, Config, EphemeralKeys};
+use tollgate_catalog::{Adjustments, Catalog};
+use tollgate_config::{ClientDisconnect, Config, EphemeralKeys, ModelEntry};
 use tollgate_ledger::windows::Zone;
 use tollgate_policy::{Budget, BudgetOf, KeyDigest};
 use tollgate_router::{Captured, Fleet};
@@ -23,6 +23,8 @@ use crate::{
     retention::Retention,
     routing,
     sealed::SealKey,
+    store_models::Origin,
+    vault::Vault,
 };
 
 /// Environment variables as they were at the start, with those of `.env` and of the configuration.
@@ -120,7 +122,15 @@ pub struct Snapshot {
     pub(crate) unknown_ttl: Option<Duration>,
     /// Every management write leaves an entry in the audit log.
     pub(crate) audits: bool,
+    /// Models without a price are not called.
+    pub(crate) refuses_unpriced: bool,
     has_default_model: bool,
+    /// What it was built from, beside the store.
+    pub(crate) origin: Arc<Origin>,
+    /// Opens what is sealed in the store, where the configuration has a secret.
+    pub(crate) vault: Option<Vault>,
+    /// Models are kept in the store, too.
+    pub(crate) keeps_models: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -148,10 +158,35 @@ pub(crate) struct SnapshotBounds {
 }
 
 impl Snapshot {
-    /// Builds the state. What cannot be served stays in the fleet, with the reason.
+    /// Builds the state, with the catalog of the binary. What cannot be served stays in the fleet, with the reason.
     #[must_use]
     pub fn build(config: &Config, environment: Arc<Environment>, settings: SnapshotSettings) -> Self {
-        let catalog = Catalog::builtin();
+        Self::build_with(config, environment, settings, Catalog::builtin())
+    }
+
+    /// The same, with prices and facts of this catalog.
+    #[must_use]
+    pub fn build_with(
+        config: &Config,
+        environment: Arc<Environment>,
+        settings: SnapshotSettings,
+        catalog: Catalog,
+    ) -> Self {
+        let litellm = &config.litellm;
+        let adjustments = Adjustments::read(&litellm.cost_discount_config, &litellm.cost_margin_config);
+        let catalog = catalog.adjusted(adjustments);
+        Self::assemble(&Arc::new(Origin { config: config.clone(), environment, settings, catalog }), Vec::new())
+    }
+
+    /// The state of a configuration and of models that are kept elsewhere.
+    pub(crate) fn assemble(origin: &Arc<Origin>, more: Vec<ModelEntry>) -> Self {
+        let Origin { config, environment, settings, catalog } = &**origin;
+        let (environment, catalog) = (Arc::clone(environment), catalog.clone());
+        let mut config = Cow::Borrowed(config);
+        if !more.is_empty() {
+            config.to_mut().models.extend(more);
+        }
+        let config = &*config;
         let mut bounds = bounds(config);
         let longest = || environment.get("LITELLM_MAX_STREAMING_DURATION_SECONDS")?.trim().parse::<f64>().ok();
         bounds.max_stream = bounds.max_stream.or_else(|| Duration::try_from_secs_f64(longest()?).ok());
@@ -169,7 +204,11 @@ impl Snapshot {
             .or_else(|| environment.get("LITELLM_MASTER_KEY").cloned())
             .filter(|key| !key.is_empty());
         let salt = environment.get("LITELLM_SALT_KEY").filter(|salt| !salt.is_empty()).or(master.as_ref());
+        let on = |text: &String| text.eq_ignore_ascii_case("true") || text == "1";
+        let keeps_models = general.store_model_in_db.or_else(|| environment.get("STORE_MODEL_IN_DB").map(on));
         Self {
+            vault: salt.map(|salt| vault(&environment, Vault::of(salt.as_bytes()))),
+            keeps_models: keeps_models.unwrap_or_default(),
             seal: salt.map(|salt| former_salts(&environment, SealKey::of(salt.as_bytes()))),
             fleet: routing::fleet(config, &served, &catalog, settings.answers_everything),
             served,
@@ -205,7 +244,9 @@ impl Snapshot {
             },
             unknown_ttl: crate::corrections::unknown_ttl(config),
             audits: config.litellm.store_audit_logs,
+            refuses_unpriced: config.litellm.block_requests_for_models_without_pricing,
             has_default_model: general.default_model.is_some(),
+            origin: Arc::clone(origin),
         }
     }
 
@@ -269,6 +310,13 @@ fn zone(config: &Config) -> Zone {
 fn budget_status(config: &Config) -> u16 {
     let set = config.litellm.budget_exceeded_status_code.and_then(|status| u16::try_from(status).ok());
     set.filter(|status| (400..500).contains(status)).unwrap_or(400)
+}
+
+/// The same for what is sealed in the store.
+fn vault(environment: &Environment, vault: Vault) -> Vault {
+    let listed = environment.get("TOLLGATE_FORMER_SALT_KEYS").map(String::as_str).unwrap_or_default();
+    let former = listed.split(',').map(str::trim).filter(|salt| !salt.is_empty());
+    former.fold(vault, |vault, salt| vault.opens_former(salt.as_bytes()))
 }
 
 fn bounds(config: &Config) -> SnapshotBounds {

@@ -3,7 +3,7 @@
 
 use tollgate_ledger::estimate::{Asked, Watch};
 use tollgate_providers::translate::Operation;
-use tollgate_wire::{Failure, FailureKind, RawBody};
+use tollgate_wire::{Failure, FailureKind, RawBody, Usage};
 
 use crate::{
     budgets::{NotReserved, Payers, Size, Stake, Wanted},
@@ -12,6 +12,7 @@ use crate::{
     inbound::Route,
     meter::Meter,
     snapshot::Snapshot,
+    terms::Terms,
 };
 
 /// The longest answer of a model of which nobody says how long its answers are, tokens.
@@ -107,6 +108,7 @@ impl Ask {
             most,
             watch: if is_visible { Watch::Visible } else { Watch::Hidden },
             searches: u64::from(self.route.operation() == Operation::Rerank),
+            terms: Terms::expected(&self.body, self.route.operation() == Operation::Images),
         }
     }
 
@@ -169,7 +171,7 @@ impl Gateway {
         place: &crate::deployment::Place,
         size: &Size,
     ) -> Result<(), Failure> {
-        let wanted = Wanted { most: LONGEST, watch: Watch::Hidden, searches: 0 };
+        let wanted = Wanted { most: LONGEST, watch: Watch::Hidden, searches: 0, terms: Usage::NONE };
         let asked = self.budgets.learned.asked(&place.model, size, &wanted, &place.price);
         let stake = self.stake(meter, &[&place.model], &asked, (&place.model, size)).await;
         let mut stake = stake.map_err(|failure| refusal(failure, &self.snapshot()))?;

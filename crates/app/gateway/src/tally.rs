@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tollgate_catalog::{Cost, cost};
+use tollgate_catalog::{Cost, cost_breakdown};
 use tollgate_observe::Certainty;
 use tollgate_providers::batches::Line;
 use tollgate_wire::Usage;
@@ -28,6 +28,7 @@ struct Share {
     /// The model's place, at the prices of batches.
     place: Arc<Place>,
     usage: Usage,
+    /// Before a discount and a margin, which come when it is booked.
     cost: Cost,
 }
 
@@ -56,7 +57,7 @@ impl Tally {
             None => self.shares.last_mut(),
         };
         if let Some(share) = share {
-            share.cost = share.cost.saturating_add(cost(&usage, &share.place.price));
+            share.cost = share.cost.saturating_add(cost_breakdown(&usage, &share.place.price).original);
             share.usage = share.usage.plus(usage);
         }
     }

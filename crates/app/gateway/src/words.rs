@@ -5,13 +5,21 @@ use bytes::Bytes;
 use tollgate_catalog::tokens::{Encoding, Skimmed, Tokenizer, guess, scaled, skim};
 use tollgate_wire::Usage;
 
+use crate::terms::Terms;
+
 /// Most of a request and of an answer that is kept for counting, bytes. What is longer is counted by its beginning.
 const KEPT: usize = 64 << 10;
 /// Most of each that is counted where nothing can wait (a client left), bytes: half a millisecond's work.
 const AT_ONCE: usize = 8 << 10;
 
-/// What was asked.
-pub(crate) enum Prompt {
+/// What was asked, and on what terms.
+pub(crate) struct Prompt {
+    said: Asked,
+    pub(crate) terms: Terms,
+}
+
+/// The words of it.
+enum Asked {
     /// As it was sent.
     Whole(Bytes),
     /// Too long for that.
@@ -21,7 +29,14 @@ pub(crate) enum Prompt {
 impl Prompt {
     /// The prompt in these bodies.
     pub(crate) fn of<'b>(bodies: impl Iterator<Item = &'b Bytes>) -> Self {
-        let mut bodies = bodies.peekable();
+        let bodies: Vec<&Bytes> = bodies.collect();
+        Self { terms: Terms::of(bodies.iter().copied()), said: Asked::of(&bodies) }
+    }
+}
+
+impl Asked {
+    fn of(bodies: &[&Bytes]) -> Self {
+        let mut bodies = bodies.iter().copied().peekable();
         let first = bodies.next().cloned().unwrap_or_default();
         if bodies.peek().is_none() && first.len() <= KEPT {
             return Self::Whole(first);
@@ -113,13 +128,15 @@ impl Words {
             let document = (body.len() <= KEPT).then(|| serde_json::from_slice(body).ok()).flatten();
             document.map_or_else(|| tokenizer.skimmed(&skim(body, KEPT)), |document| tokenizer.answer(&document))
         });
-        self.usage(self.prompt.count(tokenizer), answer + self.said.count(tokenizer, KEPT))
+        self.usage(self.prompt.said.count(tokenizer), answer + self.said.count(tokenizer, KEPT))
     }
 
     /// Counts the beginning if the vocabulary is there, else guesses; for where nothing can wait.
     pub(crate) fn count_at_once(&self) -> Usage {
         match Tokenizer::loaded(self.encoding) {
-            Some(tokenizer) => self.usage(self.prompt.count_at_once(tokenizer), self.said.count(tokenizer, AT_ONCE)),
+            Some(tokenizer) => {
+                self.usage(self.prompt.said.count_at_once(tokenizer), self.said.count(tokenizer, AT_ONCE))
+            }
             None => self.guess(),
         }
     }
@@ -134,7 +151,7 @@ impl Words {
     pub(crate) fn guess(&self) -> Usage {
         let answer = self.answer.as_ref().map_or(0, Bytes::len);
         let said = usize::try_from(self.said.bytes).unwrap_or(usize::MAX);
-        self.usage(self.prompt.guess(), guess(answer) + guess(said))
+        self.usage(self.prompt.said.guess(), guess(answer) + guess(said))
     }
 
     fn usage(&self, input: u64, output: u64) -> Usage {
@@ -145,7 +162,7 @@ impl Words {
     }
 
     fn asked_something(&self) -> bool {
-        !matches!(&self.prompt, Prompt::Whole(body) if body.is_empty())
+        !matches!(&self.prompt.said, Asked::Whole(body) if body.is_empty())
     }
 }
 

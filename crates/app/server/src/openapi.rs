@@ -129,6 +129,7 @@ const OPERATIONS: &[(&str, &str, &str, &str, Option<&str>)] = &[
     ("/models", "get", "models", "The same, without /v1", None),
     ("/v1/models/{id}", "get", "models", "One model", None),
     ("/model/info", "get", "models", "Every deployment with its facts and prices", None),
+    ("/v2/model/info", "get", "models", "The same in pages", None),
     ("/v1/model/info", "get", "models", "The same, with /v1", None),
     ("/model_group/info", "get", "models", "What the deployments of each group can do", None),
     ("/v1/realtime", "get", "realtime", "A socket to a model that listens and speaks (`?model=`)", None),

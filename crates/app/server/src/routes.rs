@@ -8,6 +8,7 @@ mod inquiries;
 mod json_list;
 mod keys;
 mod ledger;
+mod models;
 mod responses;
 pub(crate) mod sockets;
 mod spend;
@@ -67,8 +68,10 @@ fn routes(app: App) -> Router {
         .route("/v1/models/{*id}", get(info::model).post(calls::gemini))
         .route("/model/info", get(info::model_info))
         .route("/v1/model/info", get(info::model_info))
+        .route("/v2/model/info", get(info::model_info_page))
         .route("/model_group/info", get(info::model_groups))
         .merge(keys::routes())
+        .merge(models::routes())
         .merge(spend::routes())
         .merge(ledger::routes())
         .merge(realtime())

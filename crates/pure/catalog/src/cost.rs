@@ -1,5 +1,6 @@
 //! What a call cost: usage times price, in whole pico-dollars, rounded once.
 
+use crate::adjust::Adjustment;
 use crate::decimal;
 use crate::money::Money;
 use crate::price::{PicoPrice, Price, Rates};
@@ -65,18 +66,50 @@ impl serde::Serialize for Cost {
 /// Where the cost of a call comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Breakdown {
-    /// Input that no cache had part in; text and audio, and searches.
+    /// Input that no cache had part in: text, audio, pictures; and searches of a reranker.
     pub input: Cost,
     /// Input read from the provider's prompt cache.
     pub cache_read: Cost,
     /// Input written to the provider's prompt cache, for 5 minutes or 1 hour.
     pub cache_write: Cost,
-    /// Output: text, reasoning, audio.
+    /// Output: text, reasoning, audio, pictures; and a provider's work where that is what is paid.
     pub output: Cost,
-    /// The whole: exactly the sum of the parts, or what the provider stated, which has no parts.
+    /// The part of `output` that was thought and not said.
+    pub reasoning: Cost,
+    /// Searches of the web.
+    pub tools: Cost,
+    /// Exactly the sum of the parts, or what the provider stated, which has no parts.
+    pub original: Cost,
+    /// What was taken off that.
+    pub discount: Cost,
+    /// What was put on top.
+    pub margin: Cost,
+    /// What is booked.
     pub total: Cost,
+    /// By what the two were reckoned.
+    pub adjustment: Adjustment,
     /// The provider stated the total; the parts are zero.
     pub stated: bool,
+}
+
+impl Breakdown {
+    /// As rows of spend tell it, under `LiteLLM`'s names. US dollars.
+    #[must_use]
+    pub fn told(&self) -> serde_json::Value {
+        let usd = |cost: Cost| serde_json::Value::from(cost.usd_f64());
+        serde_json::json!({
+            "input_cost": usd(self.input.saturating_add(self.cache_read).saturating_add(self.cache_write)),
+            "output_cost": usd(self.output),
+            "tool_usage_cost": usd(self.tools),
+            "original_cost": usd(self.original),
+            "discount_percent": self.adjustment.discount.as_f64(),
+            "discount_amount": usd(self.discount),
+            "margin_percent": self.adjustment.margin.as_f64(),
+            "margin_fixed_amount": self.adjustment.fixed.pico() as f64 / PICO_PER_USD,
+            "margin_total_amount": usd(self.margin),
+            "total_cost": usd(self.total),
+        })
+    }
 }
 
 /// What a call cost. A cost that the provider states wins over any price.
@@ -87,37 +120,61 @@ pub fn cost(usage: &Usage, price: &Price) -> Cost {
 
 /// What a call cost, in parts.
 ///
-/// Details that add up to more than the total are cut, in this order: cache read, cache written, audio; reasoning,
-/// audio. So the tokens that are paid for are never more than the total says.
+/// Details that add up to more than the total are cut, in this order: cache read, cache written, audio, pictures; reasoning,
+/// audio, pictures. So the tokens that are paid for are never more than the total says. A discount and a margin come last.
 #[must_use]
 pub fn cost_breakdown(usage: &Usage, price: &Price) -> Breakdown {
-    if let Some(nanos) = usage.stated_cost_nanos {
-        let total = Cost::from_pico(i128::from(nanos) * PICO_PER_NANO);
-        return Breakdown { total, stated: true, ..Breakdown::default() };
+    let parts = original(usage, price);
+    let adjusted = price.adjustment.apply(parts.original);
+    Breakdown {
+        discount: adjusted.discount,
+        margin: adjusted.margin,
+        total: adjusted.total,
+        adjustment: price.adjustment,
+        ..parts
     }
-    let rates = Filled::from(price.rates(usage.input));
+}
+
+fn original(usage: &Usage, price: &Price) -> Breakdown {
+    if let Some(nanos) = usage.stated_cost_nanos {
+        let original = Cost::from_pico(i128::from(nanos) * PICO_PER_NANO);
+        return Breakdown { original, stated: true, ..Breakdown::default() };
+    }
+    let rates = Filled::from(price.rates_of(usage.tier, usage.input));
 
     let mut input = usage.input;
-    let cache_read = rates.cache_read.times(take(&mut input, usage.cache_read));
+    let mut cached = take(&mut input, usage.cache_read);
+    let cached_audio = take(&mut cached, usage.cache_read_audio);
     let written = rates.cache_write.times(take(&mut input, usage.cache_write));
     let written_1h = rates.cache_write_1h.times(take(&mut input, usage.cache_write_1h));
-    let heard = rates.audio_input.times(take(&mut input, usage.audio_input));
+    // Cached sound is part of both.
+    let heard = rates.audio_input.times(take(&mut input, usage.audio_input.saturating_sub(cached_audio)));
+    let seen = rates.image_input.times(take(&mut input, usage.image_input));
     let read = rates.input.times(input);
 
     let mut output = usage.output;
     let reasoned = rates.reasoning.times(take(&mut output, usage.reasoning));
     let spoken = rates.audio_output.times(take(&mut output, usage.audio_output));
+    let drawn = rates.image_output.times(take(&mut output, usage.image_output));
     let said = rates.output.times(output);
 
+    let units = &price.units;
+    // Pictures that are counted in tokens, and work that is, are not paid a second time.
+    let pictures = if price.is_stated() && usage.output > 0 { 0 } else { units.pictures(usage.pictures, usage.pixels) };
+    let worked = if price.is_stated() { 0 } else { units.worked(usage.worked_millis) };
+    // Only tokens cost more where and how they are served.
+    let tokens = |amounts: &[i128]| units.scaled(sum(amounts).pico(), usage);
     let parts = Breakdown {
-        input: sum(&[read, heard, price.per_search().times(usage.searches)]),
-        cache_read: sum(&[cache_read]),
-        cache_write: sum(&[written, written_1h]),
-        output: sum(&[said, reasoned, spoken]),
+        input: sum(&[tokens(&[read, heard, seen]), price.per_search().times(usage.searches)]),
+        cache_read: sum(&[tokens(&[rates.cache_read.times(cached), rates.cache_read_audio.times(cached_audio)])]),
+        cache_write: sum(&[tokens(&[written, written_1h])]),
+        output: sum(&[tokens(&[said, reasoned, spoken, drawn]), pictures, worked]),
+        reasoning: sum(&[tokens(&[reasoned])]),
+        tools: sum(&[units.web(usage.web_searches, usage.search_size)]),
         ..Breakdown::default()
     };
-    let total = [parts.cache_read, parts.cache_write, parts.output].into_iter().fold(parts.input, Cost::saturating_add);
-    Breakdown { total, ..parts }
+    let others = [parts.cache_read, parts.cache_write, parts.output, parts.tools];
+    Breakdown { original: others.into_iter().fold(parts.input, Cost::saturating_add), ..parts }
 }
 
 /// Rates with every silence filled.
@@ -130,6 +187,9 @@ struct Filled {
     reasoning: PicoPrice,
     audio_input: PicoPrice,
     audio_output: PicoPrice,
+    cache_read_audio: PicoPrice,
+    image_input: PicoPrice,
+    image_output: PicoPrice,
 }
 
 impl From<Rates> for Filled {
@@ -137,15 +197,19 @@ impl From<Rates> for Filled {
         let input = rates.input.unwrap_or_default();
         let output = rates.output.unwrap_or_default();
         let cache_write = rates.cache_write.unwrap_or(input);
+        let cache_read = rates.cache_read.unwrap_or(input);
         Filled {
             input,
             output,
-            cache_read: rates.cache_read.unwrap_or(input),
+            cache_read,
             cache_write,
             cache_write_1h: rates.cache_write_1h.unwrap_or(cache_write),
             reasoning: rates.reasoning.unwrap_or(output),
             audio_input: rates.audio_input.unwrap_or(input),
             audio_output: rates.audio_output.unwrap_or(output),
+            cache_read_audio: rates.cache_read_audio.unwrap_or(cache_read),
+            image_input: rates.image_input.unwrap_or(input),
+            image_output: rates.image_output.unwrap_or(output),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! facts and [`Price`], or a [`Cost`]. The data is text inside the binary (`data/models.tsv`, made by
 //! `scripts/import-prices`); nothing is parsed before somebody asks for a row.
 
+mod adjust;
 mod catalog;
 mod cost;
 mod decimal;
@@ -13,8 +14,10 @@ mod names;
 mod price;
 mod table;
 pub mod tokens;
+mod units;
 
-pub use catalog::Catalog;
+pub use adjust::{Adjusted, Adjustment, Adjustments, Share};
+pub use catalog::{Catalog, MapError};
 pub use cost::{Breakdown, Cost, cost, cost_breakdown};
 pub use model::{Model, is_price_key};
 pub use money::Money;

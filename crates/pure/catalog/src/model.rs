@@ -1,6 +1,7 @@
 //! One model: its facts as the source states them, and what the gateway reads out of them.
 
-use crate::price::Price;
+use crate::adjust::Adjustment;
+use crate::price::{PicoPrice, Price};
 use serde_json::{Map, Value};
 use tollgate_wire::facts::ModelFacts;
 
@@ -11,17 +12,37 @@ pub struct Model {
     provider: String,
     known: bool,
     facts: Map<String, Value>,
+    adjustment: Adjustment,
 }
 
 impl Model {
     pub(crate) fn listed(name: &str, provider: &str, facts: Map<String, Value>) -> Model {
-        Model { name: name.to_owned(), provider: provider.to_owned(), known: true, facts }
+        Model {
+            name: name.to_owned(),
+            provider: provider.to_owned(),
+            known: true,
+            facts,
+            adjustment: Adjustment::default(),
+        }
+    }
+
+    /// The model with a discount and a margin on its price.
+    #[must_use]
+    pub fn adjusted(mut self, adjustment: Adjustment) -> Model {
+        self.adjustment = adjustment;
+        self
     }
 
     /// A model that the catalog does not list: no facts, no price, until a configuration gives some.
     #[must_use]
     pub fn unlisted(provider: &str, name: &str) -> Model {
-        Model { name: name.to_owned(), provider: provider.to_owned(), known: false, facts: Map::new() }
+        Model {
+            name: name.to_owned(),
+            provider: provider.to_owned(),
+            known: false,
+            facts: Map::new(),
+            adjustment: Adjustment::default(),
+        }
     }
 
     /// The name of the catalog's row, with the provider where the source writes it so (`groq/llama-3.1-8b-instant`).
@@ -67,10 +88,13 @@ impl Model {
         }
     }
 
-    /// What a token costs.
+    /// What it costs.
     #[must_use]
     pub fn price(&self) -> Price {
-        Price::from_map(&self.facts).with_tiers_beginning_at_their_bound(self.provider == "xai")
+        let price = Price::from_map(&self.facts)
+            .adjusted(self.adjustment)
+            .with_tiers_beginning_at_their_bound(self.provider == "xai");
+        if self.provider == "replicate" { price.or_by_work(REPLICATE_SECOND) } else { price }
     }
 
     /// The model with facts and prices of a configuration's `model_info` in place of the catalog's. Nulls are unset.
@@ -117,10 +141,15 @@ impl Model {
     }
 }
 
+/// A second on Replicate's A100, which `LiteLLM` takes for models of Replicate without a price.
+const REPLICATE_SECOND: PicoPrice = PicoPrice::new(1_400_000_000);
+
 /// This key states a price: `input_cost_per_token`, `cache_read_input_token_cost_priority`, `tiered_pricing`, …
 #[must_use]
 pub fn is_price_key(key: &str) -> bool {
-    key.contains("cost_per_") || key.contains("_token_cost") || matches!(key, "tiered_pricing" | "off_peak_pricing")
+    key.contains("cost_per_")
+        || key.contains("_token_cost")
+        || matches!(key, "tiered_pricing" | "off_peak_pricing" | "web_search_billing_unit")
 }
 
 /// How keys begin that a price takes the place of.
@@ -128,10 +157,24 @@ type Beginnings = &'static [&'static str];
 
 /// A stated price, and the catalog's prices that it takes the place of.
 const DIRECTIONS: [(&str, Beginnings); 2] = [
-    ("input_cost_per_token", &["input_cost_per_token", "input_cost_per_audio_token", "cache_", "explicit_cache_"]),
+    (
+        "input_cost_per_token",
+        &[
+            "input_cost_per_token",
+            "input_cost_per_audio_token",
+            "input_cost_per_image_token",
+            "cache_",
+            "explicit_cache_",
+        ],
+    ),
     (
         "output_cost_per_token",
-        &["output_cost_per_token", "output_cost_per_audio_token", "output_cost_per_reasoning_token"],
+        &[
+            "output_cost_per_token",
+            "output_cost_per_audio_token",
+            "output_cost_per_reasoning_token",
+            "output_cost_per_image_token",
+        ],
     ),
 ];
 
@@ -148,7 +191,6 @@ fn remove_prices(facts: &mut Map<String, Value>, beginnings: Beginnings) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::price::PicoPrice;
     use serde_json::json;
 
     fn map(value: Value) -> Map<String, Value> {

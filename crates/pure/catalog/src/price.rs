@@ -1,10 +1,12 @@
-//! What a model costs per token, and per search where it ranks: exact integers, with tiers by the length of the prompt.
-//!
-//! Prices per second, character or image are facts of a [`Model`](crate::Model), but not part of a [`Price`].
+//! What a model costs per token: exact integers, with tiers by the length of the prompt and by how it is served. What is paid by
+//! other units is in `units.rs`.
 
+use crate::adjust::Adjustment;
 use crate::cost::Cost;
 use crate::decimal;
+use crate::units::UnitPrices;
 use serde_json::{Map, Value};
+use tollgate_wire::usage::ServiceTier;
 
 /// Pico-dollars (10^-12 USD) per unit. Of the 10,388 token prices in the catalog's source, 4 are not whole
 /// pico-dollars; they are rounded half to even, which also removes float noise (`1.5000020000000002e-05`).
@@ -37,6 +39,11 @@ impl PicoPrice {
         self.0
     }
 
+    /// The sum; saturates.
+    pub(crate) fn saturating_add(self, other: PicoPrice) -> PicoPrice {
+        PicoPrice(self.0.saturating_add(other.0))
+    }
+
     /// What so many units cost, in pico-dollars; saturates.
     pub(crate) fn times(self, units: u64) -> i128 {
         i128::from(self.0).saturating_mul(i128::from(units))
@@ -62,6 +69,12 @@ pub struct Rates {
     pub audio_input: Option<PicoPrice>,
     /// Audio that is spoken; else `output`.
     pub audio_output: Option<PicoPrice>,
+    /// Audio read from the provider's prompt cache; else `cache_read`.
+    pub cache_read_audio: Option<PicoPrice>,
+    /// Pictures that are looked at; else `input`.
+    pub image_input: Option<PicoPrice>,
+    /// Pictures that are drawn; else `output`.
+    pub image_output: Option<PicoPrice>,
 }
 
 impl Rates {
@@ -76,23 +89,16 @@ impl Rates {
             "output_cost_per_reasoning_token" => &mut self.reasoning,
             "input_cost_per_audio_token" => &mut self.audio_input,
             "output_cost_per_audio_token" => &mut self.audio_output,
+            "cache_read_input_audio_token_cost" => &mut self.cache_read_audio,
+            "input_cost_per_image_token" => &mut self.image_input,
+            "output_cost_per_image_token" => &mut self.image_output,
             _ => return None,
         })
     }
 
     /// Half of each, rounded down to whole pico-dollars.
     fn halved(self) -> Rates {
-        let half = |price: Option<PicoPrice>| price.map(|price| PicoPrice(price.0 / 2));
-        Rates {
-            input: half(self.input),
-            output: half(self.output),
-            cache_read: half(self.cache_read),
-            cache_write: half(self.cache_write),
-            cache_write_1h: half(self.cache_write_1h),
-            reasoning: half(self.reasoning),
-            audio_input: half(self.audio_input),
-            audio_output: half(self.audio_output),
-        }
+        self.with(Rates::default(), |own, _| own.map(|price| PicoPrice(price.0 / 2)))
     }
 
     /// These rates, and where they are silent the others.
@@ -102,15 +108,22 @@ impl Rates {
             Some(output) if other.reasoning == other.output => Some(output),
             _ => other.reasoning,
         };
+        self.with(Rates { reasoning, ..other }, Option::or)
+    }
+
+    fn with(self, other: Rates, join: impl Fn(Option<PicoPrice>, Option<PicoPrice>) -> Option<PicoPrice>) -> Rates {
         Rates {
-            input: self.input.or(other.input),
-            output: self.output.or(other.output),
-            cache_read: self.cache_read.or(other.cache_read),
-            cache_write: self.cache_write.or(other.cache_write),
-            cache_write_1h: self.cache_write_1h.or(other.cache_write_1h),
-            reasoning: self.reasoning.or(reasoning),
-            audio_input: self.audio_input.or(other.audio_input),
-            audio_output: self.audio_output.or(other.audio_output),
+            input: join(self.input, other.input),
+            output: join(self.output, other.output),
+            cache_read: join(self.cache_read, other.cache_read),
+            cache_write: join(self.cache_write, other.cache_write),
+            cache_write_1h: join(self.cache_write_1h, other.cache_write_1h),
+            reasoning: join(self.reasoning, other.reasoning),
+            audio_input: join(self.audio_input, other.audio_input),
+            audio_output: join(self.audio_output, other.audio_output),
+            cache_read_audio: join(self.cache_read_audio, other.cache_read_audio),
+            image_input: join(self.image_input, other.image_input),
+            image_output: join(self.image_output, other.image_output),
         }
     }
 }
@@ -131,29 +144,36 @@ struct Tariff {
     tiers: Vec<Tier>,
 }
 
-/// What a model costs per token.
+/// What a model costs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Price {
     usual: Tariff,
+    /// What is stated of requests that are served otherwise (`…_priority`), the usual where that is silent.
+    services: Vec<(ServiceTier, Tariff)>,
     /// What is stated of requests that come in a batch (`…_batches`).
     batches: Tariff,
     tiers_begin_at_bound: bool,
-    per_search: PicoPrice,
-    per_second: Option<PicoPrice>,
-    per_character: Option<PicoPrice>,
+    pub(crate) units: UnitPrices,
+    pub(crate) adjustment: Adjustment,
 }
 
 impl Price {
     /// What so much sound costs that is listened to, where it is paid by the second.
     #[must_use]
     pub fn heard(&self, millis: u64) -> Option<Cost> {
-        self.per_second.map(|price| Cost::from_pico(price.times(millis) / 1000))
+        self.units.heard(millis)
     }
 
     /// What so many characters cost that are spoken, where they are paid one by one.
     #[must_use]
     pub fn spoken(&self, characters: u64) -> Option<Cost> {
-        self.per_character.map(|price| Cost::from_pico(price.times(characters)))
+        self.units.spoken(characters)
+    }
+
+    /// What so many pages cost that are read, where they are paid one by one (`ocr_cost_per_page`).
+    #[must_use]
+    pub fn read(&self, pages: u64) -> Option<Cost> {
+        self.units.read(pages)
     }
 
     /// Reads a price from facts or configuration in LiteLLM's spelling: `input_cost_per_token`,
@@ -161,20 +181,21 @@ impl Price {
     /// passed over.
     #[must_use]
     pub fn from_map(map: &Map<String, Value>) -> Price {
-        let mut price = Price::default();
+        let mut price = Price { units: UnitPrices::from_map(map), ..Price::default() };
         let listed = map.get("tiered_pricing").and_then(Value::as_array);
         for tier in listed.into_iter().flatten().filter_map(Value::as_object) {
             price.read_listed_tier(tier);
         }
-        price.per_search = map.get("input_cost_per_query").and_then(PicoPrice::from_usd).unwrap_or_default();
         for (key, value) in map {
-            let tariff = if key.ends_with(OF_BATCHES) { &mut price.batches } else { &mut price.usual };
-            let (name, above) = tier_of(key.strip_suffix(OF_BATCHES).unwrap_or(key));
+            let (key, tariff) = price.tariff_of(key);
+            let (name, above) = tier_of(key);
             tariff.set(name, above, value);
         }
-        let of = |name: &str| map.get(name).and_then(PicoPrice::from_usd);
-        price.per_second = of("input_cost_per_second").or_else(|| of("output_cost_per_second"));
-        price.per_character = of("input_cost_per_character");
+        let usual = price.usual.clone();
+        price.services.retain(|(_, tariff)| *tariff != Tariff::default());
+        for (_, tariff) in &mut price.services {
+            *tariff = std::mem::take(tariff).or(usual.clone());
+        }
         price
     }
 
@@ -185,31 +206,99 @@ impl Price {
         self
     }
 
+    /// The price with a discount and a margin, which every cost by it has from then on.
+    #[must_use]
+    pub fn adjusted(mut self, adjustment: Adjustment) -> Price {
+        self.adjustment = adjustment;
+        self
+    }
+
+    /// The price where a second of work costs this unless something is stated.
+    pub(crate) fn or_by_work(mut self, second: PicoPrice) -> Price {
+        if !self.is_stated() {
+            self.units.work_costs(second);
+        }
+        self
+    }
+
     /// What one search costs (`input_cost_per_query`); nothing where it is not stated.
     #[must_use]
-    pub const fn per_search(&self) -> PicoPrice {
-        self.per_search
+    pub fn per_search(&self) -> PicoPrice {
+        self.units.per_search.unwrap_or_default()
     }
 
     /// Some price per token is stated, even if it is zero, or one per search.
     #[must_use]
     pub fn is_stated(&self) -> bool {
-        self.usual != Tariff::default() || self.per_search != PicoPrice::default()
+        self.usual != Tariff::default() || self.per_search() != PicoPrice::default()
+    }
+
+    /// Something is stated, whatever it is paid by.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.is_stated() || self.units != UnitPrices::default()
+    }
+
+    /// Pictures of this size have a price of their own.
+    #[must_use]
+    pub fn prices_pictures(&self, pixels: u64) -> bool {
+        self.units.prices_pictures(pixels)
+    }
+
+    /// What the provider works is paid by the second, and nothing else is: a server of one's own, Replicate, a commitment.
+    #[must_use]
+    pub fn is_by_work(&self) -> bool {
+        !self.is_stated() && self.units.prices_work()
+    }
+
+    /// This usage has a price: that of its kind is stated, or the provider has stated the cost.
+    #[must_use]
+    pub fn prices(&self, usage: &tollgate_wire::Usage) -> bool {
+        usage.stated_cost_nanos.is_some()
+            || self.is_stated()
+            || (usage.pictures > 0 && self.prices_pictures(usage.pixels))
+            || (usage.worked_millis > 0 && self.units.prices_work())
     }
 
     /// What the same costs in a batch: what is stated of batches, and half of the rest, as providers give half off and
     /// `LiteLLM` counts. Searches cost what they cost.
     #[must_use]
     pub fn in_batches(&self) -> Price {
-        Price { usual: self.batches.clone().or(self.usual.halved()), ..self.clone() }
+        let usual = self.batches.clone().or(self.usual.halved());
+        Price { usual, services: Vec::new(), ..self.clone() }
     }
 
-    /// The rates of a call with so many prompt tokens, for all of its tokens.
+    /// The rates of a call with so many prompt tokens, for all of its tokens, served as usual.
     #[must_use]
     pub fn rates(&self, prompt_tokens: u64) -> Rates {
+        self.rates_of(ServiceTier::Unsaid, prompt_tokens)
+    }
+
+    /// The rates of a call that is served so.
+    #[must_use]
+    pub fn rates_of(&self, tier: ServiceTier, prompt_tokens: u64) -> Rates {
         let passed =
             |tier: &&Tier| prompt_tokens > tier.above || (self.tiers_begin_at_bound && prompt_tokens == tier.above);
-        self.usual.tiers.iter().take_while(passed).fold(self.usual.base, |rates, tier| tier.rates.or(rates))
+        let service = self.services.iter().find(|(service, _)| *service == tier);
+        let tariff = service.map_or(&self.usual, |(_, tariff)| tariff);
+        tariff.tiers.iter().take_while(passed).fold(tariff.base, |rates, tier| tier.rates.or(rates))
+    }
+
+    /// Where a key belongs by its ending, and the key without that.
+    fn tariff_of<'k>(&mut self, key: &'k str) -> (&'k str, &mut Tariff) {
+        if let Some(key) = key.strip_suffix(OF_BATCHES) {
+            return (key, &mut self.batches);
+        }
+        let served = OF_SERVICES.iter().find_map(|(ending, service)| Some((key.strip_suffix(ending)?, *service)));
+        let Some((key, service)) = served else { return (key, &mut self.usual) };
+        let at = self.services.iter().position(|(known, _)| *known == service).unwrap_or_else(|| {
+            self.services.push((service, Tariff::default()));
+            self.services.len() - 1
+        });
+        match self.services.get_mut(at) {
+            Some((_, tariff)) => (key, tariff),
+            None => (key, &mut self.usual),
+        }
     }
 
     /// One entry of `tiered_pricing`: `{"range": [from, to], …}`; the first holds from 0 and is the base.
@@ -262,6 +351,14 @@ impl Tariff {
 
 /// How keys end that state prices of batches.
 const OF_BATCHES: &str = "_batches";
+
+/// How keys end that state prices of requests that are served otherwise.
+const OF_SERVICES: [(&str, ServiceTier); 4] = [
+    ("_flex", ServiceTier::Flex),
+    ("_balanced", ServiceTier::Balanced),
+    ("_priority", ServiceTier::Priority),
+    ("_ultrafast", ServiceTier::Ultrafast),
+];
 
 /// Splits `…_above_200k_tokens` into its name and 200,000.
 fn tier_of(key: &str) -> (&str, Option<u64>) {
@@ -337,6 +434,27 @@ mod tests {
         assert_eq!(usual.rates(1).input, pico(2_000_000));
         assert_eq!(usual.in_batches().per_search(), usual.per_search());
         assert!(!Price::default().in_batches().is_stated());
+    }
+
+    #[test]
+    fn what_is_served_otherwise_costs_what_is_stated_of_that_and_else_the_usual() {
+        let price = price(json!({
+            "input_cost_per_token": 2e-6, "output_cost_per_token": 8e-6, "cache_read_input_token_cost": 1e-6,
+            "input_cost_per_token_above_272k_tokens": 4e-6, "input_cost_per_token_above_272k_tokens_priority": 9e-6,
+            "input_cost_per_token_priority": 5e-6, "output_cost_per_token_flex": 4e-6,
+        }));
+        let rates = |tier, tokens| {
+            let rates = price.rates_of(tier, tokens);
+            (rates.input, rates.output, rates.cache_read)
+        };
+        let usual = (pico(2_000_000), pico(8_000_000), pico(1_000_000));
+        assert_eq!(rates(ServiceTier::Unsaid, 1), usual);
+        assert_eq!(rates(ServiceTier::Standard, 1), usual);
+        assert_eq!(rates(ServiceTier::Ultrafast, 1), usual);
+        assert_eq!(rates(ServiceTier::Priority, 272_000), (pico(5_000_000), pico(8_000_000), pico(1_000_000)));
+        assert_eq!(rates(ServiceTier::Priority, 272_001).0, pico(9_000_000));
+        assert_eq!(rates(ServiceTier::Flex, 272_001), (pico(4_000_000), pico(4_000_000), pico(1_000_000)));
+        assert_eq!(price.in_batches().rates_of(ServiceTier::Priority, 1).input, pico(1_000_000));
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! The data file as it lies in the binary: sorted lines, found by halving, parsed when asked for.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde_json::{Map, Number, Value};
 
 /// The text of a data file; `scripts/import-prices` writes it, and its head says how to read it.
@@ -8,17 +12,17 @@ pub(crate) struct Table {
     /// Short first words of keys, and the words they stand for.
     words: Vec<(&'static str, &'static str)>,
     /// The rows, sorted by name as bytes; each ends with a line feed.
-    rows: &'static str,
+    rows: Arc<Cow<'static, str>>,
 }
 
 /// One model, as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Row {
-    pub(crate) name: &'static str,
+pub(crate) struct Row<'t> {
+    pub(crate) name: &'t str,
     /// The provider as the source spells it (`vertex_ai-language-models`).
-    pub(crate) provider: Option<&'static str>,
-    mode: Option<&'static str>,
-    fields: &'static str,
+    pub(crate) provider: Option<&'t str>,
+    mode: Option<&'t str>,
+    fields: &'t str,
 }
 
 impl Table {
@@ -26,26 +30,51 @@ impl Table {
     pub(crate) fn new(text: &'static str) -> Table {
         let (head, rows) = text.split_once("\n\n").unwrap_or(("", text));
         let words = head.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('\t'));
-        Table { words: words.collect(), rows }
+        Table { words: words.collect(), rows: Arc::new(Cow::Borrowed(rows)) }
+    }
+
+    /// Makes a table of models in JSON, as the source writes them: `{name: {fact: value}}`. What is no model, and names that a
+    /// line cannot hold, are left out.
+    pub(crate) fn of_map(map: &Map<String, Value>) -> Table {
+        let is_plain = |text: &str| !text.is_empty() && !text.contains(['\t', '\n', '\r']);
+        let models = map.iter().filter_map(|(name, facts)| Some((name.as_str(), facts.as_object()?)));
+        let sorted: BTreeMap<&str, &Map<String, Value>> = models.filter(|(name, _)| is_plain(name)).collect();
+        let mut rows = String::new();
+        for (name, facts) in sorted {
+            let column =
+                |key: &str| facts.get(key).and_then(Value::as_str).filter(|text| is_plain(text)).unwrap_or("-");
+            rows.push_str(name);
+            for key in COLUMNS {
+                rows.push('\t');
+                rows.push_str(column(key));
+            }
+            let is_fact = |key: &str| is_plain(key) && !key.contains(['=', '!']) && !COLUMNS.contains(&key);
+            for (key, value) in facts.iter().filter(|(key, value)| is_fact(key) && !value.is_null()) {
+                // JSON writes tabs and line feeds as escapes.
+                rows.push_str(&format!("\t{key}={value}"));
+            }
+            rows.push('\n');
+        }
+        Table { words: Vec::new(), rows: Arc::new(Cow::Owned(rows)) }
     }
 
     /// The row of this name.
-    pub(crate) fn row(&self, name: &str) -> Option<Row> {
+    pub(crate) fn row(&self, name: &str) -> Option<Row<'_>> {
         self.rows_from(name).next().filter(|row| row.name == name)
     }
 
     /// Every row, by name.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = Row> + use<> {
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         self.rows.lines().filter_map(Row::read)
     }
 
     /// The rows whose name begins so.
-    pub(crate) fn rows_beginning<'a>(&self, prefix: &'a str) -> impl Iterator<Item = Row> + use<'a> {
+    pub(crate) fn rows_beginning<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = Row<'a>> {
         self.rows_from(prefix).take_while(move |row| row.name.starts_with(prefix))
     }
 
     /// The rows from the first whose name is not before this one.
-    fn rows_from(&self, name: &str) -> impl Iterator<Item = Row> + use<> {
+    fn rows_from<'a>(&'a self, name: &str) -> impl Iterator<Item = Row<'a>> + use<'a> {
         self.rows.get(self.first_not_before(name)..).unwrap_or_default().lines().filter_map(Row::read)
     }
 
@@ -72,10 +101,10 @@ impl Table {
     }
 
     /// The facts of a row under the names of the source; `None` if a field cannot be read.
-    pub(crate) fn facts(&self, row: Row) -> Option<Map<String, Value>> {
+    pub(crate) fn facts(&self, row: Row<'_>) -> Option<Map<String, Value>> {
         let mut facts = Map::new();
-        let columns = [("litellm_provider", row.provider), ("mode", row.mode)];
-        facts.extend(columns.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.into()))));
+        let columns = COLUMNS.into_iter().zip([row.provider, row.mode]);
+        facts.extend(columns.filter_map(|(key, value)| Some((key.to_owned(), value?.into()))));
         for field in row.fields.split('\t').filter(|field| !field.is_empty()) {
             let (key, value) = match field.split_once('=') {
                 Some((key, json)) => (key, read_json(json)?),
@@ -97,6 +126,9 @@ impl Table {
     }
 }
 
+/// The facts that have a place of their own in each row.
+const COLUMNS: [&str; 2] = ["litellm_provider", "mode"];
+
 /// Reads JSON; a number that stands alone to the last digit, which `serde_json` does not promise.
 fn read_json(text: &str) -> Option<Value> {
     if !text.starts_with(|first: char| first.is_ascii_digit() || first == '-') {
@@ -108,10 +140,10 @@ fn read_json(text: &str) -> Option<Value> {
     }
 }
 
-impl Row {
-    fn read(line: &'static str) -> Option<Row> {
+impl<'t> Row<'t> {
+    fn read(line: &'t str) -> Option<Row<'t>> {
         let mut columns = line.splitn(4, '\t');
-        let stated = |word: &'static str| (word != "-").then_some(word);
+        let stated = |word: &'t str| (word != "-").then_some(word);
         Some(Row {
             name: columns.next()?,
             provider: columns.next().map(stated)?,
@@ -156,6 +188,24 @@ mod tests {
         assert_eq!(Value::Object(facts("a")), expected);
         assert!(facts("a-1").is_empty());
         assert_eq!(facts("b").get("INPUT_x"), Some(&json!(1)));
+    }
+
+    #[test]
+    fn a_map_in_json_becomes_the_same_rows() {
+        let Value::Object(map) = json!({
+            "b": {"litellm_provider": "q", "input_cost_per_token": 2.9999900000000002e-6, "labels": ["x\ty", "=", "\n"]},
+            "a": {"litellm_provider": "p", "mode": "chat", "supports_vision": true, "supports_x": false, "nothing": null},
+            "a\tb": {"mode": "chat"}, "no model": 7, "c": {"mode": "a\nb"},
+        }) else {
+            panic!("not an object")
+        };
+        let table = Table::of_map(&map);
+        let facts = |name| table.row(name).and_then(|row| table.facts(row)).map(Value::Object);
+        assert_eq!(facts("b"), map.get("b").cloned());
+        let a = json!({"litellm_provider": "p", "mode": "chat", "supports_vision": true, "supports_x": false});
+        assert_eq!(facts("a"), Some(a));
+        assert_eq!(facts("c"), Some(json!({})));
+        assert_eq!(table.rows().count(), 3);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! From the resolved tree to a [`Config`], with everything there is to say about it, all at once.
 
+mod costs;
 mod models;
 mod python;
 mod walk;
@@ -43,6 +44,7 @@ pub fn check(resolved: Resolved, knows: KnowsProvider<'_>) -> Checked {
     routing_strategy(&root, &mut findings);
     missing_outside_models(&missing, &mut findings);
     pass_through(&root, &mut findings);
+    costs::check(&root, &mut findings);
     let credentials = credentials(&root);
     let litellm = LitellmSettings::read(&Fields::of(root.get("litellm_settings"), &LITELLM));
     let general = GeneralSettings::read(&Fields::of(root.get("general_settings"), &GENERAL));

@@ -15,6 +15,7 @@ mod nearest;
 mod reference;
 mod resolve;
 mod schema;
+mod stored;
 mod typed;
 mod yaml;
 
@@ -28,6 +29,7 @@ pub use location::Location;
 pub use reference::reference_markdown;
 pub use resolve::{Resolved, resolve};
 pub use schema::schema;
+pub use stored::{StoredModel, stored_model};
 pub use typed::{
     Budget, ClientDisconnect, ClientsideParam, Config, ContinuationSettings, Credential, EphemeralKeys, Failover,
     GeneralSettings, GroupAlias, HealthChecks, HedgingSettings, LitellmParams, LitellmSettings, ModelEntry,

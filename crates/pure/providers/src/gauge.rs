@@ -138,7 +138,8 @@ fn absorb(document: &Value, reading: &mut Reading) {
         }
         for name in ["usage", "usageMetadata", "amazon-bedrock-invocationMetrics", "meta"] {
             let Some(usage) = outer.get(name) else { continue };
-            if let Some(found) = usage_of(usage) {
+            let tier = outer.get("service_tier").and_then(Value::as_str);
+            if let Some(found) = usage_of(usage).map(|found| found.served(tier)) {
                 reading.usage = Some(reading.usage.map_or(found, |known| larger(known, found)));
             }
             if usage.get("type").is_some_and(|kind| kind == "duration") {
@@ -212,13 +213,16 @@ pub fn usage_of(usage: &Value) -> Option<Usage> {
     let within = |outer: &str, name: &str| usage.get(outer)?.get(name)?.as_u64();
     if let Some(prompt) = number(&["promptTokenCount"]) {
         let thought = number(&["thoughtsTokenCount"]).unwrap_or_default();
-        return Some(Usage {
-            input: prompt + number(&["toolUsePromptTokenCount"]).unwrap_or_default(),
-            output: number(&["candidatesTokenCount", "responseTokenCount"]).unwrap_or_default() + thought,
-            cache_read: number(&["cachedContentTokenCount"]).unwrap_or_default(),
-            reasoning: thought,
-            ..Usage::default()
-        });
+        return Some(
+            Usage {
+                input: prompt + number(&["toolUsePromptTokenCount"]).unwrap_or_default(),
+                output: number(&["candidatesTokenCount", "responseTokenCount"]).unwrap_or_default() + thought,
+                cache_read: number(&["cachedContentTokenCount"]).unwrap_or_default(),
+                reasoning: thought,
+                ..Usage::default()
+            }
+            .served(usage.get("trafficType").and_then(Value::as_str)),
+        );
     }
     let input = number(&["input_tokens", "inputTokens", "inputTokenCount"]);
     let output = number(&["output_tokens", "outputTokens", "outputTokenCount"]);
@@ -230,16 +234,25 @@ pub fn usage_of(usage: &Value) -> Option<Usage> {
     let written = number(&["cache_creation_input_tokens", "cacheWriteInputTokens", "cacheWriteInputTokenCount"]);
     let written_1h = within("cache_creation", "ephemeral_1h_input_tokens").unwrap_or_default();
     let apart = read.unwrap_or_default() + written.unwrap_or_default();
-    Some(Usage {
-        input: input.unwrap_or_default() + apart,
-        output: output.unwrap_or_default(),
-        cache_read: read.or_else(|| within("input_tokens_details", "cached_tokens")).unwrap_or_default(),
-        cache_write: written.unwrap_or_default().saturating_sub(written_1h),
-        cache_write_1h: written_1h,
-        reasoning: within("output_tokens_details", "reasoning_tokens").unwrap_or_default(),
-        audio_input: within("input_token_details", "audio_tokens").unwrap_or_default(),
-        ..Usage::default()
-    })
+    Some(
+        Usage {
+            input: input.unwrap_or_default() + apart,
+            output: output.unwrap_or_default(),
+            cache_read: read.or_else(|| within("input_tokens_details", "cached_tokens")).unwrap_or_default(),
+            cache_write: written.unwrap_or_default().saturating_sub(written_1h),
+            cache_write_1h: written_1h,
+            reasoning: within("output_tokens_details", "reasoning_tokens").unwrap_or_default(),
+            audio_input: within("input_token_details", "audio_tokens").unwrap_or_default(),
+            image_input: within("input_tokens_details", "image_tokens").unwrap_or_default(),
+            image_output: within("output_tokens_details", "image_tokens").unwrap_or_default(),
+            web_searches: within("server_tool_use", "web_search_requests").unwrap_or_default(),
+            in_us: usage.get("inference_geo").and_then(Value::as_str).is_some_and(|geo| geo.eq_ignore_ascii_case("us")),
+            fast: usage.get("speed").and_then(Value::as_str) == Some("fast"),
+            stated_cost_nanos: usage.get("cost").and_then(openai::stated_nanos),
+            ..Usage::default()
+        }
+        .served(usage.get("service_tier").and_then(Value::as_str)),
+    )
 }
 
 /// Counts of a stream only grow; Anthropic states the input first and the output last.
@@ -253,8 +266,16 @@ fn larger(known: Usage, found: Usage) -> Usage {
         reasoning: known.reasoning.max(found.reasoning),
         audio_input: known.audio_input.max(found.audio_input),
         audio_output: known.audio_output.max(found.audio_output),
+        cache_read_audio: known.cache_read_audio.max(found.cache_read_audio),
+        image_input: known.image_input.max(found.image_input),
+        image_output: known.image_output.max(found.image_output),
         searches: known.searches.max(found.searches),
+        web_searches: known.web_searches.max(found.web_searches),
+        tier: found.tier.or(known.tier),
+        in_us: known.in_us || found.in_us,
+        fast: known.fast || found.fast,
         stated_cost_nanos: found.stated_cost_nanos.or(known.stated_cost_nanos),
+        ..known
     }
 }
 

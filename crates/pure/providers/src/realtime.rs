@@ -112,6 +112,8 @@ fn usage(usage: &Value) -> Option<Usage> {
         cache_read: number("/input_token_details/cached_tokens"),
         audio_input: number("/input_token_details/audio_tokens"),
         audio_output: number("/output_token_details/audio_tokens"),
+        cache_read_audio: number("/input_token_details/cached_tokens_details/audio_tokens"),
+        image_input: number("/input_token_details/image_tokens"),
         ..Usage::default()
     })
 }

@@ -12,6 +12,8 @@ mod killed_books;
 mod killing;
 mod ledgers;
 mod one_model;
+mod prices;
+mod resealing;
 mod running;
 mod seeds;
 mod sharing;

@@ -86,6 +86,8 @@ pub(crate) struct Wanted {
     pub(crate) watch: Watch,
     /// Searches, by which rerankers are paid.
     pub(crate) searches: u64,
+    /// What else the request says of its price: how it is to be served, searches of the web, pictures.
+    pub(crate) terms: Usage,
 }
 
 /// Tokens per byte of requests and answers, by model.
@@ -133,7 +135,7 @@ impl Learned {
         } else {
             self.ratios(model, |ratios| estimate::input_tokens(size.text, &size.media, &ratios.asked))
         };
-        let read = Usage { input: tokens, searches: wanted.searches, ..Usage::default() };
+        let read = Usage { input: tokens, searches: wanted.searches, ..wanted.terms };
         let mut input = cost(&read, price);
         if size.is_cached {
             let written = |usage| cost(&usage, price);
@@ -233,7 +235,7 @@ mod tests {
         Size::of(&RawBody::from_map(body.as_object().unwrap()))
     }
 
-    const WANTED: Wanted = Wanted { most: 100, watch: Watch::Hidden, searches: 0 };
+    const WANTED: Wanted = Wanted { most: 100, watch: Watch::Hidden, searches: 0, terms: Usage::NONE };
 
     #[test]
     fn pictures_are_not_words() {
@@ -246,6 +248,27 @@ mod tests {
         let document = json!({"messages": [{"source": {"media_type": "application/pdf", "data": data}}]});
         assert!(size(&document).media.documents > 39_000);
         assert_eq!(size(&json!({"messages": [{"content": "hello"}]})).media, Media::default());
+    }
+
+    #[test]
+    fn a_request_that_is_served_otherwise_is_taken_for_as_dear_as_that() {
+        let price = price(&json!({
+            "input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6, "output_cost_per_token_priority": 4e-6,
+            "provider_specific_entry": {"fast": 2}, "output_cost_per_image": 0.5,
+            "search_context_cost_per_query": {"search_context_size_high": 0.03},
+        }));
+        let asked = |body: &serde_json::Value, draws| {
+            let raw = RawBody::from_map(body.as_object().unwrap());
+            let terms = crate::terms::Terms::expected(&raw, draws);
+            Learned::default().asked("m", &Size::default(), &Wanted { terms, ..WANTED }, &price)
+        };
+        let plain = asked(&json!({"messages": []}), false);
+        assert_eq!((plain.input, plain.output), (Nanos::ZERO, TokenPrice(2_000_000)));
+        assert_eq!(asked(&json!({"messages": [], "service_tier": "priority"}), false).output, TokenPrice(4_000_000));
+        assert_eq!(asked(&json!({"messages": [], "speed": "fast"}), false).output, TokenPrice(4_000_000));
+        let search = json!({"messages": [], "web_search_options": {"search_context_size": "high"}});
+        assert_eq!(asked(&search, false).input, Nanos::new(30_000_000));
+        assert_eq!(asked(&json!({"prompt": "x", "n": 3}), true).input, Nanos::new(1_500_000_000));
     }
 
     #[test]

@@ -85,6 +85,7 @@ impl Meter {
             others: self.others.clone(),
             stake: None,
             lowered: None,
+            breakdown: None,
         }
     }
 

@@ -9,7 +9,7 @@ use axum::{
 };
 use http::HeaderMap;
 use serde::Deserialize;
-use tollgate_gateway::Snapshot;
+use tollgate_gateway::{ModelInfoPage, Snapshot};
 use tollgate_policy::Caller;
 use tollgate_wire::Failure;
 
@@ -65,6 +65,14 @@ pub(crate) async fn model_info(
         |snapshot, caller| Ok(snapshot.model_info(caller, queried(query)?.litellm_model_id.as_deref())),
     )
     .await
+}
+
+pub(crate) async fn model_info_page(
+    State(app): State<App>,
+    query: Result<Query<ModelInfoPage>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    told(&app, &headers, |snapshot, caller| Ok(snapshot.model_info_page(caller, &queried(query)?))).await
 }
 
 pub(crate) async fn model_groups(

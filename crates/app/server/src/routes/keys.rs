@@ -44,7 +44,7 @@ async fn regenerate(State(app): State<App>, key: Result<Path<String>, PathReject
     }
 }
 
-async fn manage(app: App, action: Action, of_path: Option<String>, request: Request) -> Response {
+pub(super) async fn manage(app: App, action: Action, of_path: Option<String>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let done = async {
         let query = info::queried(Query::<HashMap<String, String>>::try_from_uri(&head.uri))?.into_iter().collect();

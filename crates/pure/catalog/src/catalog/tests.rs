@@ -15,7 +15,7 @@ fn found(provider: &str, model: &str) -> Option<String> {
 #[test]
 fn every_row_can_be_read_and_the_rows_are_sorted() {
     let catalog = Catalog::builtin();
-    let rows: Vec<Row> = catalog.table.rows().collect();
+    let rows: Vec<Row<'_>> = catalog.table.rows().collect();
     assert_eq!(rows.len(), 4241);
     assert!(rows.is_sorted_by(|one, next| one.name < next.name));
     for row in rows {
@@ -176,7 +176,8 @@ fn a_bare_name_tells_its_provider() {
 
 #[test]
 fn a_providers_models_are_listed_as_they_are_called() {
-    let listed = |provider: &'static str| Catalog::builtin().of_provider(provider).collect::<Vec<_>>();
+    let catalog = Catalog::builtin();
+    let listed = |provider: &'static str| catalog.of_provider(provider).collect::<Vec<_>>();
     let openai = listed("openai");
     assert!(openai.contains(&"gpt-4o") && openai.contains(&"gpt-3.5-turbo-instruct"));
     assert!(!openai.iter().any(|name| name.starts_with("ft:") || name.contains("-x-")));
@@ -184,6 +185,42 @@ fn a_providers_models_are_listed_as_they_are_called() {
     assert!(listed("vertex_ai").contains(&"gemini-2.5-pro"));
     assert!(listed("bedrock").contains(&"amazon.nova-lite-v1:0"));
     assert!(listed("no-such").is_empty());
+}
+
+#[test]
+fn a_map_in_the_sources_json_makes_the_same_catalog() {
+    let builtin = Catalog::builtin();
+    let map: Map<String, Value> = builtin.all().map(|(name, facts)| (name.to_owned(), facts.into())).collect();
+    let read = Catalog::from_json(serde_json::to_string(&map).unwrap().as_bytes()).unwrap();
+    assert_eq!(read.len(), builtin.len());
+    for ((name, facts), (again, same)) in builtin.all().zip(read.all()) {
+        assert_eq!((name, facts), (again, same));
+    }
+    assert_eq!(read.find("openai", "gpt-4o"), builtin.find("openai", "gpt-4o"));
+}
+
+#[test]
+fn a_broken_map_is_not_taken() {
+    let models = |count: usize| {
+        let map: Map<String, Value> =
+            (0..count).map(|n| (format!("m{n}"), serde_json::json!({"mode": "chat"}))).collect();
+        Catalog::from_json(Value::Object(map).to_string().as_bytes()).map(|catalog| catalog.len())
+    };
+    assert_eq!(models(2120), Err(MapError::TooFew { found: 2120, wanted: 2121 }));
+    assert_eq!(models(2121), Ok(2121));
+    assert!(matches!(Catalog::from_json(b"<html>"), Err(MapError::Malformed(_))));
+    assert!(matches!(Catalog::from_json(b"[]"), Err(MapError::Malformed(_))));
+}
+
+#[test]
+fn a_picture_is_priced_by_its_size_and_quality() {
+    let catalog = Catalog::builtin();
+    let row =
+        |provider, model, size, quality| Some(catalog.find_picture(provider, model, size, quality)?.name().to_owned());
+    assert_eq!(row("azure", "dall-e-3", "1024-x-1792", "hd").as_deref(), Some("azure/hd/1024-x-1792/dall-e-3"));
+    assert_eq!(row("azure", "dall-e-3", "1024-x-1024", "").as_deref(), Some("azure/standard/1024-x-1024/dall-e-3"));
+    assert_eq!(row("openai", "gpt-image-1", "1024-x-1024", "low").as_deref(), Some("low/1024-x-1024/gpt-image-1"));
+    assert_eq!(row("openai", "gpt-4o", "1024-x-1024", ""), None);
 }
 
 #[test]

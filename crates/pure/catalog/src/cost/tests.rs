@@ -3,6 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
+use tollgate_wire::usage::{SearchSize, ServiceTier};
 
 fn price(facts: Value) -> Price {
     let Value::Object(map) = facts else { panic!("not an object") };
@@ -75,6 +76,83 @@ fn reasoning_and_audio_have_prices_of_their_own() {
     let parts = cost_breakdown(&usage, &price);
     assert_eq!(parts.input.pico(), 6 * 1_000_000 + 4 * 10_000_000);
     assert_eq!(parts.output.pico(), 3 * 2_000_000 + 5 * 3_000_000 + 2 * 20_000_000);
+}
+
+#[test]
+fn pictures_and_cached_sound_have_prices_of_their_own() {
+    let price = price(json!({
+        "input_cost_per_token": 5e-6, "input_cost_per_image_token": 1e-5, "output_cost_per_token": 1e-5,
+        "output_cost_per_image_token": 4e-5, "cache_read_input_token_cost": 1e-6, "input_cost_per_audio_token": 3e-5,
+        "cache_read_input_audio_token_cost": 2e-6, "output_cost_per_image": 1,
+    }));
+    let usage = Usage { input: 60, image_input: 40, output: 4000, image_output: 3900, pictures: 1, ..Usage::default() };
+    let parts = cost_breakdown(&usage, &price);
+    assert_eq!(parts.input.pico(), 20 * 5_000_000 + 40 * 10_000_000);
+    assert_eq!(parts.output.pico(), 100 * 10_000_000 + 3900 * 40_000_000);
+    let sound = Usage { input: 100, cache_read: 70, cache_read_audio: 50, audio_input: 60, ..Usage::default() };
+    let parts = cost_breakdown(&sound, &price);
+    assert_eq!(parts.cache_read.pico(), 20 * 1_000_000 + 50 * 2_000_000);
+    assert_eq!(parts.input.pico(), 10 * 30_000_000 + 20 * 5_000_000);
+}
+
+#[test]
+fn searches_of_the_web_are_paid_beside_the_tokens() {
+    let price = price(json!({
+        "input_cost_per_token": 1e-6,
+        "search_context_cost_per_query": {"search_context_size_low": 0.01, "search_context_size_high": 0.03},
+    }));
+    let usage = Usage { input: 10, web_searches: 2, search_size: SearchSize::High, ..Usage::default() };
+    let parts = cost_breakdown(&usage, &price);
+    assert_eq!((parts.tools.pico(), parts.total.pico()), (60_000_000_000, 60_010_000_000));
+}
+
+#[test]
+fn work_is_paid_by_the_second_where_nothing_else_is() {
+    let usage = Usage { input: 10, output: 10, worked_millis: 2500, ..Usage::default() };
+    let server = price(json!({"input_cost_per_second": 0.002}));
+    assert!(server.is_by_work() && server.prices(&usage));
+    assert_eq!(cost(&usage, &server).to_string(), "0.005");
+    let both = price(json!({"input_cost_per_second": 0.002, "input_cost_per_token": 1e-6}));
+    assert_eq!(cost(&usage, &both).to_string(), "0.00001");
+    let replicate = crate::Model::unlisted("replicate", "somebody/model").price();
+    assert_eq!(cost(&usage, &replicate).to_string(), "0.0035");
+}
+
+#[test]
+fn tokens_cost_more_in_one_country_and_in_haste_and_tools_do_not() {
+    let price = price(json!({
+        "input_cost_per_token": 5e-6, "output_cost_per_token": 25e-6, "provider_specific_entry": {"us": 1.1, "fast": 2.0},
+        "search_context_cost_per_query": {"search_context_size_medium": 0.01},
+    }));
+    let usage = Usage { input: 10, output: 4, web_searches: 1, ..Usage::default() };
+    let total = |in_us, fast| cost(&Usage { in_us, fast, ..usage }, &price).pico();
+    assert_eq!(total(false, false), 150_000_000 + 10_000_000_000);
+    assert_eq!(total(true, false), 165_000_000 + 10_000_000_000);
+    assert_eq!(total(true, true), 330_000_000 + 10_000_000_000);
+    let plain = claude();
+    let elsewhere = Usage { in_us: true, fast: true, ..usage };
+    assert_eq!(cost(&elsewhere, &plain), cost(&usage, &plain));
+}
+
+#[test]
+fn a_request_that_is_served_first_costs_more() {
+    let price = price(json!({"input_cost_per_token": 1e-6, "input_cost_per_token_priority": 2e-6}));
+    let usage = Usage { input: 10, tier: ServiceTier::Priority, ..Usage::default() };
+    assert_eq!(cost(&usage, &price).pico(), 20_000_000);
+}
+
+#[test]
+fn a_discount_and_a_margin_are_part_of_every_cost() {
+    let adjustments = crate::Adjustments::read(
+        &Map::from_iter([("openai".to_owned(), json!(0.1))]),
+        &Map::from_iter([("openai".to_owned(), json!({"percentage": 0.5}))]),
+    );
+    let price = claude().adjusted(adjustments.of("openai"));
+    let parts = cost_breakdown(&Usage { input: 1000, ..Usage::default() }, &price);
+    assert_eq!(parts.original.pico(), 3_000_000_000);
+    assert_eq!((parts.discount.pico(), parts.margin.pico()), (300_000_000, 1_350_000_000));
+    assert_eq!(parts.total.pico(), 4_050_000_000);
+    assert_eq!(price.in_batches().adjustment, adjustments.of("openai"));
 }
 
 #[test]
@@ -154,12 +232,22 @@ fn any_usage() -> impl Strategy<Value = Usage> {
             audio_input,
             audio_output,
             searches: cache_read % 5,
-            stated_cost_nanos: None,
+            cache_read_audio: cache_write,
+            image_input: reasoning,
+            image_output: audio_input,
+            web_searches: input % 7,
+            pictures: output % 3,
+            pixels: cache_read % 2 * 1_048_576,
+            worked_millis: output % 11,
+            in_us: input % 3 == 0,
+            fast: input % 5 == 0,
+            tier: if input % 2 == 0 { ServiceTier::Priority } else { ServiceTier::Unsaid },
+            ..Usage::default()
         },
     )
 }
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 14] = [
     "input_cost_per_query",
     "input_cost_per_token",
     "output_cost_per_token",
@@ -169,6 +257,11 @@ const KEYS: [&str; 9] = [
     "output_cost_per_reasoning_token",
     "input_cost_per_audio_token",
     "output_cost_per_audio_token",
+    "cache_read_input_audio_token_cost",
+    "input_cost_per_image_token",
+    "output_cost_per_image_token",
+    "output_cost_per_image",
+    "input_cost_per_pixel",
 ];
 
 /// Any subset of the prices, negative ones too. `tiered`: each with a dearer tier above 200,000 tokens.
@@ -181,6 +274,7 @@ fn any_price(tiered: bool) -> impl Strategy<Value = Price> {
                 map.insert(format!("{key}_above_200k_tokens"), json!(usd.abs() * 2.0));
             }
         }
+        map.insert("provider_specific_entry".to_owned(), json!({"us": 1.1}));
         Price::from_map(&map)
     })
 }
@@ -208,12 +302,12 @@ proptest! {
     #[test]
     fn the_parts_add_up_to_the_whole(usage in any_usage(), price in any_price(false)) {
         let parts = cost_breakdown(&usage, &price);
-        let all = [parts.input, parts.cache_read, parts.cache_write, parts.output];
+        let all = [parts.input, parts.cache_read, parts.cache_write, parts.output, parts.tools];
         prop_assert_eq!(all.iter().map(|part| part.pico()).sum::<i128>(), parts.total.pico());
         if parts.total.money() < Money::from_nanos(i64::MAX) {
             // Each part booked alone is off by at most half a nano-dollar.
             let booked: i64 = all.iter().map(|part| part.money().nanos()).sum();
-            prop_assert!((booked - parts.total.money().nanos()).abs() <= 2);
+            prop_assert!((booked - parts.total.money().nanos()).abs() <= 3);
         }
     }
 

@@ -80,7 +80,7 @@ impl Tokenizer {
     /// Input tokens of a provider's request.
     #[must_use]
     pub fn request(&self, body: &Value) -> u64 {
-        let read = self.members(body, READ).unwrap_or_else(|| self.strings(body));
+        let read = Self::members(body, READ, |value| self.strings(value)).unwrap_or_else(|| self.strings(body));
         let written = WRITTEN.iter().filter_map(|name| body.get(name)).map(|value| self.text(&value.to_string()));
         let framed = if body.get("messages").is_some() { PER_ANSWER } else { 0 };
         read + written.sum::<u64>() + framed
@@ -89,12 +89,26 @@ impl Tokenizer {
     /// Output tokens of a whole answer.
     #[must_use]
     pub fn answer(&self, body: &Value) -> u64 {
-        self.members(body, SAID).unwrap_or_else(|| self.strings(body))
+        Self::members(body, SAID, |value| self.said(value)).unwrap_or_else(|| self.said(body))
     }
 
-    fn members(&self, body: &Value, names: &[&str]) -> Option<u64> {
-        let found: Vec<u64> = names.iter().filter_map(|name| body.get(name)).map(|value| self.strings(value)).collect();
+    fn members(body: &Value, names: &[&str], count: impl Fn(&Value) -> u64) -> Option<u64> {
+        let found: Vec<u64> = names.iter().filter_map(|name| body.get(name)).map(count).collect();
         (!found.is_empty()).then(|| found.iter().sum())
+    }
+
+    /// The texts in a value that a model wrote: whose they are was not, and frames no message of an answer.
+    fn said(&self, value: &Value) -> u64 {
+        match value {
+            Value::Array(items) => items.iter().map(|item| self.said(item)).sum(),
+            Value::Object(members) => {
+                let spoken = members.iter().filter(|(name, _)| *name != "role" && !SILENT.contains(&name.as_str()));
+                spoken
+                    .map(|(name, value)| if name == "image_url" { self.member(name, value) } else { self.said(value) })
+                    .sum()
+            }
+            other => self.strings(other),
+        }
     }
 
     /// The texts in a value, without what only frames them.

@@ -16,6 +16,12 @@ pub(crate) static GENERAL: Section = Section {
     unknown: Unknown::Warn,
     keys: &[
         used("master_key", Secret, "", "The admin key; without it LLM routes are open."),
+        used(
+            "store_model_in_db",
+            Flag,
+            "false",
+            "Models are also kept in the store: `POST /model/new` and its like. `STORE_MODEL_IN_DB` is the same.",
+        ),
         used("completion_model", Text, "", "Serves every chat and completion call, whatever the client asks for."),
         used("embedding_model", Text, "", "Serves every embedding call."),
         ours("default_model", Text, "", "Serves calls whose `model` is not known."),
@@ -286,7 +292,6 @@ static SWITCHES: Group = Group {
         "model_list_healthy_only",
         "reject_clientside_metadata_tags",
         "search_tool_deny_by_default",
-        "store_model_in_db",
         "store_prompts_in_spend_logs",
         "use_azure_key_vault",
         "use_client_credentials_pass_through_routes",

@@ -12,6 +12,7 @@ use crate::fields::Fields;
 #[expect(missing_docs, reason = "LiteLLM's own names; docs/reference/config.md says what each means")]
 pub struct GeneralSettings {
     pub master_key: Option<Secret>,
+    pub store_model_in_db: Option<bool>,
     pub completion_model: Option<String>,
     pub embedding_model: Option<String>,
     pub default_model: Option<String>,
@@ -82,6 +83,7 @@ impl GeneralSettings {
     pub(crate) fn read(fields: &Fields<'_>) -> Self {
         let mut settings = Self {
             master_key: fields.secret("master_key"),
+            store_model_in_db: fields.flag("store_model_in_db"),
             completion_model: fields.text("completion_model"),
             embedding_model: fields.text("embedding_model"),
             default_model: fields.text("default_model"),

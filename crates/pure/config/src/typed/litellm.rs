@@ -53,6 +53,9 @@ pub struct LitellmSettings {
     pub budget_exceeded_status_code: Option<u64>,
     pub upperbound_key_generate_params: Map<String, Json>,
     pub store_audit_logs: bool,
+    pub cost_discount_config: Map<String, Json>,
+    pub cost_margin_config: Map<String, Json>,
+    pub block_requests_for_models_without_pricing: bool,
 }
 
 impl LitellmSettings {
@@ -92,6 +95,11 @@ impl LitellmSettings {
             default_key_generate_params: fields.map("default_key_generate_params"),
             upperbound_key_generate_params: fields.map("upperbound_key_generate_params"),
             store_audit_logs: fields.is_on("store_audit_logs"),
+            cost_discount_config: fields.map("cost_discount_config"),
+            cost_margin_config: fields.map("cost_margin_config"),
+            block_requests_for_models_without_pricing: fields
+                .flag("block_requests_for_models_without_pricing")
+                .unwrap_or_default(),
         }
     }
 }

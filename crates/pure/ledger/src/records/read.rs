@@ -258,7 +258,7 @@ fn usage(reader: &mut Reader<'_>) -> Option<Usage> {
         audio_input: next()?,
         audio_output: next()?,
         searches: next()?,
-        stated_cost_nanos: None,
+        ..Usage::default()
     };
     if reader.byte()? == 1 {
         usage.stated_cost_nanos = Some(reader.signed()?);

@@ -53,6 +53,7 @@ fn usage() -> impl Strategy<Value = Usage> {
         audio_output: counts[7],
         searches: counts[8],
         stated_cost_nanos: stated,
+        ..Usage::default()
     })
 }
 
@@ -183,7 +184,7 @@ proptest! {
         let most = Usage {
             input: u64::MAX, output: u64::MAX, cache_read: u64::MAX, cache_write: u64::MAX, cache_write_1h: u64::MAX,
             reasoning: u64::MAX, audio_input: u64::MAX, audio_output: u64::MAX, searches: u64::MAX,
-            stated_cost_nanos: Some(i64::MIN),
+            stated_cost_nanos: Some(i64::MIN), ..Usage::default()
         };
         let settled = Settled {
             attempt: Uuid::nil(), facts, cost: Some(Nanos::new(i64::MIN)), at_least: Nanos::MAX,

@@ -39,7 +39,7 @@ pub use reasoning::{
 };
 pub(crate) use reasoning::{names_gpt5, names_o_series};
 pub use splice::{SplicedStream, answer as spliced_answer};
-pub use usage::{read as read_usage, write as write_usage};
+pub use usage::{read as read_usage, stated_nanos, write as write_usage};
 pub use writer::error_body;
 
 use crate::translate::Operation;

@@ -45,6 +45,10 @@ impl Counts {
         }
     }
 
+    fn word(&self, name: &str) -> Option<&str> {
+        self.passed.get(name)?.as_str()
+    }
+
     /// In our convention. Anthropic counts cached tokens apart from input tokens; our input includes them.
     pub(super) fn usage(&self) -> Usage {
         let long = self.lives.map_or(0, |(_, long)| long).min(self.cache_written);
@@ -54,8 +58,16 @@ impl Counts {
             cache_read: self.cache_read,
             cache_write: self.cache_written.saturating_sub(long),
             cache_write_1h: long,
+            web_searches: self
+                .passed
+                .get("server_tool_use")
+                .and_then(|tools| tools.get("web_search_requests")?.as_u64())
+                .unwrap_or_default(),
+            in_us: self.word("inference_geo").is_some_and(|geo| geo.eq_ignore_ascii_case("us")),
+            fast: self.word("speed") == Some("fast"),
             ..Usage::default()
         }
+        .served(self.word("service_tier"))
     }
 
     /// What `LiteLLM`'s clients read beyond the three totals.
@@ -96,6 +108,17 @@ mod tests {
         .usage();
         assert_eq!((usage.input, usage.output, usage.cache_read), (3050, 9, 3000));
         assert_eq!((usage.cache_write, usage.cache_write_1h), (20, 10));
+    }
+
+    #[test]
+    fn searches_and_how_it_was_served_are_read() {
+        let usage =
+            counts(&[json!({"input_tokens": 1, "output_tokens": 1, "inference_geo": "us", "speed": "fast"})]).usage();
+        assert!(usage.in_us && usage.fast);
+        let usage = counts(&[json!({"input_tokens": 1, "output_tokens": 1, "service_tier": "priority",
+            "server_tool_use": {"web_search_requests": 3}})])
+        .usage();
+        assert_eq!((usage.web_searches, usage.tier), (3, tollgate_wire::usage::ServiceTier::Priority));
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub(super) fn read(body: &Value, request: &ChatRequest, target: &Target) -> Resu
     }
     Ok(ChatResponse {
         choices: vec![answer.finish(body.get("stopReason").and_then(Value::as_str))],
-        usage: usage.map(|_| counts.usage()),
+        usage: usage.map(|_| counts.usage().served(body.pointer("/serviceTier/type").and_then(Value::as_str))),
         usage_extras: if usage.is_some() { counts.extras() } else { Extras::new() },
         extras,
         ..ChatResponse::default()

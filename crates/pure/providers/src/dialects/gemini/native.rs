@@ -15,7 +15,9 @@ use tollgate_wire::{
 use super::{
     content_url,
     failure::{error_of, in_band},
-    front, request_body, url,
+    front, request_body,
+    response::searches,
+    url,
     usage::Counts,
 };
 use crate::{
@@ -156,7 +158,8 @@ fn answer(reply: &Reply, target: &Target) -> Result<(Bytes, Option<Usage>), Fail
     if let Some(error) = error_of(&body) {
         return Err(in_band(error, target));
     }
-    let used = body.get("usageMetadata").map(|counts| Counts(counts).usage());
+    let found = body.get("candidates").and_then(Value::as_array).and_then(|candidates| searches(candidates));
+    let used = body.get("usageMetadata").map(|counts| Counts(counts).with(found));
     // Counting costs nothing.
     let counted = body.get("totalTokens").map(|_| Usage::default());
     Ok((reply.body.clone(), used.or(counted)))
@@ -239,7 +242,10 @@ fn pass(
     }
     progress.content = true;
     if let Some(counts) = event.get("usageMetadata") {
-        progress.usage = Some(Counts(counts).usage());
+        // What was searched is told with the words, and each count is a running total.
+        let before = progress.usage.map(|usage| usage.web_searches);
+        let found = event.get("candidates").and_then(Value::as_array).and_then(|candidates| searches(candidates));
+        progress.usage = Some(Counts(counts).with(found.max(before)));
     }
     let before = said.len();
     let candidates = event.get("candidates").and_then(Value::as_array).into_iter().flatten();

@@ -27,7 +27,7 @@ pub(super) fn read(body: &[u8], target: &Target) -> Result<ChatResponse, Failure
     }
     let candidates = body.get("candidates").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let counts = body.get("usageMetadata").map(Counts);
-    let usage = counts.map(Counts::usage);
+    let usage = counts.map(|counts| counts.with(searches(candidates)));
     let model = text(&body, "modelVersion").to_owned();
     if is_blocked(&body) || candidates.iter().any(|candidate| is_flagged(text(candidate, "finishReason"))) {
         return Ok(ChatResponse { model, choices: vec![silent()], usage, ..ChatResponse::default() });

@@ -50,9 +50,12 @@ impl ContentReader {
         if is_blocked(event) {
             self.of(0).reason = "PROHIBITED_CONTENT".to_owned();
         }
-        self.searches = searches(candidates).or(self.searches);
+        self.searches = searches(candidates).max(self.searches);
         if let Some(counts) = event.get("usageMetadata").map(Counts) {
-            out.push(ChatChunk::Usage { usage: counts.usage(), extras: counts.extras(self.searches, true) });
+            out.push(ChatChunk::Usage {
+                usage: counts.with(self.searches),
+                extras: counts.extras(self.searches, true),
+            });
         }
     }
 

@@ -12,6 +12,13 @@ impl Counts<'_> {
         self.0.get(name).and_then(Value::as_u64).unwrap_or_default()
     }
 
+    fn word<'w>(self, name: &str) -> Option<&'w str>
+    where
+        Self: 'w,
+    {
+        self.0.get(name)?.as_str()
+    }
+
     fn given(self, name: &str) -> Option<u64> {
         self.0.get(name).and_then(Value::as_u64)
     }
@@ -40,6 +47,11 @@ impl Counts<'_> {
         if within { said } else { said.saturating_add(self.thoughts().unwrap_or_default()) }
     }
 
+    /// In our convention, with so many searches of the web.
+    pub(super) fn with(self, searches: Option<u64>) -> Usage {
+        Usage { web_searches: searches.unwrap_or_default(), ..self.usage() }
+    }
+
     /// In our convention.
     pub(super) fn usage(self) -> Usage {
         let output = self.output();
@@ -51,8 +63,12 @@ impl Counts<'_> {
             reasoning: self.thoughts().unwrap_or_default().min(output),
             audio_input: self.of("promptTokensDetails", "AUDIO").unwrap_or_default().min(input),
             audio_output: self.of("candidatesTokensDetails", "AUDIO").unwrap_or_default().min(output),
+            cache_read_audio: self.of("cacheTokensDetails", "AUDIO").unwrap_or_default(),
+            image_input: self.of("promptTokensDetails", "IMAGE").unwrap_or_default().min(input),
+            image_output: self.of("candidatesTokensDetails", "IMAGE").unwrap_or_default().min(output),
             ..Usage::default()
         }
+        .served(self.word("trafficType").or_else(|| self.word("serviceTier")))
     }
 
     /// What `LiteLLM`'s clients read beyond the three totals. Streams always say how many were thoughts.

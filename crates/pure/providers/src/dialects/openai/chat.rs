@@ -62,12 +62,14 @@ impl ProviderDialect for Chat {
         let created = body.remove("created").and_then(|value| value.as_u64());
         body.remove("object");
         let raw_usage = body.remove("usage").map(|value| value.to_string());
+        let used = raw_usage.as_ref().and_then(|raw| usage::read(raw.as_bytes()));
+        let used = used.map(|used| used.served(body.get("service_tier").and_then(Value::as_str)));
         Ok(ChatResponse {
             id,
             model,
             created,
             choices: choices.into_iter().map(read_choice).collect(),
-            usage: raw_usage.as_ref().and_then(|raw| usage::read(raw.as_bytes())),
+            usage: used,
             usage_extras: raw_usage.and_then(|raw| serde_json::from_str(&raw).ok()).unwrap_or_default(),
             extras: body,
         })

@@ -36,7 +36,8 @@ pub fn answer(
         hook(&mut body, asked);
     }
     body.set_str("model", &context.alias);
-    let used = body.get("usage").and_then(|raw| usage::read(raw));
+    let tier = body.typed::<String>("service_tier");
+    let used = body.get("usage").and_then(|raw| usage::read(raw)).map(|used| used.served(tier.as_deref()));
     Ok((body.to_bytes(), used))
 }
 
@@ -258,7 +259,8 @@ impl SplicedStream {
     fn take_usage(&mut self, body: &mut RawBody) {
         let Some(raw) = body.remove("usage") else { return };
         if let Some(used) = usage::read(&raw) {
-            self.progress.usage = Some(used);
+            let tier = body.typed::<String>("service_tier");
+            self.progress.usage = Some(used.served(tier.as_deref()));
             self.usage = serde_json::from_slice(&raw).ok();
         }
     }

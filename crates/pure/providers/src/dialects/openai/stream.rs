@@ -127,6 +127,7 @@ impl ChatDecoder for ChunkReader {
             && let Some(usage) = usage::read(object.to_string().as_bytes())
             && let Value::Object(extras) = object
         {
+            let usage = usage.served(chunk.get("service_tier").and_then(Value::as_str));
             out.push(ChatChunk::Usage { usage, extras });
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tollgate_wire::Usage;
+use tollgate_wire::{Usage, usage::SearchSize};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -19,6 +19,29 @@ struct Wire {
     cache_creation_input_tokens: Option<u64>,
     /// `OpenRouter` states what the call cost, in dollars; Perplexity an object of its own.
     cost: Option<Value>,
+    /// Perplexity's count of what it searched, and how much it read.
+    num_search_queries: Option<u64>,
+    search_context_size: Option<String>,
+    /// Anthropic's, kept by gateways that stand before it.
+    server_tool_use: Option<ServerTools>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct ServerTools {
+    web_search_requests: Option<u64>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct CacheLives {
+    ephemeral_1h_input_tokens: Option<u64>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct CachedDetails {
+    audio_tokens: Option<u64>,
 }
 
 #[derive(Deserialize, Default)]
@@ -27,6 +50,11 @@ struct InputDetails {
     cached_tokens: Option<u64>,
     audio_tokens: Option<u64>,
     cache_creation_tokens: Option<u64>,
+    image_tokens: Option<u64>,
+    /// `LiteLLM`'s, of searches that the provider made.
+    web_search_requests: Option<u64>,
+    cache_creation_token_details: Option<CacheLives>,
+    cached_tokens_details: Option<CachedDetails>,
 }
 
 #[derive(Deserialize, Default)]
@@ -34,6 +62,7 @@ struct InputDetails {
 struct OutputDetails {
     reasoning_tokens: Option<u64>,
     audio_tokens: Option<u64>,
+    image_tokens: Option<u64>,
 }
 
 /// Reads a usage object; `None` when it is `null` or no usage.
@@ -46,22 +75,33 @@ pub fn read(raw: &[u8]) -> Option<Usage> {
     let output_details = wire.completion_tokens_details.unwrap_or_default();
     let cached = input_details.cached_tokens.or(wire.prompt_cache_hit_tokens).or(wire.cache_read_input_tokens);
     let written = input_details.cache_creation_tokens.or(wire.cache_creation_input_tokens);
+    let written = written.unwrap_or_default();
+    let long = input_details.cache_creation_token_details.unwrap_or_default().ephemeral_1h_input_tokens;
+    let long = long.unwrap_or_default().min(written);
+    let of_tools = wire.server_tool_use.unwrap_or_default().web_search_requests;
+    let searches = input_details.web_search_requests.or(of_tools).or(wire.num_search_queries);
     Some(Usage {
         input,
         output,
         cache_read: cached.unwrap_or_default(),
-        cache_write: written.unwrap_or_default(),
-        cache_write_1h: 0,
+        cache_write: written - long,
+        cache_write_1h: long,
         reasoning: output_details.reasoning_tokens.unwrap_or_default(),
         audio_input: input_details.audio_tokens.unwrap_or_default(),
         audio_output: output_details.audio_tokens.unwrap_or_default(),
-        searches: 0,
+        cache_read_audio: input_details.cached_tokens_details.unwrap_or_default().audio_tokens.unwrap_or_default(),
+        image_input: input_details.image_tokens.unwrap_or_default(),
+        image_output: output_details.image_tokens.unwrap_or_default(),
+        web_searches: searches.unwrap_or_default(),
+        search_size: wire.search_context_size.as_deref().and_then(SearchSize::named).unwrap_or_default(),
         stated_cost_nanos: wire.cost.as_ref().and_then(stated_nanos),
+        ..Usage::default()
     })
 }
 
 /// A stated cost in dollars, as nano-dollars.
-fn stated_nanos(cost: &Value) -> Option<i64> {
+#[must_use]
+pub fn stated_nanos(cost: &Value) -> Option<i64> {
     let dollars = cost.as_f64().or_else(|| cost.get("total_cost")?.as_f64())?;
     let nanos = (dollars * 1e9).round();
     // A cost that is no amount of money is no statement.
@@ -124,6 +164,20 @@ mod tests {
             Some(1_000_000)
         );
         assert_eq!(read(br#"{"prompt_tokens":5,"total_tokens":5}"#).unwrap().output, 0);
+    }
+
+    #[test]
+    fn what_is_paid_apart_is_read_apart() {
+        let usage = read(br#"{"prompt_tokens":90,"completion_tokens":20,"prompt_tokens_details":{"cached_tokens":40,"audio_tokens":30,"image_tokens":7,
+            "cached_tokens_details":{"audio_tokens":25},"cache_creation_tokens":12,"web_search_requests":2,
+            "cache_creation_token_details":{"ephemeral_1h_input_tokens":9}},"completion_tokens_details":{"image_tokens":11}}"#)
+        .unwrap();
+        assert_eq!((usage.cache_read_audio, usage.image_input, usage.image_output), (25, 7, 11));
+        assert_eq!((usage.cache_write, usage.cache_write_1h, usage.web_searches), (3, 9, 2));
+        let searched =
+            read(br#"{"prompt_tokens":1,"completion_tokens":1,"num_search_queries":3,"search_context_size":"high"}"#)
+                .unwrap();
+        assert_eq!((searched.web_searches, searched.search_size), (3, SearchSize::High));
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub fn read(body: &[u8], target: &Target) -> Result<ChatResponse, Failure> {
         model: text(&body, "model").to_owned(),
         created: body.get("created_at").and_then(seconds),
         choices: vec![choice],
-        usage: body.get("usage").and_then(read_usage),
+        usage: used(&body),
         usage_extras: Extras::new(),
         extras: listed("service_tier", body.get("service_tier").filter(|tier| !tier.is_null()).cloned()),
     })
@@ -155,6 +155,25 @@ pub fn finish(response: &Value, calls: bool) -> (Finish, Option<String>) {
     }
 }
 
+/// What a response used: its usage object, how it was served, and its searches of the web.
+#[must_use]
+pub fn used(response: &Value) -> Option<Usage> {
+    let usage = response.get("usage").and_then(read_usage)?;
+    let items = response.get("output").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let usage = usage.served(response.get("service_tier").and_then(Value::as_str));
+    Some(Usage { web_searches: usage.web_searches.max(web_searches(items)), ..usage })
+}
+
+/// How often the web was searched: pages that were opened of what was found are not paid.
+#[must_use]
+pub fn web_searches(items: &[Value]) -> u64 {
+    let is_search = |item: &&Value| {
+        let action = item.pointer("/action/type").and_then(Value::as_str);
+        text(item, "type") == "web_search_call" && action.is_none_or(|action| action == "search")
+    };
+    items.iter().filter(is_search).count() as u64
+}
+
 /// Reads a usage object; `None` when it is `null` or no usage.
 #[must_use]
 pub fn read_usage(usage: &Value) -> Option<Usage> {
@@ -167,6 +186,10 @@ pub fn read_usage(usage: &Value) -> Option<Usage> {
         reasoning: count("/output_tokens_details/reasoning_tokens").unwrap_or_default(),
         audio_input: count("/input_tokens_details/audio_tokens").unwrap_or_default(),
         audio_output: count("/output_tokens_details/audio_tokens").unwrap_or_default(),
+        image_input: count("/input_tokens_details/image_tokens").unwrap_or_default(),
+        image_output: count("/output_tokens_details/image_tokens").unwrap_or_default(),
+        cache_write: count("/input_tokens_details/cache_creation_tokens").unwrap_or_default(),
+        stated_cost_nanos: usage.get("cost").and_then(crate::dialects::openai::stated_nanos),
         ..Usage::default()
     })
 }

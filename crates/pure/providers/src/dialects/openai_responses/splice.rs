@@ -16,7 +16,7 @@ use tollgate_wire::{
 use super::{
     PATH, front_answer, front_stream,
     items::SEAL,
-    response::{failed, in_band, read_usage, text},
+    response::{failed, in_band, read_usage, text, web_searches},
 };
 use crate::{
     codec::{AnswerContext, Splice, Words},
@@ -167,7 +167,7 @@ fn answer(reply: &Reply, target: &Target, context: &AnswerContext) -> Result<(By
     if !body.has("output") {
         return Err(invalid());
     }
-    let usage = body.typed::<Value>("usage").and_then(|usage| read_usage(&usage));
+    let usage = used_by(&body);
     body.set_str("model", &context.alias);
     name(&mut body, context);
     Ok((body.to_bytes(), usage))
@@ -272,13 +272,23 @@ impl NativeStream {
     /// answers: the client's stands beside it.
     fn take_response(&mut self, event: &mut RawBody) {
         let Some(mut response) = event.get("response").and_then(|raw| RawBody::parse(raw).ok()) else { return };
-        if let Some(usage) = response.typed::<Value>("usage").and_then(|usage| read_usage(&usage)) {
+        if let Some(usage) = used_by(&response) {
             self.progress.usage = Some(usage);
         }
         name(&mut response, &self.context);
         event.set_raw("response", response.to_bytes());
         self.response = Some(response);
     }
+}
+
+/// As [`web_searches`] and the rest of a response that passes by: its output is taken apart only where it has a search.
+fn used_by(response: &RawBody) -> Option<Usage> {
+    let usage = response.typed::<Value>("usage").and_then(|usage| read_usage(&usage))?;
+    let searched = |raw: &&Bytes| memchr::memmem::find(raw, b"\"web_search_call\"").is_some();
+    let items = response.get("output").filter(searched).and_then(|raw| serde_json::from_slice::<Vec<Value>>(raw).ok());
+    let searches = web_searches(&items.unwrap_or_default());
+    let tier = response.typed::<String>("service_tier");
+    Some(Usage { web_searches: usage.web_searches.max(searches), ..usage.served(tier.as_deref()) })
 }
 
 impl PassedStream for NativeStream {

@@ -9,7 +9,7 @@ use tollgate_wire::{
     framing::Frame,
 };
 
-use super::response::{annotation, call_id, failed, finish, in_band, read_output, read_usage, seal, text};
+use super::response::{annotation, call_id, failed, finish, in_band, read_output, seal, text, used};
 use crate::{codec::ChatDecoder, target::Target};
 
 /// A call that has begun.
@@ -152,7 +152,7 @@ impl EventReader {
         self.done = true;
         let (finish, native) = finish(response, !self.calls.is_empty());
         out.push(ChatChunk::Finish { choice: 0, finish, native });
-        if let Some(usage) = response.get("usage").and_then(read_usage) {
+        if let Some(usage) = used(response) {
             out.push(ChatChunk::Usage { usage, extras: Map::new() });
         }
         Ok(())
