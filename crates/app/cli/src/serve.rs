@@ -73,6 +73,7 @@ async fn serve(options: &Options, loaded: Loaded) -> anyhow::Result<()> {
     let gateway =
         Gateway::new(Parts { client, clock, random, snapshot, workers, sharing, store, journal: Some(journal) });
     gateway.start_sharing().await;
+    gateway.start_limits().await;
     gateway.start_checks();
     gateway.start_hearing();
     gateway.start_books(found);

@@ -117,7 +117,9 @@ impl Ask {
                 continue;
             }
             minutes.chooses(self, &plan, deployment, after);
-            if let Some(failure) = self.options.mock_failure(&plan).or_else(|| self.refused_there(&plan, &mut meter)) {
+            let mocked = self.options.mock_failure(&plan);
+            let refused = if mocked.is_some() { mocked } else { self.refused_there(&plan, &mut meter).await };
+            if let Some(failure) = refused {
                 minutes.fails(failure.kind);
                 news = News::Refused(failure);
                 continue;

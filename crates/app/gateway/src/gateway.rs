@@ -127,10 +127,11 @@ impl Closed {
 impl Gateway {
     /// A gateway of these parts.
     #[must_use]
-    pub fn new(parts: Parts) -> Arc<Self> {
+    pub fn new(mut parts: Parts) -> Arc<Self> {
         let mut secret = [0; 32];
         parts.random.fill(&mut secret);
         let instance = format!("{:016x}", parts.random.u64());
+        let shared_limits = parts.sharing.as_mut().and_then(|sharing| sharing.take_limits(parts.random.u64()));
         let (clock, workers) = (&parts.clock, &parts.workers);
         let projector = parts.journal.as_ref().zip(parts.store.as_ref()).map(|(journal, (store, _))| {
             let (journal, store, clock) = (journal.clone(), Arc::clone(store), Arc::clone(clock));
@@ -141,7 +142,7 @@ impl Gateway {
             parts.store.map(|(store, bounds)| Callers::new(store, Arc::clone(clock), workers.clone(), bounds));
         Arc::new(Self {
             callers,
-            limits: Limits::new(Arc::clone(&parts.clock)),
+            limits: Limits::new(Arc::clone(&parts.clock), shared_limits),
             client: parts.client,
             clock: parts.clock,
             random: parts.random,

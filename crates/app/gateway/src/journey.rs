@@ -161,7 +161,11 @@ async fn answer(mut ask: Box<Ask>, mut meter: Meter) -> Answer {
     if ask.context.alias.is_empty() || group.name != asked {
         group.name.clone_into(&mut ask.context.alias);
     }
-    if let Err(failure) = ask.keeper(&group).and_then(|_| ask.take_place(&group, &mut meter)) {
+    let placed = match ask.keeper(&group) {
+        Ok(_) => ask.take_place(&group, &mut meter).await,
+        Err(failure) => Err(failure),
+    };
+    if let Err(failure) = placed {
         return refuse(&failure, meter);
     }
     match ask.dispatch(group, meter).await {

@@ -83,6 +83,7 @@ pub use gateway::{Gateway, Parts};
 pub use inbound::{Inbound, Route, client_at};
 pub use late::LateStream;
 pub use ledger::Totals;
+pub use limits::{LimitSharing, LimitSharingState};
 pub use passage::{Passing, Way};
 pub use readiness::Readiness;
 pub use realtime::{Caller as RealtimeCaller, RealtimeCall};

@@ -139,8 +139,8 @@ impl Gateway {
             admit(&caller, RouteClass::Call, leads.label())?;
             if let Some(key) = caller.key() {
                 key.spending.admit(&key.digest.to_hex())?;
-                meter.holds(self.limits.take(key, &[], 0)?);
             }
+            meter.holds(self.take_place(snapshot, caller.key().map(AsRef::as_ref), &[]).await?);
             if matches!(leads, Leads::Provider(_, rest) if passage::gives_key(rest)) {
                 admit_ephemeral_key(snapshot, &caller)?;
                 tracing::info!(target: "tollgate::call", call_id = meter.call_id(), "an ephemeral key is asked for");

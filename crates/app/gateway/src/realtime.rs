@@ -137,8 +137,9 @@ impl Gateway {
         let group = group_for(snapshot, &caller, PATH, asked)?;
         if let Some(key) = caller.key() {
             key.spending.admit(&key.digest.to_hex())?;
-            meter.holds(self.limits.take(key, &[group.name, group.label()], 0)?);
         }
+        let models = [group.name, group.label()];
+        meter.holds(self.take_place(snapshot, caller.key().map(AsRef::as_ref), &models).await?);
         let captured = group.captured.clone();
         let (deployment, aboard) = self.boarded(snapshot, group)?;
         let served = snapshot.served.get(deployment).ok_or_else(|| Failure::bug("a deployment without a place"))?;

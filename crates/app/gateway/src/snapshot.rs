@@ -15,6 +15,7 @@ use crate::{
     continuation::ContinuationRules,
     deployment::{Globals, Served},
     kept::KeptBounds,
+    limits::LimitRules,
     media::MediaRules,
     options::ClientSide,
     passing::Endpoint,
@@ -104,6 +105,7 @@ pub struct Snapshot {
     pub(crate) checks: CheckRules,
     pub(crate) key_rules: KeyRules,
     pub(crate) retention: Retention,
+    pub(crate) limits: LimitRules,
     has_default_model: bool,
 }
 
@@ -178,6 +180,10 @@ impl Snapshot {
                 bounds: config.litellm.upperbound_key_generate_params.clone(),
             },
             retention: Retention::of(config),
+            limits: LimitRules {
+                fail_closed: general.fail_closed_rate_limit_enforcement,
+                parallel: general.global_max_parallel_requests,
+            },
             has_default_model: general.default_model.is_some(),
         }
     }

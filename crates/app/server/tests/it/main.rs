@@ -48,6 +48,7 @@ mod retries;
 mod secrets;
 mod seeds;
 mod self_calls;
+mod shared_limits;
 mod slow;
 mod sounds;
 mod spend_routes;
