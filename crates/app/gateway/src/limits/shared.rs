@@ -384,3 +384,136 @@ fn left(limit: &Limit, row: &[i64]) -> Left {
 fn positive(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use tollgate_kit::Redis;
+    use tollgate_kv::Address;
+    use tollgate_policy::{Limiter, Most};
+    use tollgate_wire::clock::FixedClock;
+
+    use super::*;
+
+    /// The scripts with a clock of their own, which their last argument tells.
+    struct Scripts {
+        kv: Kv,
+        take: Script,
+        settle: Script,
+    }
+
+    impl Scripts {
+        async fn start(redis: &Redis) -> Self {
+            let address = Address { host: "127.0.0.1".to_owned(), port: Some(redis.port()), ..Address::default() };
+            let kv = Kv::new(&address, Arc::new(FixedClock::default())).unwrap();
+            kv.connect().await.unwrap();
+            let window = include_str!("window.lua");
+            let told = window.replace("redis.call('TIME')", "{ ARGV[#ARGV], '0' }");
+            assert_ne!(window, told, "the clock is read in one place");
+            let script = |code: &str| Script::new(&format!("{told}{code}"));
+            Self { kv, take: script(include_str!("take.lua")), settle: script(include_str!("settle.lua")) }
+        }
+
+        async fn run(&self, script: &Script, keys: &[String], mut arguments: Vec<String>, second: u64) -> Vec<i64> {
+            arguments.push(second.to_string());
+            self.kv.run(script, keys, &arguments, Duration::from_secs(20)).await.unwrap()
+        }
+    }
+
+    fn keys(limits: &[Limit]) -> Vec<String> {
+        limits.iter().flat_map(|limit| [format!("w:{}", limit.id), format!("w:{}:runs", limit.id)]).collect()
+    }
+
+    /// Small numbers, the same in every run.
+    struct Dice(u64);
+
+    impl Dice {
+        fn below(&mut self, most: u64) -> u64 {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 33) % most
+        }
+    }
+
+    #[tokio::test]
+    async fn all_instances_together_hold_a_limit_as_one_process_does() {
+        let redis = Redis::start().await;
+        let scripts = Scripts::start(&redis).await;
+        let limit = |id: &str, rpm, tpm, parallel| Limit {
+            scope: LimitScope::Key,
+            id: id.to_owned(),
+            model: None,
+            most: Most { rpm, tpm, parallel },
+        };
+        let limits = [limit("a", Some(12), Some(900), None), limit("b", Some(40), None, Some(6))];
+        let keys = keys(&limits);
+        let (mut dice, mut limiter, mut running) = (Dice(7), Limiter::default(), Vec::new());
+        let (mut second, mut taken_in_all, mut refused_for) = (1_000, 0, Vec::new());
+        for call in 0..3_000_u64 {
+            second += match dice.below(40) {
+                0 => 70,
+                1..=3 => 12,
+                4..=20 => 1,
+                _ => 0,
+            };
+            if running.len() > 8 || dice.below(3) == 0 && !running.is_empty() {
+                let at = usize::try_from(dice.below(running.len() as u64)).unwrap();
+                let (name, counted, taken): (u64, i64, _) = running.swap_remove(at);
+                let (expected, used) = (dice_expected(name), dice.below(4) * 40);
+                let gave_up = dice.below(5) == 0;
+                if gave_up {
+                    limiter.give_back(&taken)
+                } else {
+                    limiter.settle(&taken, used, second)
+                }
+                let (requests, back, more) = if gave_up {
+                    (1, expected, 0)
+                } else {
+                    (0, expected.saturating_sub(used), used.saturating_sub(expected))
+                };
+                let place =
+                    [name.to_string(), counted.to_string(), requests.to_string(), back.to_string(), more.to_string()];
+                scripts.run(&scripts.settle, &keys, [place.clone(), place].concat(), second).await;
+                continue;
+            }
+            let expected = dice_expected(call);
+            let mut arguments = vec![call.to_string(), expected.to_string(), "1000000".to_owned()];
+            for Limit { most, .. } in &limits {
+                let shown = |most: Option<u64>| most.map_or("-1".to_owned(), |most| most.to_string());
+                arguments.extend([shown(most.rpm), shown(most.tpm), shown(most.parallel)]);
+            }
+            let answer = scripts.run(&scripts.take, &keys, arguments, second).await;
+            match limiter.take(&limits, expected, second) {
+                Ok(taken) => {
+                    assert_eq!(answer[..2], [1, i64::try_from(second).unwrap()], "call {call}: {answer:?}");
+                    for (limit, row) in limits.iter().zip(answer[2..].chunks_exact(4)) {
+                        assert_eq!(left(limit, row), limiter.left(limit, second), "call {call}: {answer:?}");
+                    }
+                    running.push((call, answer[1], taken));
+                    taken_in_all += 1;
+                }
+                Err(reached) => {
+                    let index = limits.iter().position(|limit| *limit == reached.limit).unwrap();
+                    let what = match reached.what {
+                        What::Parallel => 1,
+                        What::Requests => 2,
+                        What::Tokens => 3,
+                    };
+                    let wait = reached.wait.map_or(answer[6], |wait| i64::try_from(wait).unwrap());
+                    let numbers = [index as u64, what, reached.requests, reached.tokens].map(|one| one as i64);
+                    assert_eq!(
+                        (answer[0], &answer[1..5], answer[6]),
+                        (0, &numbers[..], wait),
+                        "call {call}: {reached:?}"
+                    );
+                    refused_for.push(what);
+                }
+            }
+        }
+        refused_for.sort_unstable();
+        refused_for.dedup();
+        assert!(taken_in_all > 500 && refused_for == [1, 2, 3], "{taken_in_all} {refused_for:?}");
+    }
+
+    fn dice_expected(call: u64) -> u64 {
+        call % 7 * 15
+    }
+}
