@@ -11,7 +11,7 @@ mod spend;
 use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
-pub(crate) use fields::usd;
+pub(crate) use fields::{nanos, usd};
 use http::HeaderMap;
 use serde_json::{Map, Value};
 use tollgate_policy::{Caller, RouteClass, admit};

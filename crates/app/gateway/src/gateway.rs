@@ -226,6 +226,18 @@ impl Gateway {
         self.callers.as_ref().map(|callers| callers.store_is_away())
     }
 
+    /// How often the store was asked for a key; none: there is no store.
+    #[must_use]
+    pub fn key_look_ups(&self) -> Option<u64> {
+        self.callers.as_ref().map(|callers| callers.looked_up())
+    }
+
+    /// It is known which keys there are: one that is not among them costs the store next to nothing.
+    #[must_use]
+    pub fn knows_keys(&self) -> bool {
+        self.callers.as_ref().is_some_and(|callers| callers.tokens.verdict(0) != crate::known::Verdict::CannotTell)
+    }
+
     /// Hears of what other instances change of keys, until the gateway goes down.
     pub fn start_hearing(self: &Arc<Self>) {
         if let Some(callers) = &self.callers {

@@ -8,9 +8,10 @@ mod telling;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use http::HeaderMap;
 use tollgate_policy::{Key, Limit, LimitScope, Limiter, Most, Taken};
 use tollgate_router::{Group, Plan};
-use tollgate_wire::{Failure, FailureKind, clock::Clock};
+use tollgate_wire::{Failure, FailureKind, Usage, clock::Clock};
 
 pub(crate) use self::shared::Shared;
 use self::shared::{Counted, NoPlace, is_shared};
@@ -24,6 +25,44 @@ pub(crate) struct LimitRules {
     pub(crate) fail_closed: bool,
     /// Calls at one time, all clients together (`global_max_parallel_requests`).
     pub(crate) parallel: Option<u64>,
+    /// What counts as tokens (`token_rate_limit_type`).
+    pub(crate) counts: TokensCounted,
+}
+
+/// What counts toward limits of tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum TokensCounted {
+    /// Input and output.
+    #[default]
+    Total,
+    /// What is sent.
+    Input,
+    /// What comes back.
+    Output,
+}
+
+impl TokensCounted {
+    /// `LiteLLM`'s spelling; whatever else it is counts all.
+    pub(crate) fn of(text: Option<&str>) -> Self {
+        match text {
+            Some("input") => Self::Input,
+            Some("output") => Self::Output,
+            _ => Self::Total,
+        }
+    }
+
+    fn used(self, usage: &Usage) -> u64 {
+        match self {
+            Self::Total => usage.total(),
+            Self::Input => usage.input,
+            Self::Output => usage.output,
+        }
+    }
+
+    /// Of what is known of a call before it goes out.
+    fn expected(self, prompt: u64) -> u64 {
+        if self == Self::Output { 0 } else { prompt }
+    }
 }
 
 /// What is in use of all limits.
@@ -142,9 +181,11 @@ impl Permit {
         if more.is_empty() { Ok(()) } else { self.take(more, expected).await }
     }
 
-    /// The call is over: what it used counts. Nobody was asked: it counts as none.
-    pub(crate) fn settle(mut self, used: Option<u64>) {
-        self.end(used);
+    /// The call is over: what its attempts used counts. Nobody was asked: it counts as none.
+    pub(crate) fn settle<'u>(mut self, attempts: impl ExactSizeIterator<Item = &'u Usage>) {
+        let asked = attempts.len() > 0;
+        let used = attempts.map(|usage| self.rules.counts.used(usage)).sum();
+        self.end(asked.then_some(used));
     }
 
     fn end(&mut self, used: Option<u64>) {
@@ -207,19 +248,25 @@ impl Gateway {
         self.limits.shared().map(|shared| shared.state())
     }
 
-    /// Takes a place for a call that is no [`Ask`].
+    /// Takes a place for a call that is no [`Ask`]: under the limits of its key, and of the customer that its headers name.
     ///
     /// # Errors
-    /// As [`Limits::take`].
+    /// As [`Limits::take`], and what the customer is refused with.
     pub(crate) async fn take_place(
         &self,
         snapshot: &Snapshot,
         key: Option<&Key>,
         models: &[&str],
+        headers: &HeaderMap,
     ) -> Result<Option<Permit>, Failure> {
+        let customer = match snapshot.whom.customer(headers, None) {
+            Some(named) => self.customer(snapshot, &named).await?,
+            None => None,
+        };
         let rules = snapshot.limits;
         let of_key = key.into_iter().flat_map(|key| of_key(key, models)).cloned();
-        self.limits.take(of_key.chain(rules.of_gateway()).collect(), 0, rules).await
+        let of_customer = customer.and_then(|customer| customer.limit);
+        self.limits.take(of_key.chain(of_customer).chain(rules.of_gateway()).collect(), 0, rules).await
     }
 }
 
@@ -235,19 +282,32 @@ impl Ask {
             key.spending.admit(&key.digest.to_hex())?;
             held.extend(of_key(key, &[group.name, group.label()]).cloned());
         }
+        held.extend(self.limits_of_whom());
         held.extend(rules.of_gateway());
         let counts_tokens = held.iter().any(|limit| limit.most.tpm.is_some());
-        let expected = if counts_tokens { prompt_tokens(&self.body) } else { 0 };
+        let expected = if counts_tokens { rules.counts.expected(prompt_tokens(&self.body)) } else { 0 };
         meter.holds(self.gateway.limits.take(held, expected, rules).await?);
         Ok(())
     }
 
-    /// Why the key may not ask the fallback whose turn it is: what limits that model for it is taken, too.
+    /// Why the group whose turn it is may not be asked: as the call itself wishes, or as it is a fallback that the key is limited
+    /// for, whose limits are taken, too.
     pub(crate) async fn refused_there(&self, plan: &Plan<'_>, meter: &mut Meter) -> Option<Failure> {
+        if let Some(mocked) = self.options.mock_failure(plan) {
+            return Some(mocked);
+        }
         let key = self.caller.key().filter(|key| key.limits.iter().any(|limit| limit.model.is_some()))?;
         let group = plan.group().filter(|_| plan.fallbacks() > 0)?;
         let models = [group.name, group.label()];
         let more: Vec<Limit> = of_key(key, &models).filter(|limit| limit.model.is_some()).cloned().collect();
-        meter.holds_more(&self.gateway.limits, more, prompt_tokens(&self.body), self.snapshot.limits).await.err()
+        meter
+            .holds_more(
+                &self.gateway.limits,
+                more,
+                self.snapshot.limits.counts.expected(prompt_tokens(&self.body)),
+                self.snapshot.limits,
+            )
+            .await
+            .err()
     }
 }

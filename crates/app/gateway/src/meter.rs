@@ -28,6 +28,7 @@ mod partial;
 mod permits;
 mod shares;
 mod standing;
+mod whom;
 
 use standing::Standing;
 
@@ -53,6 +54,7 @@ pub(crate) struct Meter {
     /// What the call is paid from beside its deployment's budgets.
     tags: Vec<String>,
     caller: Caller,
+    whom: whom::Whom,
 }
 
 /// What an answer costs that is passed on as it comes.
@@ -154,6 +156,7 @@ impl Meter {
             finished: false,
             tags: Vec::new(),
             caller: Caller::Anyone,
+            whom: whom::Whom::default(),
         }
     }
 

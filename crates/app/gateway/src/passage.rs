@@ -136,11 +136,12 @@ impl Gateway {
         let caller = if leads.wants_key() { self.identify(snapshot, &call.headers).await? } else { Caller::Anyone };
         if leads.wants_key() {
             meter.asked_by(&caller);
+            meter.made_for(snapshot, snapshot.whom.customer(&call.headers, None).as_deref(), &call.headers);
             admit(&caller, RouteClass::Call, leads.label())?;
             if let Some(key) = caller.key() {
                 key.spending.admit(&key.digest.to_hex())?;
             }
-            meter.holds(self.take_place(snapshot, caller.key().map(AsRef::as_ref), &[]).await?);
+            meter.holds(self.take_place(snapshot, caller.key().map(AsRef::as_ref), &[], &call.headers).await?);
             if matches!(leads, Leads::Provider(_, rest) if passage::gives_key(rest)) {
                 admit_ephemeral_key(snapshot, &caller)?;
                 tracing::info!(target: "tollgate::call", call_id = meter.call_id(), "an ephemeral key is asked for");

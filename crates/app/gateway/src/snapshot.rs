@@ -15,13 +15,14 @@ use crate::{
     continuation::ContinuationRules,
     deployment::{Globals, Served},
     kept::KeptBounds,
-    limits::LimitRules,
+    limits::{LimitRules, TokensCounted},
     media::MediaRules,
     options::ClientSide,
     passing::Endpoint,
     retention::Retention,
     routing,
     sealed::SealKey,
+    whom::WhomRules,
 };
 
 /// Environment variables as they were at the start, with those of `.env` and of the configuration.
@@ -106,6 +107,7 @@ pub struct Snapshot {
     pub(crate) key_rules: KeyRules,
     pub(crate) retention: Retention,
     pub(crate) limits: LimitRules,
+    pub(crate) whom: WhomRules,
     has_default_model: bool,
 }
 
@@ -180,9 +182,11 @@ impl Snapshot {
                 bounds: config.litellm.upperbound_key_generate_params.clone(),
             },
             retention: Retention::of(config),
+            whom: WhomRules::of(config),
             limits: LimitRules {
                 fail_closed: general.fail_closed_rate_limit_enforcement,
                 parallel: general.global_max_parallel_requests,
+                counts: TokensCounted::of(general.token_rate_limit_type.as_deref()),
             },
             has_default_model: general.default_model.is_some(),
         }

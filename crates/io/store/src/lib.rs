@@ -7,6 +7,7 @@
 mod changes;
 mod error;
 mod idempotency;
+mod ids;
 mod keys;
 mod leases;
 mod lists;

@@ -35,6 +35,8 @@ pub struct Key {
     pub holders: Vec<Holder>,
     /// How much there may be of its calls, and of those above it.
     pub limits: Vec<Limit>,
+    /// Tags of every request that it sends.
+    pub tags: Vec<String>,
     /// What it may spend, where that is for all time.
     pub spending: Spending,
     /// Routing of its own (`router_settings`): fallbacks, where a request brings none.
@@ -299,6 +301,7 @@ mod tests {
             team: None,
             holders: Vec::new(),
             limits: Vec::new(),
+            tags: Vec::new(),
             routing: serde_json::Map::new(),
             spending: Spending::default(),
             may_mock: false,

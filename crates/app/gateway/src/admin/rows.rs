@@ -57,7 +57,6 @@ pub(crate) fn key(digest: KeyDigest, view: &KeyView, pending: i64) -> Key {
         });
     }
     let metadata: Map<String, Value> = document(row.metadata.as_ref());
-    let role = view.user.as_ref().and_then(|user| user.user_role.as_deref()).and_then(Role::parse);
     // The old token of a key that was regenerated ends when its time is over.
     let ends = [row.expires, view.old_until].into_iter().flatten().min();
     Key {
@@ -69,15 +68,41 @@ pub(crate) fn key(digest: KeyDigest, view: &KeyView, pending: i64) -> Key {
         models: models(row.models.as_ref()),
         aliases: document(row.aliases.as_ref()),
         routes: RouteSet(document(row.allowed_routes.as_ref())),
-        role: role.unwrap_or_default(),
+        role: role(view),
         user: row.user_id.clone(),
         team: row.team_id.clone(),
         holders,
         limits: of_rows::limits(view),
+        tags: tags(view),
         routing: routing(view),
         spending: spending(view, pending),
         may_mock: metadata.get("allow_client_mock_response").and_then(Value::as_bool).unwrap_or_default(),
     }
+}
+
+fn role(view: &KeyView) -> Role {
+    view.user.as_ref().and_then(|user| user.user_role.as_deref()).and_then(Role::parse).unwrap_or_default()
+}
+
+/// The tags of the key, its team and its project, each once: fields, or members of the metadata, where `LiteLLM` keeps them.
+fn tags(view: &KeyView) -> Vec<String> {
+    let (team, project) = (view.team.as_ref(), view.project.as_ref());
+    let columns = [
+        (view.key.tags.as_ref(), view.key.metadata.as_ref()),
+        (team.and_then(|team| team.tags.as_ref()), team.and_then(|team| team.metadata.as_ref())),
+        (project.and_then(|project| project.tags.as_ref()), project.and_then(|project| project.metadata.as_ref())),
+    ];
+    let mut tags: Vec<String> = Vec::new();
+    for (column, metadata) in columns {
+        let kept = document::<Map<String, Value>>(metadata).remove("tags");
+        let kept: Vec<String> = kept.and_then(|kept| serde_json::from_value(kept).ok()).unwrap_or_default();
+        for tag in document::<Vec<String>>(column).into_iter().chain(kept) {
+            if !tags.contains(&tag) {
+                tags.push(tag);
+            }
+        }
+    }
+    tags
 }
 
 /// The key's routing, else its team's.

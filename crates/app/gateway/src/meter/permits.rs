@@ -53,6 +53,6 @@ impl Meter {
     pub(super) fn settle_limits(&mut self) {
         let Some(permit) = self.permit.take() else { return };
         let attempts = &self.record.attempts;
-        permit.settle((!attempts.is_empty()).then(|| attempts.iter().map(|attempt| attempt.usage.total()).sum()));
+        permit.settle(attempts.iter().map(|attempt| &attempt.usage));
     }
 }

@@ -28,6 +28,7 @@ mod inquiries;
 mod kept_things;
 mod key_routes;
 mod keys;
+mod known_keys;
 mod leaving;
 mod ledger;
 mod limits;

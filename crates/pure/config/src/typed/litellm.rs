@@ -44,6 +44,8 @@ pub struct LitellmSettings {
     pub forward_traceparent_to_llm_provider: Option<bool>,
     /// `model_group_settings.forward_client_headers_to_llm_api`.
     pub forward_client_headers_groups: Vec<String>,
+    pub max_end_user_budget: Option<f64>,
+    pub max_end_user_budget_id: Option<String>,
     pub default_key_generate_params: Map<String, Json>,
     pub upperbound_key_generate_params: Map<String, Json>,
 }
@@ -78,6 +80,8 @@ impl LitellmSettings {
             user_url_allowed_hosts: fields.texts("user_url_allowed_hosts"),
             forward_traceparent_to_llm_provider: fields.flag("forward_traceparent_to_llm_provider"),
             forward_client_headers_groups: groups.texts("forward_client_headers_to_llm_api"),
+            max_end_user_budget: fields.number("max_end_user_budget"),
+            max_end_user_budget_id: fields.text("max_end_user_budget_id"),
             default_key_generate_params: fields.map("default_key_generate_params"),
             upperbound_key_generate_params: fields.map("upperbound_key_generate_params"),
         }
