@@ -1,12 +1,16 @@
 //! Management: keys, and whatever else lives in the store. A request is read here, whoever asks is known here, and each
 //! action is one function of the modules below.
 
+mod budgets;
+mod customers;
 mod fields;
 mod keys;
 mod listing;
+mod parties;
 pub(crate) mod rows;
 pub(crate) mod rules;
 mod spend;
+mod tags;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -18,6 +22,7 @@ use tollgate_policy::{Caller, RouteClass, admit};
 use tollgate_store::{EpochMs, Stamp, Store, StoreError};
 use tollgate_wire::{Failure, FailureKind};
 
+pub use self::parties::PartyAction;
 pub use self::spend::{Shown, SpendAsk, SpendView};
 use crate::{callers, gateway::Gateway, snapshot::Snapshot};
 
@@ -50,6 +55,8 @@ pub enum Action {
     UnblockKey,
     /// `GET`, `POST /key/health`
     KeyHealth,
+    /// Customers, budgets and tags.
+    Party(PartyAction),
 }
 
 impl Action {
@@ -70,12 +77,13 @@ impl Action {
             Self::BlockKey => "/key/block",
             Self::UnblockKey => "/key/unblock",
             Self::KeyHealth => "/key/health",
+            Self::Party(action) => action.path(),
         }
     }
 
     fn class(self) -> RouteClass {
         match self {
-            Self::UpdateKeys => RouteClass::Manage,
+            Self::UpdateKeys | Self::Party(_) => RouteClass::Manage,
             _ => RouteClass::Own,
         }
     }
@@ -111,22 +119,7 @@ impl Gateway {
         };
         let mut desk = self.desk(&snapshot, callers, &caller, ask.action.path());
         desk.version = expected_version(&ask.headers)?;
-        let body = object(&ask.body)?;
-        match ask.action {
-            Action::GenerateKey => desk.generate(body).await,
-            Action::GenerateServiceAccount => desk.generate_service_account(body).await,
-            Action::UpdateKey => desk.update(body).await,
-            Action::UpdateKeys => desk.update_many(body).await,
-            Action::DeleteKeys => desk.delete(&body).await,
-            Action::KeyInfo => desk.info(&ask.query).await,
-            Action::KeysInfo => desk.infos(&body).await,
-            Action::ListKeys => desk.list(&ask.query).await,
-            Action::KeyAliases => desk.aliases(&ask.query).await,
-            Action::RegenerateKey => desk.regenerate(ask.of_path, body).await,
-            Action::BlockKey => desk.block(&body, true).await,
-            Action::UnblockKey => desk.block(&body, false).await,
-            Action::KeyHealth => Ok(desk.health()),
-        }
+        desk.act(&ask).await
     }
 
     fn desk<'a>(
@@ -192,6 +185,26 @@ pub(crate) struct Desk<'a> {
 }
 
 impl Desk<'_> {
+    async fn act(&self, ask: &ManageAsk) -> Result<Value, Failure> {
+        let body = object(&ask.body)?;
+        match ask.action {
+            Action::GenerateKey => self.generate(body).await,
+            Action::GenerateServiceAccount => self.generate_service_account(body).await,
+            Action::UpdateKey => self.update(body).await,
+            Action::UpdateKeys => self.update_many(body).await,
+            Action::DeleteKeys => self.delete(&body).await,
+            Action::KeyInfo => self.info(&ask.query).await,
+            Action::KeysInfo => self.infos(&body).await,
+            Action::ListKeys => self.list(&ask.query).await,
+            Action::KeyAliases => self.aliases(&ask.query).await,
+            Action::RegenerateKey => self.regenerate(ask.of_path.clone(), body).await,
+            Action::BlockKey => self.block(&body, true).await,
+            Action::UnblockKey => self.block(&body, false).await,
+            Action::KeyHealth => Ok(self.health()),
+            Action::Party(action) => self.party(action, &ask.query, body).await,
+        }
+    }
+
     fn stamp(&self) -> Stamp {
         Stamp { at: self.now, by: Some(self.actor()), audit: None }
     }

@@ -76,7 +76,7 @@ mod whom;
 mod words;
 mod workers;
 
-pub use admin::{Action, ManageAsk, Shown, SpendAsk, SpendView};
+pub use admin::{Action, ManageAsk, PartyAction, Shown, SpendAsk, SpendView};
 pub use answer::{Answer, AnswerBody};
 pub use bookkeeping::Journals;
 pub use byte_stream::ByteStream;

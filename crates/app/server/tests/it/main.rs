@@ -36,6 +36,7 @@ mod media;
 mod messages;
 mod overlays;
 mod paid;
+mod parties;
 mod passage;
 mod paths;
 mod protocols;
