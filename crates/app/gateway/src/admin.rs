@@ -6,6 +6,7 @@ mod customers;
 mod fields;
 mod keys;
 mod listing;
+mod once;
 mod parties;
 pub(crate) mod rows;
 pub(crate) mod rules;
@@ -109,7 +110,7 @@ impl Gateway {
     ///
     /// # Errors
     /// 401 and 403 for whoever may not, 400 for a request that cannot be read, 404 for what is not there, 412 for what has
-    /// changed since it was read, 503 while the store does not answer.
+    /// changed since it was read, 409 and 422 for an `Idempotency-Key` that is in use, 503 while the store does not answer.
     pub async fn manage(self: &Arc<Self>, ask: ManageAsk) -> Result<Value, Failure> {
         let snapshot = self.snapshot();
         let caller = self.identify(&snapshot, &ask.headers).await?;
@@ -119,7 +120,10 @@ impl Gateway {
         };
         let mut desk = self.desk(&snapshot, callers, &caller, ask.action.path());
         desk.version = expected_version(&ask.headers)?;
-        desk.act(&ask).await
+        match once::Sent::of(&ask, &caller)? {
+            Some(sent) => self.once(&snapshot, callers.store(), &sent, Box::pin(desk.act(&ask))).await,
+            None => desk.act(&ask).await,
+        }
     }
 
     fn desk<'a>(

@@ -263,6 +263,40 @@ async fn what_is_wrong_with_customers_budgets_and_tags_is_said() {
 }
 
 #[tokio::test]
+async fn a_write_that_is_sent_twice_is_done_once() {
+    let store = store().await;
+    let (world, other) = (at(&store).await, at(&store).await);
+    let send = async |world: &World, name: &str, path: &str, body: &Value| {
+        http::post(&world.at(path), &[WITH_MASTER, ("idempotency-key", name)], body).await
+    };
+    let body = json!({"key_alias": "once"});
+    let first = send(&world, "a", "/key/generate", &body).await;
+    assert_eq!(first.status, 200, "{}", first.text());
+    // The same answer, with the key in it, wherever it is sent; and nothing is done again, or the alias would be taken.
+    for one in [&world, &other] {
+        let again = send(one, "a", "/key/generate", &body).await;
+        assert_eq!((again.status, again.json()), (200, first.json()));
+    }
+    assert!(refused(&send(&world, "a", "/key/generate", &json!({})).await, 422).contains("another request"));
+    refused(&send(&world, "a", "/customer/new", &body).await, 422);
+    // It is the caller's own.
+    let admin = first.json()["key"].as_str().unwrap().to_owned();
+    let auth = format!("Bearer {admin}");
+    let info =
+        http::post(&world.at("/key/update"), &[("authorization", &auth), ("idempotency-key", "a")], &json!({})).await;
+    assert_ne!(info.status, 422, "{}", info.text());
+    // Two at once.
+    let body = json!({"user_id": "twin"});
+    let (one, two) = tokio::join!(send(&world, "b", "/customer/new", &body), send(&other, "b", "/customer/new", &body));
+    assert_eq!((one.status, two.status, one.json()), (200, 200, two.json()), "{} {}", one.text(), two.text());
+    // What was refused has done nothing, and may be sent again.
+    refused(&send(&world, "c", "/customer/new", &body).await, 400);
+    done(&world, "/customer/delete", &json!({"user_ids": ["twin"]})).await;
+    assert_eq!(send(&world, "c", "/customer/new", &body).await.status, 200);
+    refused(&send(&world, &"x".repeat(256), "/customer/new", &body).await, 400);
+}
+
+#[tokio::test]
 async fn no_more_calls_run_at_one_time_than_the_whole_gateway_may_have() {
     let config = CONFIG.replace("general_settings: {", "general_settings: {global_max_parallel_requests: 1, ");
     let world = World::of(&config).with_keys().await.start().await;
