@@ -78,6 +78,7 @@ async fn serve(options: &Options, loaded: Loaded) -> anyhow::Result<()> {
     gateway.start_hearing();
     gateway.start_books(found);
     gateway.start_tidying();
+    gateway.start_chores();
     let stop = stop_signals(&gateway)?;
     reload::start(&gateway, options, settings.debug, files, config.general.config_poll_interval)?;
     greet(options, &config, &environment, &server, address);

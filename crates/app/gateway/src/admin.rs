@@ -8,6 +8,7 @@ mod keys;
 mod listing;
 mod once;
 mod parties;
+mod rotation;
 pub(crate) mod rows;
 pub(crate) mod rules;
 mod spend;

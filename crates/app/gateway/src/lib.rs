@@ -13,6 +13,7 @@ mod byte_stream;
 mod caller;
 mod callers;
 mod checks;
+mod chores;
 mod continuation;
 mod credentials;
 mod customers;

@@ -162,3 +162,69 @@ async fn a_key_that_is_taken_back_is_refused_by_another_instance_within_a_second
     let database = Postgres::shared().database();
     heard_of(|| Place::Postgres(Secret::new(database.clone()))).await;
 }
+
+/// The time has come.
+async fn is_due(store: &Store, key: &str) {
+    let row = store.key(&KeyDigest::of(key).to_hex()).await.unwrap().unwrap();
+    let row = Key { key_rotation_at: Some(EpochMs(1)), ..row };
+    store.update_key(&row, row.version, &Stamp::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_that_is_due_gets_another_token_once_and_the_old_one_works_on_for_its_grace() {
+    let store = open(Place::Memory).await;
+    let on = "environment_variables: {LITELLM_KEY_ROTATION_ENABLED: 'true', LITELLM_KEY_ROTATION_GRACE_PERIOD: 1h}\n";
+    let start = async || World::of(&config(on)).store(Arc::clone(&store), BOUNDS).start().await;
+    let (one, other) = (start().await, start().await);
+    let due =
+        made(&one, &json!({"key_alias": "due", "auto_rotate": true, "rotation_interval": "30d", "rpm_limit": 7})).await;
+    let later = made(&one, &json!({"auto_rotate": true, "rotation_interval": "30d"})).await;
+    let row = async |key: &str| store.key(&KeyDigest::of(key).to_hex()).await.unwrap();
+    assert_eq!(row(&due).await.unwrap().rotation_count, 0);
+    is_due(&store, &due).await;
+    tokio::join!(one.gateway.do_chores(), other.gateway.do_chores());
+    assert_eq!((row(&due).await, row(&later).await.unwrap().rotation_count), (None, 0));
+    let now = store.keys_by_alias(&["due".to_owned()]).await.unwrap().remove(0);
+    assert_eq!((now.rotation_count, now.rpm_limit), (1, Some(7)));
+    assert!(now.key_rotation_at > now.last_rotation_at && now.origin == KeyDigest::of(&due).to_hex());
+    // Whoever has the old one uses it until it ends, and gets a new one.
+    assert_eq!((status(&one, &due).await, status(&one, &later).await), (200, 200));
+    let again = http::post(&one.at("/key/regenerate"), &[WITH_MASTER], &json!({"key": now.token})).await.json();
+    assert_eq!(status(&one, again["key"].as_str().unwrap()).await, 200);
+}
+
+#[tokio::test]
+async fn without_the_environments_word_no_key_is_given_another_token() {
+    let store = open(Place::Memory).await;
+    let world = instance(&store).await;
+    let key = made(&world, &json!({"auto_rotate": true, "rotation_interval": "30d"})).await;
+    is_due(&store, &key).await;
+    world.gateway.do_chores().await;
+    assert_eq!(status(&world, &key).await, 200);
+    assert!(store.key(&KeyDigest::of(&key).to_hex()).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn what_nobody_needs_any_more_is_let_go() {
+    let store = open(Place::Memory).await;
+    let world = instance(&store).await;
+    // A day and more ago.
+    let past = EpochMs(1_000);
+    let stamp = Stamp { at: past, ..Stamp::default() };
+    let token = |text: &str| KeyDigest::of(text).to_hex();
+    let row = Key { origin: token("sk-a"), token: token("sk-a"), ..Key::default() };
+    store.insert_key(&row, &stamp).await.unwrap();
+    let row = Key { token: token("sk-b"), ..row };
+    store.regenerate_key(&token("sk-a"), &row, 1, Some(EpochMs(2_000)), &stamp).await.unwrap();
+    let once = tollgate_store::Once { caller: "c", name: "n", request: "r" };
+    store.begin_once(once, past, EpochMs(2_000), past).await.unwrap();
+    let changes = store.changes_since(0).await.unwrap();
+    assert_eq!((changes.changes.len(), store.old_tokens_after("", 10).await.unwrap().len()), (3, 1));
+    world.gateway.do_chores().await;
+    assert!(store.changes_since(0).await.unwrap().gap, "what is not told is said to be missing");
+    assert_eq!(store.changes_since(changes.last).await.unwrap().changes, []);
+    assert!(store.old_tokens_after("", 10).await.unwrap().is_empty());
+    let other = tollgate_store::Once { request: "other", ..once };
+    let known = store.begin_once(other, EpochMs(1_500), EpochMs(9_000), EpochMs(0)).await.unwrap();
+    assert_eq!(known, tollgate_store::Known::New, "its answer is forgotten");
+}
