@@ -170,7 +170,7 @@ pub(crate) struct Requests {
     /// Headers for calls to providers: '{"name": "value"}'.
     #[arg(long, value_name = "JSON")]
     pub(crate) headers: Option<String>,
-    /// The most that all calls together may cost, USD; read, and not enforced yet.
+    /// The most that all calls together may cost, USD.
     #[arg(long, value_name = "USD")]
     pub(crate) max_budget: Option<f64>,
 }
@@ -342,7 +342,6 @@ impl Options {
             ("--add_key", missed.add_key.is_some()),
             ("--use_queue", missed.use_queue),
             ("--test_async", missed.test_async),
-            ("--max_budget", self.requests.max_budget.is_some()),
         ]
         .into_iter()
         .filter_map(|(flag, given)| given.then_some(flag))

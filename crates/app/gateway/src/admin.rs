@@ -1,7 +1,8 @@
 //! Management: keys, and whatever else lives in the store. A request is read here, whoever asks is known here, and each
 //! action is one function of the modules below.
 
-mod budgets;
+mod budget_rows;
+pub(crate) mod budgets;
 mod customers;
 mod fields;
 mod keys;
@@ -13,6 +14,7 @@ pub(crate) mod rows;
 pub(crate) mod rules;
 mod spend;
 mod tags;
+mod windows;
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -30,7 +30,6 @@ use crate::{
     snapshot::Snapshot,
     tally::Tally,
     things::is_plain,
-    words::Prompt,
 };
 
 /// How batches are followed.
@@ -120,7 +119,7 @@ impl Gateway {
         meter.asked_by(&started.caller);
         meter.asked_for(&started.place.model, false);
         meter.set_call_id(started.call_id.clone());
-        meter.open_at(&started.deployment, &started.place, Prompt::of(std::iter::empty()));
+        meter.open_made(&started.deployment, "", &started.place);
         meter.heard(true);
         // Should this process be killed, nobody knows what it used.
         meter.passes(Booking::Read);

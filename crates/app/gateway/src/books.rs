@@ -13,14 +13,17 @@ use std::{
 
 use tollgate_journal::{Found, Journal, JournalError, OpenEntry};
 use tollgate_ledger::{
-    Book, Record,
-    records::{self, Decoded, Facts, Open, RECORD_MOST, SETTLEMENT_ROOM, Settled},
+    Book, Nanos, Record,
+    records::{self, Decoded, Facts, Open, Progress, RECORD_MOST, SETTLEMENT_ROOM, Settled},
 };
 use tollgate_store::{Batch, EpochMs, Projected, Store, StoreError};
-use tollgate_wire::clock::Clock;
+use tollgate_wire::{Usage, clock::Clock};
 use uuid::Uuid;
 
-use crate::projection::{self, Projecting};
+use crate::{
+    ledger::Opening,
+    projection::{self, Projecting},
+};
 
 /// How often the journal is forced to disk, and looked after (`fsync: interval`).
 const TICK: Duration = Duration::from_millis(100);
@@ -56,6 +59,13 @@ pub(crate) struct Page {
     entry: Option<OpenEntry>,
 }
 
+impl Page {
+    /// It is in the journal.
+    pub(crate) fn is_written(&self) -> bool {
+        self.entry.is_some()
+    }
+}
+
 impl Books {
     pub(crate) fn new(journal: Journal, clock: Arc<dyn Clock>) -> Arc<Self> {
         Arc::new(Self { journal, clock, unwritten: AtomicU64::new(0), is_full: AtomicBool::new(false) })
@@ -76,8 +86,9 @@ impl Books {
     }
 
     /// An attempt goes out.
-    pub(crate) fn open(&self, attempt: Uuid, facts: Facts, held: tollgate_ledger::Nanos) -> Box<Page> {
-        let record = Record::Open(Box::new(Open { attempt, facts, held, input: held }));
+    pub(crate) fn open(&self, opening: &Opening, facts: Facts) -> Box<Page> {
+        let Opening { attempt, held, input } = *opening;
+        let record = Record::Open(Box::new(Open { attempt, facts, held, input }));
         let entry = encoded(&record, |bytes| {
             self.journal.append_open(bytes, SETTLEMENT_ROOM, self.clock.monotonic()).map(|(_, entry)| entry)
         });
@@ -87,6 +98,15 @@ impl Books {
             _ => Facts::default(),
         };
         Box::new(Page { facts, entry })
+    }
+
+    /// An attempt has come so far. What cannot be written down now is said by the next record.
+    pub(crate) fn progress(&self, attempt: Uuid, held: Nanos, so_far: Nanos, usage: Usage) {
+        let record = Record::Progress(Progress { attempt, held, so_far, usage, at: self.clock.unix() });
+        let written = encoded(&record, |bytes| self.journal.append(bytes, self.clock.monotonic()).map(|_| ()));
+        if let Some(Err(error)) = written {
+            tracing::debug!(target: "tollgate::ledger", %error, "how far an attempt is could not be written down");
+        }
     }
 
     /// An attempt has ended.

@@ -148,7 +148,7 @@ impl ByteStream {
         self.said += said.len() as u64;
         let output_bytes = self.said + if self.counts { self.gauge.unread() } else { 0 };
         let usage = self.gauge.reading().usage;
-        self.meter.progress(Progress { done: false, content: true, usage, output_bytes }, &said);
+        self.meter.progress(Progress { done: false, content: true, usage, output_bytes, pieces: 0 }, &said);
     }
 
     fn break_off(&mut self, mut failure: Failure) {

@@ -326,7 +326,7 @@ impl Callers {
         }
         match found {
             Ok(Some(view)) => {
-                let known = Known { key: Arc::new(rows::key(digest, &view, pending)), heard };
+                let known = Known { key: Arc::new(rows::key(digest, &view, pending, moment)), heard };
                 self.known.insert(digest, known.clone());
                 self.unless_changed(era, &digest);
                 Ok(Some(known))

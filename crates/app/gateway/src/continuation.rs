@@ -173,9 +173,11 @@ impl Ask {
     ) -> Result<(Source, AnswerStream), Failure> {
         let place = &attempt.place;
         let cannot = || place.target.failure(FailureKind::InvalidResponse, "nobody can go on with the answer");
+        // What is missing of an answer is never longer than all of it, so that it is not made shorter.
+        self.stake(attempt, meter).await?;
         let mut prepared = self.prepare_onward(attempt, said).await?.ok_or_else(cannot)?;
         self.seal(&mut prepared.outgoing, place).await?;
-        meter.open(attempt.served, place, Prompt::of(std::iter::once(&prepared.outgoing.body)));
+        meter.open(attempt.served, place, Prompt::of(std::iter::once(&prepared.outgoing.body)))?;
         let response = self.exchange(&prepared.outgoing, attempt, meter).await?;
         if !self.streams(&response) {
             let reply = self.reply(response, attempt).await?;

@@ -12,12 +12,12 @@ use std::{
 
 use futures_util::{FutureExt as _, future::BoxFuture, future::Shared};
 use moka::sync::Cache;
-use tollgate_policy::{KeyDigest, Limit, LimitScope, Models};
-use tollgate_store::{Budget, Customer as Row, EpochMs, NanoDollars, Store, StoreError};
+use tollgate_policy::{Budget, BudgetOf, KeyDigest, Limit, LimitScope, Models};
+use tollgate_store::{Budget as BudgetRow, Customer as Row, EpochMs, Store, StoreError};
 use tollgate_wire::{Failure, FailureKind, clock::Clock};
 
 use crate::{
-    admin::rows::document,
+    admin::{budgets, rows::document},
     callers::{KeyBounds, unavailable},
     known::{KnownIds, PAGE, Verdict},
     limits::of_rows,
@@ -27,31 +27,6 @@ use crate::{
 
 /// Rows that are looked up at one time.
 const MOST_ASKED: usize = 100;
-
-/// What may be spent by a customer, or with a tag.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct BudgetTerms {
-    /// At most, nano-dollars.
-    pub(crate) most: Option<i64>,
-    /// From where on owners are told, nano-dollars.
-    pub(crate) soft: Option<i64>,
-    /// How often it begins anew; never, where nothing is said.
-    pub(crate) duration: Option<String>,
-    /// When it was made, from where windows are counted.
-    pub(crate) created: EpochMs,
-}
-
-impl BudgetTerms {
-    pub(crate) fn of(budget: &Budget) -> Self {
-        let nanos = |money: Option<NanoDollars>| money.map(|money| money.0);
-        Self {
-            most: nanos(budget.max_budget),
-            soft: nanos(budget.soft_budget),
-            duration: budget.budget_duration.clone(),
-            created: budget.created_at,
-        }
-    }
-}
 
 /// A customer as calls see it.
 #[derive(Clone, Debug, Default)]
@@ -65,7 +40,7 @@ pub(crate) struct Customer {
     pub(crate) models: Models,
     pub(crate) limit: Option<Limit>,
     /// What it may spend.
-    pub(crate) budget: Option<BudgetTerms>,
+    pub(crate) budgets: Vec<Budget>,
 }
 
 impl Customer {
@@ -82,12 +57,6 @@ impl Customer {
     }
 }
 
-/// What a call has to pay from for its customer, most, soft, duration and creation time; none: whatever it costs.
-#[expect(dead_code, reason = "the ledger's windows are joined to it")]
-pub(crate) fn budgets_of(customer: &Customer) -> Option<&BudgetTerms> {
-    customer.budget.as_ref().filter(|terms| terms.most.is_some() || terms.soft.is_some())
-}
-
 /// What is looked up.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Wanted {
@@ -98,8 +67,8 @@ enum Wanted {
 /// What there is, each with its budget.
 #[derive(Clone, Debug)]
 enum Found {
-    Customer(Option<Arc<(Row, Option<Budget>)>>),
-    Budget(Option<Arc<Budget>>),
+    Customer(Option<Arc<(Row, Option<BudgetRow>)>>),
+    Budget(Option<Arc<BudgetRow>>),
 }
 
 #[derive(Clone, Debug)]
@@ -165,13 +134,18 @@ impl Customers {
             _ => None,
         };
         let budget = own.or(shared);
-        let everybodys = || Some(BudgetTerms { most: Some(rules.default_budget?), ..BudgetTerms::default() });
-        let terms = budget.map(BudgetTerms::of).or_else(everybodys);
+        let of = BudgetOf::Customer(id.into());
+        let now = EpochMs(i64::try_from(self.clock.unix().as_millis()).unwrap_or(i64::MAX));
+        let budgets = match (budget, rules.default_budget) {
+            (Some(budget), _) => budgets::of_row(budget, &of, now),
+            (None, Some(most)) => vec![Budget { of, most, duration: None, began: 0 }],
+            (None, None) => Vec::new(),
+        };
         let limit = of_rows::under(budget, LimitScope::Customer, id);
-        if row.is_none() && terms.is_none() && limit.is_none() {
+        if row.is_none() && budgets.is_empty() && limit.is_none() {
             return Ok(None);
         }
-        let customer = Customer { id: id.to_owned(), limit, budget: terms, ..Customer::default() };
+        let customer = Customer { id: id.to_owned(), limit, budgets, ..Customer::default() };
         let Some((row, _)) = row.as_deref() else { return Ok(Some(customer)) };
         Ok(Some(Customer {
             blocked: row.blocked,

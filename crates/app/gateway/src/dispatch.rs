@@ -258,7 +258,11 @@ impl Ask {
         if self.route.counts() && counts(&attempt.place.target, self.route.client()).is_none() {
             return Box::pin(self.counted(attempt, meter)).await;
         }
-        let mut prepared = match self.prepare(attempt).await {
+        let prepared = match self.stake(attempt, &mut meter).await {
+            Ok(most) => self.prepare(attempt, most).await,
+            Err(failure) => Err(failure),
+        };
+        let mut prepared = match prepared {
             Ok(prepared) => prepared,
             Err(failure) => return Err(Box::new((failure, meter))),
         };
@@ -280,7 +284,9 @@ impl Ask {
         // Sound and pictures are not counted by their bytes.
         let counts = self.form.is_none() && self.route != Route::Speech;
         let bodies = std::iter::once(&outgoing).chain(&more).map(|one| &one.body).filter(|_| counts);
-        meter.open(attempt.served, &attempt.place, Prompt::of(bodies));
+        if let Err(failure) = meter.open(attempt.served, &attempt.place, Prompt::of(bodies)) {
+            return Err(Box::new((failure, meter)));
+        }
         let sent = match self.exchange(&outgoing, attempt, &mut meter).await {
             Ok(response) if self.passes(&response) => return Ok(self.pass(response, attempt, meter)),
             Ok(response) if self.streams(&response) => return self.stream(response, answers, attempt, meter).await,
@@ -410,6 +416,7 @@ impl Ask {
         headers::add(&mut answer.headers, &facts);
         headers::add_provider(&mut answer.headers, provider_headers);
         meter.tell_limits(&mut answer.headers);
+        meter.tell_money(&mut answer.headers);
     }
 
     fn mocked(&self, mock: &serde_json::Value, attempt: &Attempt<'_>, mut meter: Meter) -> Result<Answer, Missed> {
@@ -421,7 +428,7 @@ impl Ask {
             Ok(words) => words,
             Err(failure) => return Err(Box::new((failure, meter))),
         };
-        meter.open(attempt.served, &attempt.place, Prompt::of(std::iter::empty()));
+        meter.open_made(&attempt.served.id, &attempt.served.group, &attempt.place);
         let (client, context) = (self.route.client(), self.context_for(attempt));
         let (answer, usage) = if self.context.stream {
             let (events, usage) = mock::streamed(&words, client, &context);
@@ -442,7 +449,7 @@ impl Ask {
             Ok(request) => request,
             Err(failure) => return Err(Box::new((failure, meter))),
         };
-        meter.open(attempt.served, &attempt.place, Prompt::of(std::iter::empty()));
+        meter.open_made(&attempt.served.id, &attempt.served.group, &attempt.place);
         let model = attempt.place.target.model.clone();
         let computing = self.gateway.workers.compute(move || tollgate_catalog::tokens::count_chat(&request, &model));
         let Some(count) = computing.await else {

@@ -18,7 +18,7 @@ use tollgate_wire::{Failure, FailureKind, Usage};
 use crate::{
     continuation::{Continuation, GoingOn, Onward},
     gateway::Closed,
-    meter::{Meter, Turn},
+    meter::{Meter, More, Raising, Turn},
 };
 
 /// An idle stream gets a comment, or its client's like, this often, so that nothing on the way takes it for dead.
@@ -35,6 +35,8 @@ pub struct EventStream {
     /// The next attempt, on its way after this failure. Before the meter, in whose record it is.
     going_on: Option<(GoingOn, Failure)>,
     continued: bool,
+    /// More money for what comes next, on its way.
+    raising: Option<Raising>,
     meter: Meter,
     keep_alive: &'static [u8],
     /// What the client has not been given yet.
@@ -87,6 +89,7 @@ impl EventStream {
             next: None,
             going_on: None,
             continued: false,
+            raising: None,
             meter,
             keep_alive,
             out: Vec::new(),
@@ -153,6 +156,12 @@ impl EventStream {
             std::task::ready!(self.poll_end(context));
             return Poll::Ready(true);
         }
+        if self.meter.is_short() {
+            match std::task::ready!(self.poll_money(context)) {
+                Ok(()) => return Poll::Ready(false),
+                Err(failure) => return Poll::Ready(self.ends_for_money(failure)),
+            }
+        }
         let Some(source) = &mut self.source else {
             // Closed in order without a last word.
             let finished = self.translation.finish(&mut self.out);
@@ -169,6 +178,31 @@ impl EventStream {
         };
         self.watch();
         Poll::Ready(self.outcome(read))
+    }
+
+    /// What is set aside for the answer is used up: nothing is read before there is more.
+    fn poll_money(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let raising = match &mut self.raising {
+            Some(raising) => raising,
+            None => match self.meter.raise() {
+                Some(raising) => self.raising.insert(raising),
+                // It is enough after all.
+                None => {
+                    self.meter.raised(More::Held);
+                    return Poll::Ready(Ok(()));
+                }
+            },
+        };
+        let raised = std::task::ready!(raising.as_mut().poll(context));
+        self.raising = None;
+        Poll::Ready(raised.map(|more| self.meter.raised(more)))
+    }
+
+    /// The money has ended: the provider's connection is closed, what came is booked, and the client is told in its dialect.
+    fn ends_for_money(&mut self, mut failure: Failure) -> bool {
+        self.source = None;
+        self.meter.failed(&mut failure);
+        self.fail(&failure)
     }
 
     fn watch(&mut self) {

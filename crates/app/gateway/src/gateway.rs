@@ -17,6 +17,7 @@ use tollgate_wire::clock::{Clock, Random};
 use crate::{
     batches::Followed,
     books::Books,
+    budgets::Budgets,
     callers::{Callers, KeyBounds},
     checks::Checks,
     credentials::Credentials,
@@ -26,7 +27,7 @@ use crate::{
     kept::KeptAnswers,
     ledger::Ledger,
     limits::Limits,
-    projection::{Projecting, Projector},
+    projection::Projector,
     readiness::LastReload,
     reload::Source,
     sealed::SealKey,
@@ -74,6 +75,8 @@ pub struct Gateway {
     /// The virtual keys, where there is a store.
     pub(crate) callers: Option<Arc<Callers>>,
     pub(crate) limits: Arc<Limits>,
+    /// What calls are paid from.
+    pub(crate) budgets: Arc<Budgets>,
     /// Carries the journal into the store.
     pub(crate) projector: Option<tokio::sync::Mutex<Projector>>,
     /// Calls that wait for a deployment.
@@ -130,19 +133,27 @@ impl Gateway {
     pub fn new(mut parts: Parts) -> Arc<Self> {
         let mut secret = [0; 32];
         parts.random.fill(&mut secret);
+        let mut name = [0; 16];
+        parts.random.fill(&mut name);
         let instance = format!("{:016x}", parts.random.u64());
         let shared_limits = parts.sharing.as_mut().and_then(|sharing| sharing.take_limits(parts.random.u64()));
         let (clock, workers) = (&parts.clock, &parts.workers);
         let projector = parts.journal.as_ref().zip(parts.store.as_ref()).map(|(journal, (store, _))| {
             let (journal, store, clock) = (journal.clone(), Arc::clone(store), Arc::clone(clock));
-            tokio::sync::Mutex::new(Projector::new(journal, store, clock, Projecting::default()))
+            tokio::sync::Mutex::new(Projector::new(journal, store, clock))
         });
+        let store = parts.store.as_ref().map(|(store, bounds)| (Arc::clone(store), bounds.patience));
+        let journal =
+            parts.journal.as_ref().map_or_else(|| uuid::Builder::from_random_bytes(name).into_uuid(), Journal::id);
+        let budgets = Budgets::new(store, journal, Arc::clone(clock), workers.clone());
+        budgets.set_zone(parts.snapshot.zone.clone());
         let books = parts.journal.map(|journal| Books::new(journal, Arc::clone(clock)));
         let callers =
             parts.store.map(|(store, bounds)| Callers::new(store, Arc::clone(clock), workers.clone(), bounds));
         Arc::new(Self {
             callers,
             limits: Limits::new(Arc::clone(&parts.clock), shared_limits),
+            budgets,
             client: parts.client,
             clock: parts.clock,
             random: parts.random,
@@ -178,6 +189,7 @@ impl Gateway {
     /// Puts a new configuration in place; calls in flight keep theirs.
     pub fn swap(&self, mut snapshot: Snapshot) {
         let before = self.snapshot();
+        self.budgets.set_zone(snapshot.zone.clone());
         let mut fleet = std::mem::take(&mut snapshot.fleet);
         fleet.inherit(&before.fleet, |new, old| snapshot.goes_where(new, &before, old));
         snapshot.fleet = fleet;

@@ -10,7 +10,7 @@ use tollgate_config::ClientDisconnect;
 use tollgate_observe::Outcome;
 use tollgate_policy::{Caller, RouteClass, admit};
 use tollgate_providers::codec::AnswerContext;
-use tollgate_wire::{Failure, FailureKind, RawBody, json};
+use tollgate_wire::{Failure, RawBody, json};
 
 use crate::{
     access::{admit_fallbacks, group_for},
@@ -164,10 +164,10 @@ fn own_options(
 /// Finds the group and asks it.
 async fn answer(mut ask: Box<Ask>, mut meter: Meter) -> Answer {
     let snapshot = Arc::clone(&ask.snapshot);
-    if let Some(full) = ask.gateway.ledger.books().filter(|books| !books.has_room()).map(|_| no_room()) {
+    if let Some(full) = ask.gateway.ledger.books().filter(|books| !books.has_room()).map(|_| crate::ledger::no_room()) {
         return refuse(&full, meter);
     }
-    if let Err(failure) = ask.meet_customer().await {
+    if let Err(failure) = ask.meet_customer(&mut meter).await {
         return refuse(&failure, meter);
     }
     let group = group_for(&snapshot, &ask.caller, ask.route.path(), &ask.context.alias);
@@ -198,14 +198,6 @@ async fn answer(mut ask: Box<Ask>, mut meter: Meter) -> Answer {
             refuse(&failure, meter)
         }
     }
-}
-
-/// What cannot be written down is not spent (HOUSE: ledger rule 9).
-fn no_room() -> Failure {
-    let words = "there is no room to write down what the call costs; make room in the data directory";
-    let mut failure = Failure::new(FailureKind::Overloaded, words);
-    failure.retry_after = Some(std::time::Duration::from_secs(1));
-    failure
 }
 
 pub(crate) fn refuse(failure: &Failure, mut meter: Meter) -> Answer {

@@ -12,7 +12,7 @@ use std::{
 use tollgate_catalog::Money;
 use tollgate_ledger::{Nanos, records};
 use tollgate_observe::{Certainty, Outcome};
-use tollgate_wire::{FailureKind, Usage};
+use tollgate_wire::{Failure, FailureKind, Usage};
 
 use crate::books::{Books, Page};
 
@@ -25,6 +25,33 @@ pub(crate) struct Reservation {
     page: Option<Box<Page>>,
     /// What is held for it while nobody knows what it costs.
     held: Nanos,
+}
+
+/// What is known of an attempt's money when it goes out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Opening {
+    pub(crate) attempt: uuid::Uuid,
+    /// What it may cost, as far as is held for it.
+    pub(crate) held: Nanos,
+    /// What its request alone will cost.
+    pub(crate) input: Nanos,
+}
+
+/// What becomes of an attempt that cannot be written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unwritten {
+    /// It does not go out.
+    Refused,
+    /// It is made already, and counted as unwritten.
+    Counted,
+}
+
+/// What cannot be written down is not spent (HOUSE: ledger rule 9).
+pub(crate) fn no_room() -> Failure {
+    let words = "there is no room to write down what the call costs; make room in the data directory";
+    let mut failure = Failure::new(FailureKind::Overloaded, words);
+    failure.retry_after = Some(Duration::from_secs(1));
+    failure
 }
 
 /// What an attempt turned out to be.
@@ -73,10 +100,29 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     /// An attempt is about to go out.
-    pub(crate) fn open(&self, attempt: uuid::Uuid, held: Nanos, facts: impl FnOnce() -> records::Facts) -> Reservation {
+    ///
+    /// # Errors
+    /// 503 where it cannot be written down, unless it is to be booked all the same.
+    pub(crate) fn open(
+        &self,
+        opening: &Opening,
+        unwritten: Unwritten,
+        facts: impl FnOnce() -> records::Facts,
+    ) -> Result<Reservation, Failure> {
+        let page = self.books.as_ref().map(|books| books.open(opening, facts()));
+        if unwritten == Unwritten::Refused && page.as_ref().is_some_and(|page| !page.is_written()) {
+            return Err(no_room());
+        }
         self.opened.fetch_add(1, Ordering::Relaxed);
-        let page = self.books.as_ref().map(|books| books.open(attempt, facts(), held));
-        Reservation { attempt, settled: false, page, held }
+        Ok(Reservation { attempt: opening.attempt, settled: false, page, held: opening.held })
+    }
+
+    /// An attempt has come so far.
+    pub(crate) fn progress(&self, reservation: &mut Reservation, held: Nanos, so_far: Nanos, usage: Usage) {
+        reservation.held = reservation.held.max(held);
+        if let Some(books) = &self.books {
+            books.progress(reservation.attempt, reservation.held, so_far, usage);
+        }
     }
 
     pub(crate) fn of(books: Option<Arc<Books>>) -> Self {
@@ -87,14 +133,18 @@ impl Ledger {
         self.books.as_ref()
     }
 
-    /// An attempt has ended. A second settlement of the same reservation is not booked.
-    pub(crate) fn settle(&self, reservation: &mut Reservation, settlement: &Settlement) {
+    /// An attempt has ended; gives what is gone from its budgets, spent or kept. A second settlement of the same reservation is
+    /// not booked.
+    pub(crate) fn settle(&self, reservation: &mut Reservation, settlement: &Settlement) -> Nanos {
         if std::mem::replace(&mut reservation.settled, true) {
-            return;
+            return Nanos::ZERO;
         }
+        let cost = settlement.cost.map_or(Nanos::ZERO, |cost| Nanos::new(cost.nanos()));
+        // Nobody knows: what is held stays held.
+        let gone = if settlement.certainty == Certainty::Unknown { cost.max(reservation.held) } else { cost };
         if let (Some(books), Some(page)) = (&self.books, reservation.page.take()) {
-            let (attempt, held) = (reservation.attempt, reservation.held);
-            books.settle(*page, |facts| written(attempt, facts, held, settlement));
+            let attempt = reservation.attempt;
+            books.settle(*page, |facts| written(attempt, facts, gone, settlement));
         }
         self.settled.fetch_add(1, Ordering::Relaxed);
         if settlement.certainty != Certainty::Stated {
@@ -106,6 +156,7 @@ impl Ledger {
             Some(cost) => self.nanos.fetch_add(u64::try_from(cost.nanos()).unwrap_or_default(), Ordering::Relaxed),
             None => self.unpriced.fetch_add(1, Ordering::Relaxed),
         };
+        gone
     }
 
     pub(crate) fn totals(&self) -> Totals {
@@ -123,14 +174,13 @@ impl Ledger {
 }
 
 /// A settlement as it is written down.
-fn written(attempt: uuid::Uuid, facts: records::Facts, held: Nanos, settlement: &Settlement) -> records::Settled {
+fn written(attempt: uuid::Uuid, facts: records::Facts, gone: Nanos, settlement: &Settlement) -> records::Settled {
     let certainty = match settlement.certainty {
         Certainty::Stated => records::Certainty::Stated,
         Certainty::Counted => records::Certainty::Counted,
         Certainty::Unknown => records::Certainty::Unknown,
     };
     let cost = settlement.cost.map(|cost| Nanos::new(cost.nanos()));
-    // Nobody knows: what is held stays held.
     let is_unknown = certainty == records::Certainty::Unknown;
     let outcome = match settlement.outcome {
         Outcome::Answered => records::Outcome::Answered,
@@ -146,7 +196,7 @@ fn written(attempt: uuid::Uuid, facts: records::Facts, held: Nanos, settlement: 
     records::Settled {
         attempt,
         facts,
-        cost: if is_unknown { Some(cost.unwrap_or(held)) } else { cost },
+        cost: if is_unknown { Some(gone) } else { cost },
         at_least: cost.unwrap_or(Nanos::ZERO),
         certainty,
         usage: settlement.usage,
@@ -173,7 +223,8 @@ mod tests {
     #[test]
     fn a_reservation_is_booked_once() {
         let ledger = Ledger::default();
-        let mut reservation = ledger.open(uuid::Uuid::nil(), Nanos::ZERO, records::Facts::default);
+        let opening = Opening { attempt: uuid::Uuid::nil(), held: Nanos::ZERO, input: Nanos::ZERO };
+        let mut reservation = ledger.open(&opening, Unwritten::Refused, records::Facts::default).unwrap();
         let usage = Usage { input: 3, output: 2, ..Usage::default() };
         let settlement = Settlement {
             usage,

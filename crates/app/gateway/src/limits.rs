@@ -9,7 +9,7 @@ mod telling;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::HeaderMap;
-use tollgate_policy::{Key, Limit, LimitScope, Limiter, Most, Taken};
+use tollgate_policy::{Caller, Key, Limit, LimitScope, Limiter, Most, Taken};
 use tollgate_router::{Group, Plan};
 use tollgate_wire::{Failure, FailureKind, Usage, clock::Clock};
 
@@ -248,38 +248,43 @@ impl Gateway {
         self.limits.shared().map(|shared| shared.state())
     }
 
-    /// Takes a place for a call that is no [`Ask`]: under the limits of its key, and of the customer that its headers name.
+    /// Takes a place for a call that is no [`Ask`]: under the limits of its key, and of the customer that its headers name, who
+    /// pays for it, too.
     ///
     /// # Errors
     /// As [`Limits::take`], and what the customer is refused with.
     pub(crate) async fn take_place(
         &self,
         snapshot: &Snapshot,
-        key: Option<&Key>,
+        caller: &Caller,
         models: &[&str],
         headers: &HeaderMap,
-    ) -> Result<Option<Permit>, Failure> {
-        let customer = match snapshot.whom.customer(headers, None) {
+        meter: &mut Meter,
+    ) -> Result<(), Failure> {
+        let named = snapshot.whom.customer(headers, None);
+        meter.made_for(snapshot, named.as_deref(), headers);
+        let customer = match named {
             Some(named) => self.customer(snapshot, &named).await?,
             None => None,
         };
+        let (limit, budgets) = customer.map(|customer| (customer.limit, customer.budgets)).unwrap_or_default();
+        meter.paid_by(budgets);
         let rules = snapshot.limits;
-        let of_key = key.into_iter().flat_map(|key| of_key(key, models)).cloned();
-        let of_customer = customer.and_then(|customer| customer.limit);
-        self.limits.take(of_key.chain(of_customer).chain(rules.of_gateway()).collect(), 0, rules).await
+        let of_key = caller.key().into_iter().flat_map(|key| of_key(key, models)).cloned();
+        meter.holds(self.limits.take(of_key.chain(limit).chain(rules.of_gateway()).collect(), 0, rules).await?);
+        Ok(())
     }
 }
 
 impl Ask {
-    /// Takes a place for the call under all of its limits, if there is money left.
+    /// Takes a place for the call under all of its limits.
     ///
     /// # Errors
-    /// 400 for a budget that is spent; otherwise as [`Limits::take`].
+    /// As [`Limits::take`].
     pub(crate) async fn take_place(&self, group: &Group<'_>, meter: &mut Meter) -> Result<(), Failure> {
         let rules = self.snapshot.limits;
         let mut held: Vec<Limit> = Vec::new();
         if let Some(key) = self.caller.key() {
-            key.spending.admit(&key.digest.to_hex())?;
             held.extend(of_key(key, &[group.name, group.label()]).cloned());
         }
         held.extend(self.limits_of_whom());

@@ -5,17 +5,19 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tollgate_catalog::{Cost, cost, tokens::Encoding};
+use tollgate_ledger::Nanos;
 use tollgate_observe::{AttemptRecord, CallRecord, Certainty, Outcome, log_call};
-use tollgate_policy::Caller;
+use tollgate_policy::{Budget, Caller};
 use tollgate_providers::{codec::ClientDialect, gauge::Reading, translate::Progress};
 use tollgate_wire::{Failure, Usage};
 
 use crate::{
     aboard::Aboard,
+    budgets::Stake,
     deployment::{Place, Served},
     gateway::Gateway,
     inbound::Route,
-    ledger::{Reservation, Settlement, may_have_cost},
+    ledger::{Opening, Reservation, Settlement, Unwritten, may_have_cost},
     limits::Permit,
     passing,
     words::{Prompt, Said, Words},
@@ -27,12 +29,15 @@ mod facts;
 mod partial;
 mod permits;
 mod shares;
+mod stakes;
 mod standing;
 mod whom;
 
+use stakes::Staked;
 use standing::Standing;
 
 pub(crate) use beside::Turn;
+pub(crate) use stakes::{More, Raising};
 
 /// The meter of one call.
 pub(crate) struct Meter {
@@ -55,6 +60,12 @@ pub(crate) struct Meter {
     tags: Vec<String>,
     caller: Caller,
     whom: whom::Whom,
+    /// What else it is paid from: budgets of its customer and its tags.
+    others: Vec<Budget>,
+    /// What is set aside for the attempt that goes out next.
+    stake: Option<Box<Stake>>,
+    /// The answer was made shorter, to so many tokens.
+    lowered: Option<u64>,
 }
 
 /// What an answer costs that is passed on as it comes.
@@ -74,6 +85,7 @@ pub(crate) enum Booking {
 
 struct OpenAttempt {
     reservation: Reservation,
+    staked: Staked,
     deployment: Arc<str>,
     place: Arc<Place>,
     started: Duration,
@@ -157,6 +169,9 @@ impl Meter {
             tags: Vec::new(),
             caller: Caller::Anyone,
             whom: whom::Whom::default(),
+            others: Vec::new(),
+            stake: None,
+            lowered: None,
         }
     }
 
@@ -200,27 +215,55 @@ impl Meter {
     }
 
     /// An attempt goes out: the first money point.
-    pub(crate) fn open(&mut self, served: &Served, place: &Arc<Place>, prompt: Prompt) {
-        self.open_as(&served.id, &served.group, place, prompt);
+    ///
+    /// # Errors
+    /// 503 where it cannot be written down.
+    pub(crate) fn open(&mut self, served: &Served, place: &Arc<Place>, prompt: Prompt) -> Result<(), Failure> {
+        self.open_as(&served.id, &served.group, place, prompt, Unwritten::Refused)
     }
 
     /// As [`Self::open`], at a place that no deployment of the configuration is.
-    pub(crate) fn open_at(&mut self, deployment: &Arc<str>, place: &Arc<Place>, prompt: Prompt) {
-        self.open_as(deployment, "", place, prompt);
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn open_at(&mut self, deployment: &Arc<str>, place: &Arc<Place>, prompt: Prompt) -> Result<(), Failure> {
+        self.open_as(deployment, "", place, prompt, Unwritten::Refused)
     }
 
-    fn open_as(&mut self, deployment: &Arc<str>, group: &str, place: &Arc<Place>, prompt: Prompt) {
+    /// As [`Self::open`], for what is made already or made by others: it is booked whatever the disk says.
+    pub(crate) fn open_made(&mut self, deployment: &Arc<str>, group: &str, place: &Arc<Place>) {
+        let prompt = Prompt::of(std::iter::empty());
+        // Nothing can be refused where nothing may be.
+        let _ = self.open_as(deployment, group, place, prompt, Unwritten::Counted);
+    }
+
+    fn open_as(
+        &mut self,
+        deployment: &Arc<str>,
+        group: &str,
+        place: &Arc<Place>,
+        prompt: Prompt,
+        unwritten: Unwritten,
+    ) -> Result<(), Failure> {
+        let stake = self.takes_stake(&[group, &self.record.asked.clone()]);
         let encoding = Encoding::of(&place.target.model);
         let words = Words { encoding, prompt, said: Said::default(), answer: None, wordless: 0 };
         let guess = words.guess();
-        let held = tollgate_ledger::Nanos::new(cost(&guess, &place.price).money().nanos());
-        let facts = || self.facts(deployment, group, place);
-        let reservation = self.gateway.ledger.open(self.gateway.uuid_v7(), held, facts);
+        let least = Nanos::new(cost(&guess, &place.price).money().nanos());
+        let opening = Opening {
+            attempt: stake.attempt,
+            held: stake.amount.max(least),
+            input: if stake.input == Nanos::ZERO { least } else { stake.input },
+        };
+        let facts = || self.facts(deployment, group, place, &stake.payers);
+        let reservation = self.gateway.ledger.open(&opening, unwritten, facts)?;
+        let now = self.gateway.clock.monotonic();
         self.open = Some(Box::new(OpenAttempt {
             reservation,
+            staked: Staked::new(stake, now),
             deployment: Arc::clone(deployment),
             place: Arc::clone(place),
-            started: self.gateway.clock.monotonic(),
+            started: now,
             guess,
             words: Some(words),
             standing: Standing::Unheard,
@@ -229,6 +272,7 @@ impl Meter {
             aboard: self.aboard.take(),
             content: None,
         }));
+        Ok(())
     }
 
     /// The head of the provider's answer is here: an answer, or a refusal.
@@ -279,6 +323,7 @@ impl Meter {
             words.said.push(said);
             words.wordless = progress.output_bytes.saturating_sub(words.said.bytes());
         }
+        self.reaches();
     }
 
     /// The first byte of the answer leaves for the client.
@@ -372,7 +417,7 @@ impl Meter {
     /// An attempt beside the one that is open, begun and answered at once.
     pub(crate) fn passed_beside(&mut self, served: &Served, place: &Arc<Place>, reading: &Reading) {
         let running = self.open.take();
-        self.open(served, place, Prompt::of(std::iter::empty()));
+        self.open_made(&served.id, &served.group, place);
         self.passed(reading);
         self.open = running;
     }
@@ -425,9 +470,14 @@ impl Meter {
             first_byte: self.record.first_byte,
             took: self.elapsed(),
         };
-        self.gateway.ledger.settle(&mut open.reservation, &settlement);
+        let gone = self.gateway.ledger.settle(&mut open.reservation, &settlement);
+        self.gateway.budgets.close(open.reservation.attempt, &open.staked.stake.payers, gone);
+        if certainty == Certainty::Stated && matches!(outcome, Outcome::Answered) && usage.audio_input == 0 {
+            let (asked, answered) = (open.staked.stake.text, open.progress.output_bytes);
+            self.gateway.budgets.learned.learn(&open.place.model, asked, answered, &usage);
+        }
         self.takes_from_purses(&open.deployment, settlement.cost);
-        self.takes_from_key(settlement.cost);
+        self.takes_from_key(settlement.cost.filter(|_| certainty != Certainty::Unknown));
         let attempt = AttemptRecord {
             id: open.reservation.attempt,
             deployment: open.deployment,

@@ -136,12 +136,8 @@ impl Gateway {
         let caller = if leads.wants_key() { self.identify(snapshot, &call.headers).await? } else { Caller::Anyone };
         if leads.wants_key() {
             meter.asked_by(&caller);
-            meter.made_for(snapshot, snapshot.whom.customer(&call.headers, None).as_deref(), &call.headers);
             admit(&caller, RouteClass::Call, leads.label())?;
-            if let Some(key) = caller.key() {
-                key.spending.admit(&key.digest.to_hex())?;
-            }
-            meter.holds(self.take_place(snapshot, caller.key().map(AsRef::as_ref), &[], &call.headers).await?);
+            self.take_place(snapshot, &caller, &[], &call.headers, meter).await?;
             if matches!(leads, Leads::Provider(_, rest) if passage::gives_key(rest)) {
                 admit_ephemeral_key(snapshot, &caller)?;
                 tracing::info!(target: "tollgate::call", call_id = meter.call_id(), "an ephemeral key is asked for");
@@ -181,7 +177,14 @@ impl Gateway {
             tollgate_observe::logs::print_raw(&tollgate_net::debug::as_curl(&outgoing));
         }
         let counted = std::iter::once(&outgoing.body).filter(|_| matches!(booking, Booking::Read | Booking::Words));
-        meter.open_at(&Arc::from(label), &place, Prompt::of(counted));
+        let size = crate::budgets::Size::of_bytes(&outgoing.body);
+        let staked = match booking {
+            Booking::Free => Ok(()),
+            _ => self.stake_passage(&mut meter, &place, &size).await,
+        };
+        if let Err(failure) = staked.and_then(|()| meter.open_at(&Arc::from(label), &place, Prompt::of(counted))) {
+            return refuse(&failure, meter);
+        }
         // What is looked into is held in memory.
         let max_body = if after.is_some() { snapshot.bounds.max_response_bytes } else { usize::MAX };
         let bounds = Bounds { first_byte: timeout, idle: timeout, total: None, max_body };

@@ -20,8 +20,9 @@ use crate::{
 };
 
 impl Ask {
-    /// The request of an attempt; who we are is still to be said ([`Ask::seal`]).
-    pub(crate) async fn prepare(&self, attempt: &Attempt<'_>) -> Result<Prepared, Failure> {
+    /// The request of an attempt, whose answer is at most so long if it has to be shorter than asked; who we are is still to be said
+    /// ([`Ask::seal`]).
+    pub(crate) async fn prepare(&self, attempt: &Attempt<'_>, most: Option<u64>) -> Result<Prepared, Failure> {
         let target = &attempt.place.target;
         let params = self.params_for(target.provider.auth);
         let context = self.context_for(attempt);
@@ -29,10 +30,11 @@ impl Ask {
             let operation = self.route.operation();
             return tollgate_providers::forms::prepare(form.clone(), operation, target, &params, &context);
         }
+        let shortened = most.map(|most| self.shortened(attempt, most));
         let call = Call {
             operation: self.route.operation(),
             client: self.route.client(),
-            body: &self.body,
+            body: shortened.as_ref().unwrap_or(&self.body),
             params: &params,
             context: &context,
         };

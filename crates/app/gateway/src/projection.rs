@@ -50,15 +50,21 @@ impl std::fmt::Debug for Projector {
 }
 
 impl Projector {
-    pub(crate) fn new(journal: Journal, store: Arc<Store>, clock: Arc<dyn Clock>, settings: Projecting) -> Self {
-        Self { journal, store, clock, settings, cursor: Cursor::default() }
+    pub(crate) fn new(journal: Journal, store: Arc<Store>, clock: Arc<dyn Clock>) -> Self {
+        Self { journal, store, clock, settings: Projecting::default(), cursor: Cursor::default() }
     }
 
-    /// Carries over the next records; gives how many there were, and tells `arrived` what keys have spent in them.
+    /// Carries over the next records; gives how many there were, and tells `arrived` what was spent, or is unknown now,
+    /// in each window.
     ///
     /// # Errors
     /// The store does not take them now; they stay where they are.
-    pub(crate) async fn carry(&mut self, arrived: impl Fn(&str, i64)) -> Result<usize, StoreError> {
+    pub(crate) async fn carry(
+        &mut self,
+        settings: Projecting,
+        arrived: impl Fn(&Window, i64, Certainty),
+    ) -> Result<usize, StoreError> {
+        self.settings = settings;
         let mut cursor = self.cursor;
         let mut entries: Vec<(u64, Vec<u8>)> = Vec::new();
         let read = self.journal.tail(&mut cursor, |position, payload| {
@@ -84,9 +90,11 @@ impl Projector {
                 return Ok(count);
             }
         }
-        for row in batch.booked.iter().map(|booked| &booked.row) {
-            let keys = row.windows.0.iter().filter(|window| window.kind == "key" && window.start == EpochMs(0));
-            keys.for_each(|window| arrived(&window.id, row.spend.0));
+        for booked in batch.booked.iter().filter(|booked| booked.leased) {
+            booked.row.windows.0.iter().for_each(|window| arrived(window, booked.row.spend.0, Certainty::Stated));
+        }
+        for attempt in &batch.unknown {
+            attempt.windows.0.iter().for_each(|window| arrived(window, attempt.held.0, Certainty::Unknown));
         }
         self.journal.release(last);
         self.cursor = cursor;
@@ -166,9 +174,12 @@ fn windows(slots: &[Slot]) -> Windows {
     Windows(slots.iter().map(window).collect())
 }
 
-fn window(slot: &Slot) -> Window {
-    // The plain name: the store joins it with the ids of keys, users and teams.
-    let kind = slot.scope.kind().as_str().to_owned();
+/// A slot as the store knows it.
+pub(crate) fn window(slot: &Slot) -> Window {
+    // The plain name: the store joins it with the ids of keys, users and teams. Windows of another length are of another kind, as
+    // two may begin in the same moment.
+    let kind = slot.scope.kind().as_str();
+    let kind = slot.period.map_or_else(|| kind.to_owned(), |period| format!("{kind}@{period}"));
     Window { kind, id: slot.scope.name(), start: EpochMs(slot.since.saturating_mul(1000)) }
 }
 

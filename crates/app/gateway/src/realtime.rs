@@ -131,16 +131,13 @@ impl Gateway {
     ) -> Result<Admitted, Failure> {
         let caller = self.identify(snapshot, headers).await?;
         meter.asked_by(&caller);
-        meter.made_for(snapshot, snapshot.whom.customer(headers, None).as_deref(), headers);
         admit(&caller, RouteClass::Call, PATH)?;
         let asked = model.unwrap_or_default();
         meter.asked_for(asked, true);
         let group = group_for(snapshot, &caller, PATH, asked)?;
-        if let Some(key) = caller.key() {
-            key.spending.admit(&key.digest.to_hex())?;
-        }
         let models = [group.name, group.label()];
-        meter.holds(self.take_place(snapshot, caller.key().map(AsRef::as_ref), &models, headers).await?);
+        self.take_place(snapshot, &caller, &models, headers, meter).await?;
+        self.admits_spending(meter, &models).await?;
         let captured = group.captured.clone();
         let (deployment, aboard) = self.boarded(snapshot, group)?;
         let served = snapshot.served.get(deployment).ok_or_else(|| Failure::bug("a deployment without a place"))?;

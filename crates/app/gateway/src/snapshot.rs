@@ -5,7 +5,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use http::HeaderName;
 use tollgate_catalog::Catalog;
 use tollgate_config::{ClientDisconnect, Config, EphemeralKeys};
-use tollgate_policy::KeyDigest;
+use tollgate_ledger::windows::Zone;
+use tollgate_policy::{Budget, BudgetOf, KeyDigest};
 use tollgate_router::{Captured, Fleet};
 
 use crate::{
@@ -19,6 +20,7 @@ use crate::{
     media::MediaRules,
     options::ClientSide,
     passing::Endpoint,
+    projection::Projecting,
     retention::Retention,
     routing,
     sealed::SealKey,
@@ -108,6 +110,14 @@ pub struct Snapshot {
     pub(crate) retention: Retention,
     pub(crate) limits: LimitRules,
     pub(crate) whom: WhomRules,
+    /// What all calls together may cost.
+    pub(crate) budget: Option<Budget>,
+    /// By whose clock days begin.
+    pub(crate) zone: Zone,
+    /// Of a refusal for a spent budget.
+    pub(crate) budget_status: u16,
+    /// How the journal goes into the store.
+    pub(crate) projecting: Projecting,
     has_default_model: bool,
 }
 
@@ -188,6 +198,14 @@ impl Snapshot {
                 parallel: general.global_max_parallel_requests,
                 counts: TokensCounted::of(general.token_rate_limit_type.as_deref()),
             },
+            budget: budget(config),
+            zone: zone(config),
+            budget_status: budget_status(config),
+            projecting: Projecting {
+                instance: None,
+                keep_rows: !general.disable_spend_logs,
+                zone: zone(config).time_zone().clone(),
+            },
             has_default_model: general.default_model.is_some(),
         }
     }
@@ -235,6 +253,23 @@ fn former_salts(environment: &Environment, key: SealKey) -> SealKey {
     let listed = environment.get("TOLLGATE_FORMER_SALT_KEYS").map(String::as_str).unwrap_or_default();
     let former = listed.split(',').map(str::trim).filter(|salt| !salt.is_empty());
     former.fold(key, |key, salt| key.after(&SealKey::of(salt.as_bytes())))
+}
+
+/// The budget of the whole gateway.
+fn budget(config: &Config) -> Option<Budget> {
+    let most = crate::admin::nanos(config.litellm.max_budget?).unwrap_or(i64::MAX);
+    let duration = config.litellm.budget_duration.as_deref().map(Arc::from);
+    Some(Budget { of: BudgetOf::Proxy, most, duration, began: 0 })
+}
+
+/// A name that is no time zone is told by the configuration's check, and is UTC.
+fn zone(config: &Config) -> Zone {
+    config.litellm.timezone.as_deref().and_then(|name| Zone::named(name).ok()).unwrap_or_default()
+}
+
+fn budget_status(config: &Config) -> u16 {
+    let set = config.litellm.budget_exceeded_status_code.and_then(|status| u16::try_from(status).ok());
+    set.filter(|status| (400..500).contains(status)).unwrap_or(400)
 }
 
 fn bounds(config: &Config) -> SnapshotBounds {

@@ -3,11 +3,13 @@
 use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
-use tollgate_policy::{Limit, LimitScope};
-use tollgate_store::{Budget, Page, Store, StoreError};
+use tollgate_policy::{BudgetOf, Limit, LimitScope};
+use tollgate_store::{Budget, EpochMs, Page, Store, StoreError};
 
-use crate::{customers::BudgetTerms, limits::of_rows};
+use crate::{admin::budgets, limits::of_rows};
 
+/// Longest name of a tag that may have a budget, bytes.
+const LONGEST: usize = 128;
 /// Tags that are read at one time.
 const PAGE: i64 = 500;
 /// Tags with a budget that there may be; those behind them have none here.
@@ -18,8 +20,14 @@ const MOST: usize = 10_000;
 pub(crate) struct TagTerms {
     /// How many there may be of them.
     pub(crate) limit: Option<Limit>,
+    budget: Budget,
+}
+
+impl TagTerms {
     /// What they may cost.
-    pub(crate) budget: BudgetTerms,
+    pub(crate) fn budgets(&self, tag: &str, now: EpochMs) -> Vec<tollgate_policy::Budget> {
+        budgets::of_row(&self.budget, &BudgetOf::Tag(tag.into()), now)
+    }
 }
 
 /// The tags.
@@ -45,6 +53,7 @@ impl Tags {
             let listed = store.list_tags(Page { offset, limit: PAGE }).await?.rows;
             let read = listed.len();
             let with_budget = listed.into_iter().filter_map(|(tag, _)| Some((tag.tag_name, tag.budget_id?)));
+            let with_budget = with_budget.filter(|(name, _): &(String, String)| name.len() <= LONGEST);
             let named: Vec<(String, String)> = with_budget.collect();
             let ids: Vec<String> = named.iter().map(|(_, budget)| budget.clone()).collect();
             let budgets = store.find_budgets(&ids).await?;
@@ -53,7 +62,7 @@ impl Tags {
             for (tag, budget) in named {
                 if let Some(budget) = budgets.get(budget.as_str()) {
                     let limit = of_rows::under(Some(budget), LimitScope::Tag, &tag);
-                    all.insert(tag, Arc::new(TagTerms { limit, budget: BudgetTerms::of(budget) }));
+                    all.insert(tag, Arc::new(TagTerms { limit, budget: (*budget).clone() }));
                 }
             }
             if read < usize::try_from(PAGE).unwrap_or(usize::MAX) || all.len() >= MOST {

@@ -6,17 +6,20 @@ use std::net::IpAddr;
 use http::{HeaderMap, HeaderName};
 use serde_json::{Map, Value};
 use tollgate_config::Config;
-use tollgate_policy::{Limit, ModelFacts};
+use tollgate_policy::{Budget, Limit, ModelFacts};
 use tollgate_router::Group;
+use tollgate_store::EpochMs;
 use tollgate_wire::{Failure, FailureKind, RawBody};
 
-use crate::{customers::Customer, dispatch::Ask, gateway::Gateway, snapshot::Snapshot};
+use crate::{customers::Customer, dispatch::Ask, gateway::Gateway, meter::Meter, snapshot::Snapshot};
 
 /// The client's address as the server sees it: written by the server before anything else, whatever a client sends by this
 /// name. Like all of ours it is not passed on to providers.
 pub const PEER: &str = "x-tollgate-peer";
 /// Where customers stand before anything that is configured.
 const CUSTOMER_HEADERS: [&str; 2] = ["x-litellm-customer-id", "x-litellm-end-user-id"];
+/// Tags that have budgets, of one call; a record has room for no more.
+pub(crate) const MOST_TAGS: usize = 8;
 /// Longest id of a customer, bytes; what is longer names nobody.
 const LONGEST: usize = 256;
 
@@ -80,12 +83,16 @@ fn id(value: &Value) -> Option<String> {
 }
 
 impl Ask {
-    /// Learns what holds for the call's customer.
+    /// Learns what holds for the call's customer, and who pays for it beside its key.
     ///
     /// # Errors
     /// 403 for one who is blocked, or for a region that is not his; 503 while that cannot be told.
-    pub(crate) async fn meet_customer(&mut self) -> Result<(), Failure> {
-        let Some(named) = &self.options.customer else { return Ok(()) };
+    pub(crate) async fn meet_customer(&mut self, meter: &mut Meter) -> Result<(), Failure> {
+        let mut budgets = self.gateway.budgets_of_tags(&self.options.tags);
+        let Some(named) = &self.options.customer else {
+            meter.paid_by(budgets);
+            return Ok(());
+        };
         let customer = self.gateway.customer(&self.snapshot, named).await?;
         if let Some(region) = customer.as_ref().and_then(|customer| customer.region.as_ref()) {
             let asked = self.options.region.get_or_insert_with(|| region.clone());
@@ -95,6 +102,8 @@ impl Ask {
                 return Err(Failure::new(FailureKind::RouteDenied, words).with_param("allowed_model_region"));
             }
         }
+        budgets.extend(customer.iter().flat_map(|customer| customer.budgets.iter().cloned()));
+        meter.paid_by(budgets);
         self.customer = customer.map(Box::new);
         Ok(())
     }
@@ -139,6 +148,14 @@ impl Gateway {
             customer.admit()?;
         }
         Ok(customer)
+    }
+
+    /// What calls with these tags are paid from.
+    fn budgets_of_tags(&self, tags: &[String]) -> Vec<Budget> {
+        let Some(callers) = &self.callers else { return Vec::new() };
+        let now = EpochMs(i64::try_from(self.clock.unix().as_millis()).unwrap_or(i64::MAX));
+        let known = tags.iter().filter_map(|tag| Some((tag, callers.tags().terms(tag)?)));
+        known.take(MOST_TAGS).flat_map(|(tag, terms)| terms.budgets(tag, now)).collect()
     }
 
     fn limits_of_tags(&self, tags: &[String]) -> impl Iterator<Item = Limit> {

@@ -124,6 +124,12 @@ impl Words {
         }
     }
 
+    /// Tokens of what was answered so far, by its beginning; `None` where the vocabulary is not in memory.
+    pub(crate) fn said_at_once(&self) -> Option<u64> {
+        let wordless = guess(usize::try_from(self.wordless).unwrap_or(usize::MAX));
+        Tokenizer::loaded(self.encoding).map(|tokenizer| self.said.count(tokenizer, AT_ONCE) + wordless)
+    }
+
     /// By length alone.
     pub(crate) fn guess(&self) -> Usage {
         let answer = self.answer.as_ref().map_or(0, Bytes::len);

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     disk::{Disk, Held, Listed},
-    journal::{JournalError, Position},
+    journal::{Journal, JournalError, Position},
     segments,
     settings::Settings,
     survey::{Damage, Part, Survey, survey, walk},
@@ -73,6 +73,42 @@ fn look_at(disk: &Arc<dyn Disk>, journal: Uuid, folder: String) -> io::Result<Lo
     let is_held = disk.lock(&folder)?.is_none();
     let Survey { parts, damage } = survey(disk, &folder, journal, &Settings::default())?;
     Ok(Looked { journal, is_held, damage, parts, folder, disk: Arc::clone(disk) })
+}
+
+/// What became of a process, as far as its journal tells.
+#[derive(Debug)]
+pub enum Ended {
+    /// Its journal is not on this disk.
+    Elsewhere,
+    /// It lives: it has its journal's lock.
+    Not,
+    /// It has ended and left this.
+    Left(Box<Found>),
+    /// It has ended and left nothing.
+    LeftNothing,
+}
+
+impl Journal {
+    /// What became of another process that wrote a journal here; what it left is taken over.
+    ///
+    /// # Errors
+    /// The disk fails, or what it left is damaged and that is not accepted.
+    pub fn ended(&self, journal: Uuid) -> Result<Ended, JournalError> {
+        let (disk, folder) = (&self.shared.disk, journal.to_string());
+        let is_there = || Ok(disk.folders().map_err(JournalError::disk("look for"))?.contains(&folder));
+        if !is_there()? {
+            return Ok(Ended::Elsewhere);
+        }
+        match take_one(disk, &self.shared.settings, journal, folder.clone()) {
+            Ok(Some(found)) => Ok(Ended::Left(Box::new(found))),
+            Ok(None) if is_there()? => Ok(Ended::Not),
+            Ok(None) => Ok(Ended::LeftNothing),
+            Err(JournalError::Disk { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Ok(Ended::LeftNothing)
+            }
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// One record of it.

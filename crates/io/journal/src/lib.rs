@@ -21,7 +21,7 @@ mod tail;
 
 pub use disk::{Appendable, Created, Disk, Held, Listed};
 pub use faulty::{Fault, FaultyDisk, Loss};
-pub use found::{Entry, Found, Looked, Replay, look};
+pub use found::{Ended, Entry, Found, Looked, Replay, look};
 pub use frame::{FRAME_MOST, PAYLOAD_MOST, VERSION};
 pub use journal::{AppendError, Journal, JournalError, OpenEntry, Position, Standing};
 pub use real::RealDisk;

@@ -124,6 +124,61 @@ impl Store {
     }
 }
 
+record! {
+    /// What was moved to an instance of a window, less what it gave back.
+    struct Moved {
+        kind: String,
+        id: String,
+        start: EpochMs,
+        granted: NanoDollars,
+    }
+}
+
+impl Store {
+    /// What was moved to an instance in all, by window, less what it gave back.
+    ///
+    /// # Errors
+    /// If the database is not available.
+    pub async fn leases_of(&self, instance: &str) -> Result<Vec<(Window, NanoDollars)>, StoreError> {
+        let asked =
+            Statement::new("SELECT kind, id, window_start, granted FROM leases WHERE instance = $1").bind(instance);
+        let rows: Vec<Moved> = self.within(async { self.reader().await?.all(asked).await }).await?;
+        let pair = |Moved { kind, id, start, granted }| (Window { kind, id, start }, granted);
+        Ok(rows.into_iter().map(pair).collect())
+    }
+
+    /// Takes out leases of which nothing is outstanding, in windows that the instance has done with.
+    ///
+    /// # Errors
+    /// If the database is not available.
+    pub async fn forget_leases(&self, instance: &str, windows: &[Window]) -> Result<(), StoreError> {
+        self.within(async {
+            let mut db = self.writer().await?;
+            tills(&mut db, windows.iter()).await?;
+            for window in windows {
+                let gone = "DELETE FROM leases WHERE kind = $1 AND id = $2 AND window_start = $3 AND instance = $4 AND granted <= used";
+                let gone = Statement::new(gone).bind(window.kind.as_str()).bind(window.id.as_str());
+                db.run(gone.bind(window.start).bind(instance)).await?;
+            }
+            db.commit().await
+        })
+        .await
+    }
+
+    /// When the last window of a scope began that anything was moved of or booked to.
+    ///
+    /// # Errors
+    /// If the database is not available.
+    pub async fn latest_window(&self, kind: &str, id: &str) -> Result<Option<EpochMs>, StoreError> {
+        let asked = Statement::new(
+            "SELECT window_start FROM totals WHERE kind = $1 AND id = $2 ORDER BY window_start DESC LIMIT 1",
+        );
+        let asked = asked.bind(kind).bind(id);
+        let start: Option<i64> = self.within(async { self.reader().await?.first(asked).await }).await?;
+        Ok(start.map(EpochMs))
+    }
+}
+
 /// What is not left of a window.
 #[derive(Clone, Copy, Debug, Default)]
 struct Till {
@@ -144,7 +199,8 @@ async fn tills<'wish>(
     }
     let mut locked = Draft::new("INSERT INTO totals AS t (kind, id, window_start, settled, unknown, last_at) VALUES ");
     let mut asked = Draft::new(
-        "SELECT kind, id, window_start, CAST(SUM(granted - used) AS bigint) FROM leases WHERE (kind, id, window_start) IN (",
+        "SELECT kind, id, window_start, CAST(SUM(CASE WHEN granted > used THEN granted - used ELSE 0 END) AS bigint) \
+         FROM leases WHERE (kind, id, window_start) IN (",
     );
     for (number, Window { kind, id, start }) in tills.keys().enumerate() {
         let comma = if number == 0 { "" } else { ", " };

@@ -161,6 +161,18 @@ impl Book {
         account.purse.get_or_insert_default().receive(granted, budget, left);
     }
 
+    /// What an instance has of a slot; `None` where the store was never asked for it.
+    #[must_use]
+    pub fn purse(&self, slot: &Slot) -> Option<Purse> {
+        self.accounts.get(slot).and_then(|account| account.purse)
+    }
+
+    /// The leases are gone, as the store has taken this instance for dead: all that is spent from now on has to be asked for
+    /// anew. What runs stays held.
+    pub fn disinherit(&mut self) {
+        self.accounts.values_mut().for_each(|account| account.purse = None);
+    }
+
     /// What a call could hold at most, were the store asked as well; `None` where no slot has a budget.
     #[must_use]
     pub fn within_reach(&self, slots: &[Slot]) -> Option<Nanos> {
@@ -203,6 +215,20 @@ impl Book {
             }
         }
         verdict
+    }
+
+    /// An attempt of this process has ended, and cost so much, or nobody knows and so much is kept for it: what it held is free,
+    /// and the amount is gone from its purses. One that held nothing is paid from `slots`.
+    pub fn close(&mut self, attempt: Uuid, slots: &[Slot], amount: Nanos) {
+        let running = self.running.remove(&attempt);
+        let held = running.as_ref().map_or(Nanos::ZERO, |running| running.held);
+        for slot in running.as_ref().map_or(slots, |running| &running.slots) {
+            let Some(account) = self.accounts.get_mut(slot) else { continue };
+            account.balance.held = account.balance.held.minus(held);
+            if let Some(purse) = &mut account.purse {
+                purse.spend(amount);
+            }
+        }
     }
 
     /// Nothing was sent for the attempt: what it holds is free again.

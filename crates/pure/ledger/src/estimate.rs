@@ -87,17 +87,33 @@ impl TokensPerByte {
         }
     }
 
-    /// Thousandths of a token for each byte: 99 of 100 requests had less.
+    /// The same of an answer, in which nothing but its text counts.
+    pub fn learn_answer(&mut self, bytes: u64, tokens: u64) {
+        self.learn(bytes, tokens.saturating_add(OVERHEAD));
+    }
+
+    /// Thousandths of a token for each byte of a request: 99 of 100 had less.
     #[must_use]
     pub fn high(&self) -> u64 {
+        self.above(GUESS)
+    }
+
+    /// The same for answers. Nothing has more tokens than bytes, and before usage has taught better an answer is held for
+    /// so many: nobody can say beforehand what a model will write.
+    #[must_use]
+    pub fn high_of_answers(&self) -> u64 {
+        self.above(1000)
+    }
+
+    fn above(&self, guess: u64) -> u64 {
         let above = self.seen / 100;
         let mut rest = self.seen;
         let bound = bounds().zip(&self.buckets).find_map(|(bound, count)| {
             rest = rest.saturating_sub(*count);
             (rest <= above).then_some(bound)
         });
-        let learned = bound.unwrap_or(GUESS);
-        if self.seen < ENOUGH { learned.max(GUESS) } else { learned }
+        let learned = bound.unwrap_or(guess);
+        if self.seen < ENOUGH { learned.max(guess) } else { learned }
     }
 }
 
@@ -247,6 +263,12 @@ impl Reach {
         }
         let tokens = self.slice.max(said.saturating_sub(self.tokens)).min(self.most - self.tokens);
         Step::TopUp { amount: self.price.times(tokens), tokens }
+    }
+
+    /// What so many tokens of the answer cost.
+    #[must_use]
+    pub fn cost_of(&self, said: u64) -> Nanos {
+        self.price.times(said)
     }
 
     /// More is held.

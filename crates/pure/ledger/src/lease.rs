@@ -133,6 +133,18 @@ impl Purse {
         self.budget.minus(self.left).minus(self.granted.less(self.used))
     }
 
+    /// What was spent here, or became unknown.
+    #[must_use]
+    pub fn used(&self) -> Nanos {
+        self.used
+    }
+
+    /// What the store moved here, less what was given back.
+    #[must_use]
+    pub fn granted(&self) -> Nanos {
+        self.granted
+    }
+
     /// The store moved this here, and says what is left.
     pub fn receive(&mut self, granted: Nanos, budget: Nanos, left: Nanos) {
         self.granted = self.granted.plus(granted);

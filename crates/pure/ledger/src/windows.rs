@@ -106,6 +106,12 @@ impl Default for Zone {
 }
 
 impl Zone {
+    /// The zone itself.
+    #[must_use]
+    pub fn time_zone(&self) -> &TimeZone {
+        &self.0
+    }
+
     /// A time zone by its name, from the database that is built in.
     ///
     /// # Errors

@@ -76,6 +76,7 @@ mod tests {
             limits: Vec::new(),
             tags: Vec::new(),
             routing: serde_json::Map::new(),
+            budgets: Vec::new(),
             spending: crate::Spending::default(),
             may_mock: false,
         }))

@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt};
 
 use tollgate_wire::{ErrorType, Failure, FailureKind};
 
-use crate::{KeyDigest, Limit, RouteSet, Spending};
+use crate::{Budget, KeyDigest, Limit, RouteSet, Spending};
 
 /// A virtual key as calls see it. Made from the store's row once, and kept in memory for the calls that follow.
 #[derive(Clone)]
@@ -37,7 +37,9 @@ pub struct Key {
     pub limits: Vec<Limit>,
     /// Tags of every request that it sends.
     pub tags: Vec<String>,
-    /// What it may spend, where that is for all time.
+    /// What it may spend, and what those above it may.
+    pub budgets: Vec<Budget>,
+    /// What it has spent.
     pub spending: Spending,
     /// Routing of its own (`router_settings`): fallbacks, where a request brings none.
     pub routing: serde_json::Map<String, serde_json::Value>,
@@ -303,6 +305,7 @@ mod tests {
             limits: Vec::new(),
             tags: Vec::new(),
             routing: serde_json::Map::new(),
+            budgets: Vec::new(),
             spending: Spending::default(),
             may_mock: false,
         }

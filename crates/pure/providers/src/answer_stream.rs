@@ -26,6 +26,16 @@ pub struct Progress {
     pub usage: Option<Usage>,
     /// Bytes of answer received, for a count of our own when the provider gives none.
     pub output_bytes: u64,
+    /// Pieces in which they came. No provider cuts a token in two, so that there are at least as many tokens.
+    pub pieces: u64,
+}
+
+impl Progress {
+    /// More of the answer came, in one piece.
+    pub(crate) fn hear(&mut self, bytes: u64) {
+        self.output_bytes = self.output_bytes.saturating_add(bytes);
+        self.pieces += u64::from(bytes > 0);
+    }
 }
 
 /// A streamed answer between provider and client.
@@ -250,7 +260,7 @@ impl HubStream {
                 ChatChunk::Delta { delta, .. } => {
                     self.progress.content |= says(delta);
                     let words = words_of(delta);
-                    self.progress.output_bytes += words.len() as u64;
+                    self.progress.hear(words.len() as u64);
                     self.said.push_str(words);
                 }
                 ChatChunk::Finish { .. } => self.progress.content = true,

@@ -161,8 +161,8 @@ fn flags_of_the_original_that_mean_nothing_here_are_taken() {
          --use_v2_migration_resolver --use_legacy_migration_resolver --enforce_prisma_migration_check --reload",
     );
     assert_eq!(options.missed(), Vec::<&str>::new());
-    let options = parsed("--ciphers x --limit_concurrency 3 --save --add_key k --max_budget 5 --iam_token_db_auth");
-    let missed = ["--ciphers", "--limit_concurrency", "--iam_token_db_auth", "--save", "--add_key", "--max_budget"];
+    let options = parsed("--ciphers x --limit_concurrency 3 --save --add_key k --iam_token_db_auth");
+    let missed = ["--ciphers", "--limit_concurrency", "--iam_token_db_auth", "--save", "--add_key"];
     assert_eq!(options.missed(), missed);
 }
 

@@ -41,6 +41,7 @@ pub(super) fn by_command_line(
     }
     let litellm = &mut config.litellm;
     litellm.request_timeout = requests.request_timeout.or(litellm.request_timeout);
+    litellm.max_budget = requests.max_budget.or(litellm.max_budget);
     litellm.drop_params = requests.drop_params.then_some(true).or(litellm.drop_params);
     litellm.add_function_to_prompt = requests.add_function_to_prompt.then_some(true).or(litellm.add_function_to_prompt);
     if let Some(headers) = &requests.headers {

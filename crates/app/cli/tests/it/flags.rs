@@ -65,8 +65,8 @@ fn a_start_without_models_says_how_to_name_one() {
 #[test]
 fn a_flag_without_effect_that_would_be_missed_is_answered() {
     let world = World::new().file("config.yaml", MOCK);
-    let ran = world.run("--config config.yaml --skip_server_startup --max_budget 5 --ciphers X");
-    assert!(ran.went_well().err.contains("warning: --max_budget has no effect"), "{}", ran.err);
+    let ran = world.run("--config config.yaml --skip_server_startup --use_queue --ciphers X");
+    assert!(ran.went_well().err.contains("warning: --use_queue has no effect"), "{}", ran.err);
     assert!(ran.err.contains("warning: --ciphers has no effect"), "{}", ran.err);
 }
 

@@ -7,7 +7,7 @@ use tollgate_store::{Budget, Customer, Json, NanoDollars};
 use tollgate_wire::Failure;
 
 use super::{
-    Desk, budgets,
+    Desk, budget_rows,
     fields::{Field, usd},
     parties::{missing, page, refusal, text, texts},
     rows::document,
@@ -34,7 +34,7 @@ fn write(row: &mut Customer, fields: &Map<String, Value>) -> Result<(), Failure>
             "default_model" => row.default_model = field.text()?,
             "models" => row.models = field.list()?,
             "object_permission" => row.object_permission = field.object()?,
-            name if NOT_FIELDS.contains(&name) || budgets::FIELDS.contains(&name) => {}
+            name if NOT_FIELDS.contains(&name) || budget_rows::FIELDS.contains(&name) => {}
             _ if value.is_null() => {
                 rest.remove(name);
             }
@@ -60,7 +60,7 @@ fn read(row: &Customer, spent: Option<NanoDollars>, budget: Option<&Budget>) -> 
         "object_permission": document::<Value>(row.object_permission.as_ref()),
         "object_permission_id": null,
         "budget_id": row.budget_id,
-        "litellm_budget_table": budget.map(budgets::read),
+        "litellm_budget_table": budget.map(budget_rows::read),
         "version": row.version,
     });
     if let Value::Object(own) = own {

@@ -309,7 +309,9 @@ impl Desk<'_> {
     async fn info_of(&self, row: &Key) -> Result<Map<String, Value>, Failure> {
         let view = self.store.find_key(&row.token, self.now).await.map_err(|error| failure_of(error, ""))?;
         let spent = view.map(|view| view.spent).unwrap_or_default();
-        let mut info = fields::info(row, spent, self.now);
+        let mut shown = [(row, fields::info(row, spent, self.now))];
+        self.tell_windows(&mut shown).await?;
+        let [(_, mut info)] = shown;
         info.insert("version".to_owned(), row.version.into());
         Ok(info)
     }

@@ -75,14 +75,14 @@ impl Desk<'_> {
             KeyListing { filter: self.own(filter), sort, descending, after: None, offset, limit: size, count: true };
         let listed = self.store.list_keys(&listing).await.map_err(|error| failure_of(error, ""))?;
         let whole = asked.flag("return_full_object");
-        let keys: Vec<Value> = listed
-            .keys
-            .iter()
-            .map(|(row, spent)| match whole {
-                true => Value::Object(fields::info(row, *spent, self.now)),
-                false => row.token.clone().into(),
-            })
-            .collect();
+        let keys: Vec<Value> = if whole {
+            let mut shown: Vec<_> =
+                listed.keys.iter().map(|(row, spent)| (row, fields::info(row, *spent, self.now))).collect();
+            self.tell_windows(&mut shown).await?;
+            shown.into_iter().map(|(_, info)| info.into()).collect()
+        } else {
+            listed.keys.iter().map(|(row, _)| row.token.clone().into()).collect()
+        };
         let total = listed.total.unwrap_or_default();
         let pages = total.saturating_add(size - 1) / size;
         Ok(json!({"keys": keys, "total_count": total, "current_page": page, "total_pages": pages}))

@@ -136,7 +136,8 @@ impl Desk<'_> {
         before: Option<String>,
     ) -> Result<Option<String>, Failure> {
         let named = body.get("budget_id").filter(|id| !id.is_null());
-        let states = super::budgets::FIELDS.iter().any(|name| body.get(*name).is_some_and(|value| !value.is_null()));
+        let states =
+            super::budget_rows::FIELDS.iter().any(|name| body.get(*name).is_some_and(|value| !value.is_null()));
         let lost = |error| failure_of(error, own);
         match (named, states) {
             (Some(_), true) => {
@@ -151,7 +152,7 @@ impl Desk<'_> {
                 }
             }
             (None, false) if body.contains_key("budget_id") => Ok(None),
-            (None, _) if !super::budgets::FIELDS.iter().any(|name| body.contains_key(*name)) => Ok(before),
+            (None, _) if !super::budget_rows::FIELDS.iter().any(|name| body.contains_key(*name)) => Ok(before),
             // What is stated as null empties a limit of its own, and nothing of a budget that others share.
             (None, false) if before.as_deref() != Some(own) => Ok(before),
             (None, _) => {
@@ -176,7 +177,7 @@ impl Desk<'_> {
                         }
                     };
                 }
-                super::budgets::write(&mut budget, body)?;
+                super::budget_rows::write(&mut budget, body)?;
                 if is_new {
                     self.store.insert_budget(&budget, &self.stamp()).await.map_err(lost)?;
                 } else {

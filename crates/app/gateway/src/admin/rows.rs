@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tollgate_policy::{Holder, HolderKind, Key, KeyDigest, Models, Role, RouteSet, Spending};
-use tollgate_store::{Json, KeyView};
+use tollgate_store::{EpochMs, Json, KeyView};
 
+use super::budgets;
 use crate::limits::of_rows;
 
 /// What a column that holds a document says; nothing where it is empty or of another form.
@@ -15,7 +16,36 @@ pub(crate) fn document<T: DeserializeOwned + Default>(column: Option<&Json>) -> 
 }
 
 /// The key of a row, with those above it; so much of what it has spent is not in the store yet.
-pub(crate) fn key(digest: KeyDigest, view: &KeyView, pending: i64) -> Key {
+pub(crate) fn key(digest: KeyDigest, view: &KeyView, pending: i64, now: EpochMs) -> Key {
+    let row = &view.key;
+    let metadata: Map<String, Value> = document(row.metadata.as_ref());
+    let role = view.user.as_ref().and_then(|user| user.user_role.as_deref()).and_then(Role::parse);
+    // The old token of a key that was regenerated ends when its time is over.
+    let ends = [row.expires, view.old_until].into_iter().flatten().min();
+    Key {
+        digest,
+        origin: row.origin.clone(),
+        alias: row.key_alias.clone(),
+        expires: ends.map(|end| u64::try_from(end.0).unwrap_or_default()),
+        blocked: row.blocked.unwrap_or_default(),
+        models: models(row.models.as_ref()),
+        aliases: document(row.aliases.as_ref()),
+        routes: RouteSet(document(row.allowed_routes.as_ref())),
+        role: role.unwrap_or_default(),
+        user: row.user_id.clone(),
+        team: row.team_id.clone(),
+        holders: holders(view),
+        limits: of_rows::limits(view),
+        tags: tags(view),
+        routing: routing(view),
+        budgets: budgets::of_key(view, now),
+        spending: Spending::new(view.spent.settled.0.saturating_add(pending)),
+        may_mock: metadata.get("allow_client_mock_response").and_then(Value::as_bool).unwrap_or_default(),
+    }
+}
+
+/// Who stands above a key.
+fn holders(view: &KeyView) -> Vec<Holder> {
     let row = &view.key;
     let mut holders = Vec::new();
     if let Some(team) = &view.team {
@@ -56,32 +86,7 @@ pub(crate) fn key(digest: KeyDigest, view: &KeyView, pending: i64) -> Key {
             aliases: HashMap::new(),
         });
     }
-    let metadata: Map<String, Value> = document(row.metadata.as_ref());
-    // The old token of a key that was regenerated ends when its time is over.
-    let ends = [row.expires, view.old_until].into_iter().flatten().min();
-    Key {
-        digest,
-        origin: row.origin.clone(),
-        alias: row.key_alias.clone(),
-        expires: ends.map(|end| u64::try_from(end.0).unwrap_or_default()),
-        blocked: row.blocked.unwrap_or_default(),
-        models: models(row.models.as_ref()),
-        aliases: document(row.aliases.as_ref()),
-        routes: RouteSet(document(row.allowed_routes.as_ref())),
-        role: role(view),
-        user: row.user_id.clone(),
-        team: row.team_id.clone(),
-        holders,
-        limits: of_rows::limits(view),
-        tags: tags(view),
-        routing: routing(view),
-        spending: spending(view, pending),
-        may_mock: metadata.get("allow_client_mock_response").and_then(Value::as_bool).unwrap_or_default(),
-    }
-}
-
-fn role(view: &KeyView) -> Role {
-    view.user.as_ref().and_then(|user| user.user_role.as_deref()).and_then(Role::parse).unwrap_or_default()
+    holders
 }
 
 /// The tags of the key, its team and its project, each once: fields, or members of the metadata, where `LiteLLM` keeps them.
@@ -110,15 +115,6 @@ fn routing(view: &KeyView) -> Map<String, Value> {
     let own: Map<String, Value> = document(view.key.router_settings.as_ref());
     let of_team = || document(view.team.as_ref().and_then(|team| team.router_settings.as_ref()));
     if own.is_empty() { of_team() } else { own }
-}
-
-/// The key's budget for all time; one that begins anew is not held yet (docs/reference/ledger.md).
-fn spending(view: &KeyView, pending: i64) -> Spending {
-    let (row, budget) = (&view.key, view.budget.as_ref());
-    let own = row.max_budget.filter(|_| row.budget_duration.is_none());
-    let shared = budget.filter(|budget| row.max_budget.is_none() && budget.budget_duration.is_none());
-    let most = own.or_else(|| shared.and_then(|budget| budget.max_budget));
-    Spending::new(most.map(|most| most.0), view.spent.settled.0.saturating_add(pending))
 }
 
 fn models(column: Option<&Json>) -> Models {

@@ -7,7 +7,7 @@ use tollgate_store::{Budget, Json, NanoDollars, Tag};
 use tollgate_wire::Failure;
 
 use super::{
-    Desk, budgets,
+    Desk, budget_rows,
     fields::{Field, iso, usd},
     parties::{missing, page, refusal, text, texts},
     rows::document,
@@ -26,7 +26,7 @@ fn write(row: &mut Tag, fields: &Map<String, Value>) -> Result<(), Failure> {
             "description" => row.description = field.text()?,
             "models" => row.models = field.list()?,
             "model_info" => row.model_info = field.object()?,
-            name if NOT_FIELDS.contains(&name) || budgets::FIELDS.contains(&name) => {}
+            name if NOT_FIELDS.contains(&name) || budget_rows::FIELDS.contains(&name) => {}
             _ if value.is_null() => {
                 rest.remove(name);
             }
@@ -49,7 +49,7 @@ fn read(row: &Tag, spent: Option<NanoDollars>, budget: Option<&Budget>) -> Value
         "model_info": document::<Value>(row.model_info.as_ref()),
         "spend": usd(spent.map_or(0, |spent| spent.0)),
         "budget_id": row.budget_id,
-        "litellm_budget_table": budget.map(budgets::read),
+        "litellm_budget_table": budget.map(budget_rows::read),
         "created_at": iso(row.created_at),
         "created_by": row.created_by,
         "updated_at": iso(row.updated_at),

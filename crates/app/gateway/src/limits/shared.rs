@@ -387,9 +387,11 @@ fn positive(number: i64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use tollgate_kit::Redis;
     use tollgate_kv::Address;
-    use tollgate_policy::{Limiter, Most};
+    use tollgate_policy::{Limiter, Most, Taken};
     use tollgate_wire::clock::FixedClock;
 
     use super::*;
@@ -433,87 +435,115 @@ mod tests {
         }
     }
 
+    /// The limits of one process and of all instances, of which the same is asked.
+    struct Both {
+        scripts: Scripts,
+        limits: Vec<Limit>,
+        keys: Vec<String>,
+        limiter: Limiter,
+        /// Calls, the second in which Redis has counted them, what they have taken here.
+        running: Vec<(u64, i64, Taken)>,
+        second: u64,
+        taken: usize,
+        refused: BTreeSet<i64>,
+    }
+
+    /// What a call is expected to use.
+    fn expected(call: u64) -> u64 {
+        call % 7 * 15
+    }
+
+    impl Both {
+        async fn begins(&mut self, call: u64) {
+            let mut arguments = vec![call.to_string(), expected(call).to_string(), "1000000".to_owned()];
+            for Limit { most, .. } in &self.limits {
+                let shown = |most: Option<u64>| most.map_or("-1".to_owned(), |most| most.to_string());
+                arguments.extend([shown(most.rpm), shown(most.tpm), shown(most.parallel)]);
+            }
+            let answer = self.scripts.run(&self.scripts.take, &self.keys, arguments, self.second).await;
+            match self.limiter.take(&self.limits, expected(call), self.second) {
+                Ok(taken) => {
+                    assert_eq!(answer[..2], [1, i64::try_from(self.second).unwrap()], "call {call}: {answer:?}");
+                    for (limit, row) in self.limits.iter().zip(answer[2..].chunks_exact(4)) {
+                        assert_eq!(left(limit, row), self.limiter.left(limit, self.second), "call {call}: {answer:?}");
+                    }
+                    self.running.push((call, answer[1], taken));
+                    self.taken += 1;
+                }
+                Err(reached) => self.is_refused(call, &answer, &reached),
+            }
+        }
+
+        fn is_refused(&mut self, call: u64, answer: &[i64], reached: &Reached) {
+            let index = self.limits.iter().position(|limit| *limit == reached.limit).unwrap();
+            let what = match reached.what {
+                What::Parallel => 1,
+                What::Requests => 2,
+                What::Tokens => 3,
+            };
+            let numbers = [u64::try_from(index).unwrap(), what, reached.requests, reached.tokens];
+            let numbers = numbers.map(|number| i64::try_from(number).unwrap());
+            let wait = reached.wait.map_or(answer[6], |wait| i64::try_from(wait).unwrap());
+            assert_eq!((answer[0], &answer[1..5], answer[6]), (0, &numbers[..], wait), "call {call}: {reached:?}");
+            self.refused.insert(answer[2]);
+        }
+
+        /// One of those that run has used so much; none: nobody was asked.
+        async fn ends(&mut self, at: usize, used: Option<u64>) {
+            let (call, counted, taken) = self.running.swap_remove(at);
+            let expected = expected(call);
+            let (requests, back, more) = match used {
+                None => {
+                    self.limiter.give_back(&taken);
+                    (1, expected, 0)
+                }
+                Some(used) => {
+                    self.limiter.settle(&taken, used, self.second);
+                    (0, expected.saturating_sub(used), used.saturating_sub(expected))
+                }
+            };
+            let told = [counted.to_string(), requests.to_string(), back.to_string(), more.to_string()];
+            let place = || std::iter::once(call.to_string()).chain(told.clone());
+            let arguments = self.limits.iter().flat_map(|_| place()).collect();
+            self.scripts.run(&self.scripts.settle, &self.keys, arguments, self.second).await;
+        }
+    }
+
     #[tokio::test]
     async fn all_instances_together_hold_a_limit_as_one_process_does() {
         let redis = Redis::start().await;
-        let scripts = Scripts::start(&redis).await;
-        let limit = |id: &str, rpm, tpm, parallel| Limit {
-            scope: LimitScope::Key,
-            id: id.to_owned(),
-            model: None,
-            most: Most { rpm, tpm, parallel },
+        let limit = |id: &str, rpm, tpm, parallel| {
+            let most = Most { rpm, tpm, parallel };
+            Limit { scope: LimitScope::Key, id: id.to_owned(), model: None, most }
         };
-        let limits = [limit("a", Some(12), Some(900), None), limit("b", Some(40), None, Some(6))];
-        let keys = keys(&limits);
-        let (mut dice, mut limiter, mut running) = (Dice(7), Limiter::default(), Vec::new());
-        let (mut second, mut taken_in_all, mut refused_for) = (1_000, 0, Vec::new());
-        for call in 0..3_000_u64 {
-            second += match dice.below(40) {
+        let limits = vec![limit("a", Some(12), Some(900), None), limit("b", Some(40), None, Some(6))];
+        let mut both = Both {
+            scripts: Scripts::start(&redis).await,
+            keys: keys(&limits),
+            limits,
+            limiter: Limiter::default(),
+            running: Vec::new(),
+            second: 1_000,
+            taken: 0,
+            refused: BTreeSet::new(),
+        };
+        let mut dice = Dice(7);
+        for call in 0..3_000 {
+            both.second += match dice.below(40) {
                 0 => 70,
                 1..=3 => 12,
                 4..=20 => 1,
                 _ => 0,
             };
-            if running.len() > 8 || dice.below(3) == 0 && !running.is_empty() {
-                let at = usize::try_from(dice.below(running.len() as u64)).unwrap();
-                let (name, counted, taken): (u64, i64, _) = running.swap_remove(at);
-                let (expected, used) = (dice_expected(name), dice.below(4) * 40);
-                let gave_up = dice.below(5) == 0;
-                if gave_up {
-                    limiter.give_back(&taken)
-                } else {
-                    limiter.settle(&taken, used, second)
-                }
-                let (requests, back, more) = if gave_up {
-                    (1, expected, 0)
-                } else {
-                    (0, expected.saturating_sub(used), used.saturating_sub(expected))
-                };
-                let place =
-                    [name.to_string(), counted.to_string(), requests.to_string(), back.to_string(), more.to_string()];
-                scripts.run(&scripts.settle, &keys, [place.clone(), place].concat(), second).await;
-                continue;
-            }
-            let expected = dice_expected(call);
-            let mut arguments = vec![call.to_string(), expected.to_string(), "1000000".to_owned()];
-            for Limit { most, .. } in &limits {
-                let shown = |most: Option<u64>| most.map_or("-1".to_owned(), |most| most.to_string());
-                arguments.extend([shown(most.rpm), shown(most.tpm), shown(most.parallel)]);
-            }
-            let answer = scripts.run(&scripts.take, &keys, arguments, second).await;
-            match limiter.take(&limits, expected, second) {
-                Ok(taken) => {
-                    assert_eq!(answer[..2], [1, i64::try_from(second).unwrap()], "call {call}: {answer:?}");
-                    for (limit, row) in limits.iter().zip(answer[2..].chunks_exact(4)) {
-                        assert_eq!(left(limit, row), limiter.left(limit, second), "call {call}: {answer:?}");
-                    }
-                    running.push((call, answer[1], taken));
-                    taken_in_all += 1;
-                }
-                Err(reached) => {
-                    let index = limits.iter().position(|limit| *limit == reached.limit).unwrap();
-                    let what = match reached.what {
-                        What::Parallel => 1,
-                        What::Requests => 2,
-                        What::Tokens => 3,
-                    };
-                    let wait = reached.wait.map_or(answer[6], |wait| i64::try_from(wait).unwrap());
-                    let numbers = [index as u64, what, reached.requests, reached.tokens].map(|one| one as i64);
-                    assert_eq!(
-                        (answer[0], &answer[1..5], answer[6]),
-                        (0, &numbers[..], wait),
-                        "call {call}: {reached:?}"
-                    );
-                    refused_for.push(what);
-                }
+            let running = both.running.len();
+            if running > 8 || dice.below(3) == 0 && running > 0 {
+                let at = dice.below(u64::try_from(running).unwrap());
+                let (used, asked) = (dice.below(4) * 40, dice.below(5) > 0);
+                both.ends(usize::try_from(at).unwrap(), asked.then_some(used)).await;
+            } else {
+                both.begins(call).await;
             }
         }
-        refused_for.sort_unstable();
-        refused_for.dedup();
-        assert!(taken_in_all > 500 && refused_for == [1, 2, 3], "{taken_in_all} {refused_for:?}");
-    }
-
-    fn dice_expected(call: u64) -> u64 {
-        call % 7 * 15
+        assert!(both.taken > 500 && both.refused.len() == 3, "{} {:?}", both.taken, both.refused);
     }
 }

@@ -83,6 +83,9 @@ impl Meter {
             tags: self.tags.clone(),
             caller: self.caller.clone(),
             whom: self.whom.clone(),
+            others: self.others.clone(),
+            stake: None,
+            lowered: None,
         }
     }
 

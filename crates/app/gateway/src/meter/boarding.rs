@@ -14,6 +14,7 @@ impl Meter {
     /// The attempt came to nothing before it was opened: it gives back what its place was charged.
     pub(crate) fn leaves(&mut self) {
         self.aboard = None;
+        self.stake = None;
     }
 
     /// The deployment could not be asked: it is as bad as one that cannot be reached.

@@ -6,17 +6,17 @@ use tollgate_ledger::{Scope, Slot, records::Facts};
 use tollgate_policy::{Caller, HolderKind, Key};
 
 use super::Meter;
-use crate::deployment::Place;
+use crate::{budgets::Payers, deployment::Place};
 
 /// What rows have in place of the master key's hash (surface chapter 14.25).
 const MASTER: &str = "litellm_proxy_master_key";
 
 impl Meter {
     /// The facts of the attempt that goes out now.
-    pub(super) fn facts(&self, deployment: &Arc<str>, group: &str, place: &Place) -> Facts {
+    pub(super) fn facts(&self, deployment: &Arc<str>, group: &str, place: &Place, payers: &Payers) -> Facts {
         let unix = self.gateway.clock.unix();
         let mut facts = Facts {
-            slots: slots(&self.caller, deployment, place.target.provider.name, self.slots_of_whom()),
+            slots: slots(&self.caller, deployment, place.target.provider.name, payers, self.slots_of_whom()),
             customer: Arc::clone(&self.whom.customer),
             requester: Arc::clone(&self.whom.requester),
             call: self.record.call_id.as_str().into(),
@@ -53,8 +53,8 @@ fn of_key(facts: &mut Facts, key: &Key) {
     facts.project = of(HolderKind::Project).unwrap_or_default();
 }
 
-/// Whom it is booked to, for all time; budgets with windows add slots of their own.
-fn slots(caller: &Caller, deployment: &Arc<str>, provider: &str, whom: Vec<Scope>) -> Arc<[Slot]> {
+/// Whom it is booked to: all of them for all time, and each budget in its window.
+fn slots(caller: &Caller, deployment: &Arc<str>, provider: &str, payers: &Payers, whom: Vec<Scope>) -> Arc<[Slot]> {
     let mut scopes = Vec::with_capacity(8);
     if let Caller::Key(key) = caller {
         scopes.push(Scope::Key(key.origin.as_str().into()));
@@ -77,7 +77,19 @@ fn slots(caller: &Caller, deployment: &Arc<str>, provider: &str, whom: Vec<Scope
     }
     scopes.push(Scope::Provider(provider.into()));
     scopes.push(Scope::Proxy);
-    scopes.into_iter().map(Slot::forever).collect()
+    // A budget of a scope that is not among them, such as a tag or a model of the key, is counted for all time as well.
+    for slot in payers.slots().iter().filter(|slot| slot.period.is_some()) {
+        if !scopes.contains(&slot.scope) {
+            scopes.push(slot.scope.clone());
+        }
+    }
+    let mut slots: Vec<Slot> = scopes.into_iter().map(Slot::forever).collect();
+    for slot in payers.slots().iter() {
+        if !slots.contains(slot) {
+            slots.push(slot.clone());
+        }
+    }
+    slots.into()
 }
 
 /// `LiteLLM`'s name for what a route does (surface chapter 8.3).
@@ -118,7 +130,10 @@ mod tests {
     #[test]
     fn whoever_calls_everything_is_booked_to_the_proxy_too() {
         let texts = |caller: &Caller, deployment: &str| -> Vec<String> {
-            slots(caller, &deployment.into(), "openai", Vec::new()).iter().map(|slot| slot.scope.to_string()).collect()
+            slots(caller, &deployment.into(), "openai", &Payers::default(), Vec::new())
+                .iter()
+                .map(|slot| slot.scope.to_string())
+                .collect()
         };
         assert_eq!(texts(&Caller::Admin, "d"), ["deployment:d", "provider:openai", "proxy"]);
         assert_eq!(texts(&Caller::Anyone, ""), ["provider:openai", "proxy"]);

@@ -9,7 +9,7 @@ use tollgate_router::Nanos;
 use tollgate_wire::Usage;
 
 use super::Meter;
-use crate::{deployment::Place, words::Prompt};
+use crate::deployment::Place;
 
 impl Meter {
     /// The gateway itself asks.
@@ -44,7 +44,7 @@ impl Meter {
         let mut first = Some(first);
         for (place, usage) in shares {
             if first.is_none() {
-                self.open_at(&deployment, &place, Prompt::of(std::iter::empty()));
+                self.open_made(&deployment, "", &place);
             }
             if let Some(mut open) = first.take().or_else(|| self.open.take()) {
                 (open.place, open.started) = (place, started);

@@ -4,14 +4,10 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use tollgate_ledger::Scope;
+use tollgate_policy::Budget;
 
 use super::Meter;
-use crate::snapshot::Snapshot;
-
-/// Tags that have budgets, of one call, whose spend is kept; a record has room for no more.
-const MOST_TAGS: usize = 8;
-/// Longest of them, bytes.
-const LONGEST_TAG: usize = 128;
+use crate::{snapshot::Snapshot, whom::MOST_TAGS};
 
 /// For whom, and from where; empty where nobody said.
 #[derive(Clone, Debug)]
@@ -35,11 +31,16 @@ impl Meter {
         };
     }
 
+    /// The call is paid from these budgets, too.
+    pub(crate) fn paid_by(&mut self, others: Vec<Budget>) {
+        self.others = others;
+    }
+
     /// The customer, and the tags that have a budget.
     pub(super) fn slots_of_whom(&self) -> Vec<Scope> {
         let customer = Some(&self.whom.customer).filter(|id| !id.is_empty());
         let known = self.gateway.callers.as_ref().map(|callers| callers.tags());
-        let counted = |tag: &&String| tag.len() <= LONGEST_TAG && known.is_some_and(|tags| tags.terms(tag).is_some());
+        let counted = |tag: &&String| known.is_some_and(|tags| tags.terms(tag).is_some());
         let tags = self.tags.iter().filter(counted).take(MOST_TAGS).map(|tag| Scope::Tag(tag.as_str().into()));
         customer.map(|id| Scope::Customer(Arc::clone(id))).into_iter().chain(tags).collect()
     }

@@ -145,10 +145,14 @@ where
         if let Frame::Text(text) = &frame {
             turns.hear(text, spoken.gateway.clock.monotonic());
         }
+        let is_spent = turns.is_spent();
         if to_client.send(frame).await.is_err() {
             return End::Client(None);
         }
         turns.first_byte();
+        if is_spent {
+            return End::Ours(Closing::new(POLICY, "Budget has been exceeded!"));
+        }
     }
 }
 

@@ -15,7 +15,6 @@ use crate::{
     aboard::Seat,
     deployment::{Place, Served},
     meter::Meter,
-    words::Prompt,
 };
 
 /// What of a realtime call is metered. `OpenAI` ends a session after an hour, so the turns of one call are bounded.
@@ -64,6 +63,11 @@ impl Turns {
         }
     }
 
+    /// The budgets of the call are used up.
+    pub(super) fn is_spent(&self) -> bool {
+        self.meter.is_spent(&[self.served.group.as_str()])
+    }
+
     /// What turns use counts in the minute in which they use it.
     fn tell(&mut self, now: Duration) {
         let used = self.meter.used();
@@ -77,7 +81,7 @@ impl Turns {
         }
         self.progress = Progress::default();
         // What the model reads in a turn is the conversation at the provider's, which only the provider counts.
-        self.meter.open(&self.served, &self.place, Prompt::of(std::iter::empty()));
+        self.meter.open_made(&self.served.id, &self.served.group, &self.place);
         self.meter.heard(true);
     }
 

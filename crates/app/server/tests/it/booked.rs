@@ -148,8 +148,8 @@ async fn a_budget_that_is_spent_refuses_the_next_call_at_once_and_after_a_look_u
     booked.spent(0.006).await;
     http::post(&booked.world.at("/key/update"), &[WITH_MASTER], &update(0.006)).await;
     assert_eq!(booked.ask("/v1/chat/completions", &hi("gpt")).await, 400);
-    http::post(&booked.world.at("/key/update"), &[WITH_MASTER], &update(0.0061)).await;
-    booked.world.provider.script([completion(100, 100)]);
+    http::post(&booked.world.at("/key/update"), &[WITH_MASTER], &update(0.01)).await;
+    booked.world.provider.script([completion(100, 149)]);
     assert_eq!(booked.ask("/v1/chat/completions", &hi("gpt")).await, 200);
     assert_eq!(booked.ask("/v1/embeddings", &json!({"model": "embed", "input": "x"})).await, 400);
     // Looking is free.

@@ -34,6 +34,7 @@ mod ledger;
 mod limits;
 mod media;
 mod messages;
+mod money;
 mod overlays;
 mod paid;
 mod parties;

@@ -324,3 +324,31 @@ async fn what_counts_as_tokens_can_be_chosen() {
         assert_eq!(reply.status, status, "{counts}: {}", reply.text());
     }
 }
+
+#[tokio::test]
+async fn customers_and_tags_have_budgets_that_hold() {
+    let store = store().await;
+    let everybody = CONFIG.replace("max_end_user_budget_id: everybody", "max_end_user_budget: 0");
+    let bounds = KeyBounds { patience: Duration::from_secs(20), ..KeyBounds::default() };
+    let world = World::of(&everybody).store(Arc::clone(&store), bounds).with_journal().start().await;
+    let spent = |reply: Reply, whose: &str| {
+        assert_eq!(
+            (reply.status, &reply.json()["error"]["type"]),
+            (400, &json!("budget_exceeded")),
+            "{}",
+            reply.text()
+        );
+        assert!(reply.text().contains(whose), "{}", reply.text());
+    };
+    // Nothing may be spent by customers without a budget of their own.
+    spent(chat(&world, "poor").await, "poor");
+    done(&world, "/customer/new", &json!({"user_id": "rich", "max_budget": 10, "budget_duration": "1d"})).await;
+    assert_eq!(chat(&world, "rich").await.status, 200);
+    done(&world, "/customer/update", &json!({"user_id": "rich", "max_budget": 0})).await;
+    spent(chat(&world, "rich").await, "rich");
+    done(&world, "/tag/new", &json!({"name": "free", "max_budget": 0})).await;
+    spent(world.chat_with(&[WITH_MASTER, ("x-litellm-tags", "free")], &hi("gpt")).await, "free");
+    assert_eq!(world.chat_with(&[WITH_MASTER], &hi("gpt")).await.status, 200);
+    world.gateway.finish_books().await;
+    assert_eq!(store.verify_totals().await.unwrap(), []);
+}

@@ -184,9 +184,15 @@ impl Plan {
     }
 
     /// With a journal, on a disk that is none.
-    pub(crate) fn with_journal(mut self) -> Self {
+    pub(crate) fn with_journal(self) -> Self {
+        self.with_journal_of(7)
+    }
+
+    /// The same, of one of several instances.
+    pub(crate) fn with_journal_of(mut self, instance: u128) -> Self {
         let disk = Arc::new(FaultyDisk::new());
-        let (journal, _) = Journal::open(disk, Settings::default(), uuid::Uuid::from_u128(7)).expect("a journal");
+        let (journal, _) =
+            Journal::open(disk, Settings::default(), uuid::Uuid::from_u128(instance)).expect("a journal");
         self.journal = Some(journal);
         self
     }

@@ -185,6 +185,7 @@ pub(crate) static GENERAL: Section = Section {
         ),
         later("otel", Flag, "false", "OpenTelemetry."),
         later("max_parallel_requests", Whole, "", "Calls at one time of a key or deployment that says nothing itself."),
+        used("disable_spend_logs", Flag, "false", "Keep sums of what was spent, and no row for each attempt."),
         used(
             "allow_requests_on_db_unavailable",
             Flag,
@@ -285,7 +286,6 @@ static SWITCHES: Group = Group {
         "disable_reset_budget",
         "disable_responses_id_security",
         "disable_retry_on_max_parallel_request_limit_error",
-        "disable_spend_logs",
         "disable_spend_updates",
         "enable_claude_code_gateway",
         "enable_jwt_auth",

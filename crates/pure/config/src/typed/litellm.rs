@@ -47,6 +47,12 @@ pub struct LitellmSettings {
     pub max_end_user_budget: Option<f64>,
     pub max_end_user_budget_id: Option<String>,
     pub default_key_generate_params: Map<String, Json>,
+    /// USD.
+    pub max_budget: Option<f64>,
+    pub budget_duration: Option<String>,
+    /// A name of the time zone database.
+    pub timezone: Option<String>,
+    pub budget_exceeded_status_code: Option<u64>,
     pub upperbound_key_generate_params: Map<String, Json>,
 }
 
@@ -82,6 +88,10 @@ impl LitellmSettings {
             forward_client_headers_groups: groups.texts("forward_client_headers_to_llm_api"),
             max_end_user_budget: fields.number("max_end_user_budget"),
             max_end_user_budget_id: fields.text("max_end_user_budget_id"),
+            max_budget: fields.number("max_budget"),
+            budget_duration: fields.text("budget_duration"),
+            timezone: fields.text("timezone"),
+            budget_exceeded_status_code: fields.whole("budget_exceeded_status_code"),
             default_key_generate_params: fields.map("default_key_generate_params"),
             upperbound_key_generate_params: fields.map("upperbound_key_generate_params"),
         }

@@ -272,7 +272,7 @@ impl MessageStream {
                 let before = self.said.len();
                 let is_known = listen(&event, &mut self.said);
                 self.progress.content |= !is_known || self.said.len() > before;
-                self.progress.output_bytes += (self.said.len() - before) as u64;
+                self.progress.hear((self.said.len() - before) as u64);
             }
             "message_delta" => {
                 self.progress.content = true;

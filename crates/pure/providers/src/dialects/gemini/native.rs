@@ -187,14 +187,16 @@ impl PassedStream for ContentStream {
         loop {
             let frame = self.framer.next_frame().map(|frame| frame.map(|frame| frame.data.into_owned()));
             let Some(data) = frame.map_err(|error| self.garbled(&error))? else { return Ok(()) };
-            self.progress.output_bytes += pass(&data, &self.target, &mut self.progress, &mut self.said, out)?;
+            let bytes = pass(&data, &self.target, &mut self.progress, &mut self.said, out)?;
+            self.progress.hear(bytes);
         }
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
         if let Some(frame) = self.framer.finish() {
             let data = frame.data.into_owned();
-            self.progress.output_bytes += pass(&data, &self.target, &mut self.progress, &mut self.said, out)?;
+            let bytes = pass(&data, &self.target, &mut self.progress, &mut self.said, out)?;
+            self.progress.hear(bytes);
         }
         if !self.progress.content {
             return Err(self.target.unfinished(false));

@@ -309,7 +309,7 @@ impl SplicedStream {
                 Some((_, over)) => *over |= choice.ended,
                 None => self.open.push((choice.index, choice.ended)),
             }
-            self.progress.output_bytes += choice.said as u64;
+            self.progress.hear(choice.said as u64);
             self.progress.content |= choice.said > 0 || choice.ended;
         }
     }

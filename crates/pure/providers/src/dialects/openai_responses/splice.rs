@@ -260,7 +260,7 @@ impl NativeStream {
             _ => {
                 self.progress.content |= !is_preparation(&kind, &event);
                 let delta: String = event.typed("delta").unwrap_or_default();
-                self.progress.output_bytes += delta.len() as u64;
+                self.progress.hear(delta.len() as u64);
                 self.said.push_str(&delta);
             }
         }
