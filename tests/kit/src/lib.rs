@@ -20,6 +20,7 @@ pub mod gzip;
 pub mod http;
 pub mod postgres;
 pub mod provider;
+pub mod proxy;
 pub mod redis;
 pub mod temp;
 
@@ -28,5 +29,6 @@ pub use call::{Call, Ending};
 pub use gateway::Gateway;
 pub use postgres::Postgres;
 pub use provider::FakeProvider;
+pub use proxy::{Flow, Proxy};
 pub use redis::Redis;
 pub use temp::TempFolder;

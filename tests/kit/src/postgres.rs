@@ -105,6 +105,11 @@ impl Postgres {
         format!("postgresql://tollgate:word@127.0.0.1:{}/{name}", self.port)
     }
 
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Runs a statement outside of all tests' databases.
     pub fn run(&self, sql: &str) {
         self.run_in("postgres", sql);

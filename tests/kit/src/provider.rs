@@ -106,6 +106,11 @@ impl FakeProvider {
         self.add(Rule::when(wanted, [answer]).forever());
     }
 
+    /// Every call gets the answer that is made for it from now on.
+    pub fn answers_by(&self, make: impl Fn(&Call) -> Answer + Send + 'static) {
+        self.add(Rule::made_by(make));
+    }
+
     /// Dies as a killed process does: its port refuses, its connections are reset in the middle of what they carry. Gives the
     /// port, so that another can come back on it.
     pub async fn kill(mut self) -> u16 {

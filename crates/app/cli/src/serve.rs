@@ -68,7 +68,7 @@ async fn serve(options: &Options, loaded: Loaded) -> anyhow::Result<()> {
         }
     });
     let store = Some(store::open(options, &config, &environment, clock.as_ref()).await?);
-    let (journal, found) = store::journal(options, &environment, random.as_ref(), clock.as_ref())?;
+    let (journal, found) = store::journal(options, &config, &environment, random.as_ref(), clock.as_ref())?;
     let sharing = sharing::of(&config, &environment, &clock)?;
     let gateway =
         Gateway::new(Parts { client, clock, random, snapshot, workers, sharing, store, journal: Some(journal) });

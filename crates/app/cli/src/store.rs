@@ -5,7 +5,7 @@ use std::{os::unix::fs::DirBuilderExt as _, path::PathBuf, sync::Arc};
 use anyhow::{Context as _, bail};
 use tollgate_config::Config;
 use tollgate_gateway::KeyBounds;
-use tollgate_journal::{FaultyDisk, Found, Journal, RealDisk, Settings};
+use tollgate_journal::{FaultyDisk, Found, Journal, JournalError, RealDisk, Settings};
 use tollgate_store::{EpochMs, Place, Store, StoreSettings};
 use tollgate_wire::{
     Secret,
@@ -22,6 +22,8 @@ use crate::{
 const DATA_DIR: &str = "tollgate-data";
 /// The database in it.
 const DATABASE: &str = "tollgate.db";
+/// What a journal in memory may take while the store does not take it over.
+const MEMORY_MOST: u64 = 256 << 20;
 /// What `--data-dir` says where nothing is to be kept.
 const NOWHERE: &str = "none";
 
@@ -87,9 +89,11 @@ fn data_dir(options: &Options, environment: &Environment) -> anyhow::Result<Opti
     Ok(Some(folder))
 }
 
-/// Where attempts are written down, with what ended processes have left there; in memory without a data directory.
+/// Where attempts are written down, with what ended processes have left there; in memory without a data directory, and where it
+/// cannot be written and keys and spend are elsewhere (decision 28).
 pub(crate) fn journal(
     options: &Options,
+    config: &Config,
     environment: &Environment,
     random: &dyn Random,
     clock: &dyn Clock,
@@ -98,14 +102,43 @@ pub(crate) fn journal(
     random.fill(&mut bytes);
     let millis = u64::try_from(clock.unix().as_millis()).unwrap_or(u64::MAX);
     let id = uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid();
-    let Some(folder) = data_dir(options, environment)? else {
-        // Nothing of it outlives the process, so nothing is kept that is in the store.
-        let settings = Settings { keep_bytes: 0, keep_for: std::time::Duration::ZERO, ..Settings::default() };
-        return Journal::open(Arc::new(FaultyDisk::new()), settings, id).context("a journal in memory");
-    };
+    match on_disk(options, environment, id) {
+        Ok(Some(opened)) => Ok(opened),
+        Ok(None) => in_memory(id),
+        Err(error)
+            if may_be_without(&error) && matches!(place(options, config, environment), Ok(Place::Postgres(_))) =>
+        {
+            out::aside(&format!(
+                "warning: {error:#}. Without it there is NO CRASH PROMISE: what calls cost that have not reached the database is lost \
+                 if this process dies"
+            ));
+            in_memory(id)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Nothing of it outlives the process, so nothing is kept that is in the store.
+fn in_memory(id: uuid::Uuid) -> anyhow::Result<(Journal, Vec<Found>)> {
+    let (keep_bytes, keep_for) = (0, std::time::Duration::ZERO);
+    let settings = Settings { keep_bytes, keep_for, most_bytes: MEMORY_MOST, ..Settings::default() };
+    Journal::open(Arc::new(FaultyDisk::new()), settings, id).context("a journal in memory")
+}
+
+fn on_disk(
+    options: &Options,
+    environment: &Environment,
+    id: uuid::Uuid,
+) -> anyhow::Result<Option<(Journal, Vec<Found>)>> {
+    let Some(folder) = data_dir(options, environment)? else { return Ok(None) };
     let settings = Settings { accept_damage: options.start.accept_journal_damage, ..Settings::default() };
     let opened = Journal::open(Arc::new(RealDisk::new(&folder)), settings, id);
-    opened.with_context(|| format!("the journal in {} cannot be opened", folder.display()))
+    opened.map(Some).with_context(|| format!("the journal in {} cannot be opened", folder.display()))
+}
+
+/// The folder cannot be made or written. Damage, and a file system whose promises mean nothing, are for people to look at.
+fn may_be_without(error: &anyhow::Error) -> bool {
+    !matches!(error.downcast_ref::<JournalError>(), Some(JournalError::Damaged { .. } | JournalError::Remote))
 }
 
 fn named(url: &Secret) -> anyhow::Result<Place> {

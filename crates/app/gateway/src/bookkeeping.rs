@@ -34,9 +34,11 @@ impl Gateway {
         self.workers.spawn_loop(Arc::clone(ledger_books).keep());
         self.workers.spawn_loop(Arc::clone(&self.budgets).keep());
         self.workers.spawn_loop(Arc::clone(self).bury());
+        // What others have left does not hold up what is ours.
+        let heir = Arc::clone(self);
+        self.workers.spawn_loop(async move { heir.take_over(found).await });
         let gateway = Arc::clone(self);
         self.workers.spawn_loop(async move {
-            gateway.take_over(found).await;
             loop {
                 let pause = match gateway.project().await {
                     Ok(0) => EVERY,
@@ -134,6 +136,7 @@ impl Gateway {
     /// Forces the journal to disk and carries what is in it into the store, when nothing runs any more.
     pub async fn finish_books(&self) {
         let Some(books) = self.ledger.books() else { return };
+        books.catch_up();
         if let Err(error) = books.journal().force() {
             tracing::error!(target: "tollgate::ledger", %error, "the journal cannot be forced to disk");
         }
@@ -142,9 +145,9 @@ impl Gateway {
             tracing::warn!(target: "tollgate::ledger", "some spend stays in the journal; the next start takes it into the store");
         }
         self.budgets.leave().await;
-        let unwritten = books.unwritten();
-        if unwritten > 0 {
-            tracing::error!(target: "tollgate::ledger", unwritten, "records could not be written down");
+        let (unwritten, waiting) = (books.unwritten(), books.waiting());
+        if unwritten > 0 || waiting > 0 {
+            tracing::error!(target: "tollgate::ledger", unwritten, waiting, "records could not be written down");
         }
     }
 }

@@ -4,14 +4,15 @@
 
 use std::{
     cell::RefCell,
+    collections::VecDeque,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use tollgate_journal::{Found, Journal, JournalError, OpenEntry};
+use tollgate_journal::{AppendError, Found, Journal, JournalError, OpenEntry};
 use tollgate_ledger::{
     Book, Nanos, Record,
     records::{self, Decoded, Facts, Open, Progress, RECORD_MOST, SETTLEMENT_ROOM, Settled},
@@ -29,6 +30,10 @@ use crate::{
 const TICK: Duration = Duration::from_millis(100);
 /// How often what is only kept is looked through.
 const PRUNE: Duration = Duration::from_secs(60);
+/// After the journal could not be forced to disk: each time writes again what is not.
+const FAILED: Duration = Duration::from_secs(1);
+/// Ends of attempts that wait for a disk that can be written; up to 40 MiB.
+const MOST_LATE: usize = 10_000;
 /// Records of another process's journal that are booked at one time.
 const AT_ONCE: usize = 500;
 
@@ -42,8 +47,17 @@ pub(crate) struct Books {
     journal: Journal,
     clock: Arc<dyn Clock>,
     unwritten: AtomicU64,
-    /// The last record was refused for want of room, and there is none still.
+    /// The last record was refused for want of room or as the disk fails, and it is so still.
     is_full: AtomicBool,
+    /// Ends of attempts that could not be written down yet.
+    late: Mutex<VecDeque<Late>>,
+}
+
+/// The end of an attempt that could not be written down when it came.
+#[derive(Debug)]
+struct Late {
+    entry: Option<OpenEntry>,
+    record: Vec<u8>,
 }
 
 impl std::fmt::Debug for Books {
@@ -68,7 +82,8 @@ impl Page {
 
 impl Books {
     pub(crate) fn new(journal: Journal, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { journal, clock, unwritten: AtomicU64::new(0), is_full: AtomicBool::new(false) })
+        let (unwritten, is_full) = (AtomicU64::new(0), AtomicBool::new(false));
+        Arc::new(Self { journal, clock, unwritten, is_full, late: Mutex::default() })
     }
 
     pub(crate) fn journal(&self) -> &Journal {
@@ -85,6 +100,11 @@ impl Books {
         self.unwritten.load(Ordering::Relaxed)
     }
 
+    /// Ends of attempts that are written down when the disk can be written again.
+    pub(crate) fn waiting(&self) -> usize {
+        self.late().len()
+    }
+
     /// An attempt goes out.
     pub(crate) fn open(&self, opening: &Opening, facts: Facts) -> Box<Page> {
         let Opening { attempt, held, input } = *opening;
@@ -92,7 +112,17 @@ impl Books {
         let entry = encoded(&record, |bytes| {
             self.journal.append_open(bytes, SETTLEMENT_ROOM, self.clock.monotonic()).map(|(_, entry)| entry)
         });
-        let entry = self.written(entry);
+        let entry = match entry {
+            Some(Ok(entry)) => Some(entry),
+            Some(Err(error)) => {
+                self.failed(&error);
+                None
+            }
+            None => {
+                tracing::error!(target: "tollgate::ledger", "a record does not fit; it is not written down");
+                None
+            }
+        };
         let facts = match record {
             Record::Open(open) => open.facts,
             _ => Facts::default(),
@@ -109,42 +139,78 @@ impl Books {
         }
     }
 
-    /// An attempt has ended.
+    /// An attempt has ended. Where that cannot be written down now, it is when the disk can be written again.
     pub(crate) fn settle(&self, page: Page, settled: impl FnOnce(Facts) -> Settled) {
-        let Page { facts, entry } = page;
+        let Page { facts, mut entry } = page;
         let record = Record::Settled(Box::new(settled(facts)));
-        let now = self.clock.monotonic();
-        let done = encoded(&record, |bytes| match entry {
-            Some(mut entry) => self.journal.append_close(&mut entry, bytes, now).map(|_| ()),
-            // It could not be written down when it went out; its end may find room again.
-            None => self.journal.append(bytes, now).map(|_| ()),
-        });
-        self.written(done);
+        let done = encoded(&record, |bytes| self.put(entry.as_mut(), bytes).map_err(|error| (error, bytes.to_vec())));
+        match done {
+            Some(Ok(())) => {}
+            Some(Err((error, record))) => {
+                self.failed(&error);
+                let mut late = self.late();
+                if late.len() < MOST_LATE {
+                    late.push_back(Late { entry, record });
+                } else {
+                    self.lacks_one();
+                }
+            }
+            None => {
+                tracing::error!(target: "tollgate::ledger", "a record does not fit; it is not written down");
+                self.lacks_one();
+            }
+        }
     }
 
-    fn written<T>(&self, outcome: Option<Result<T, tollgate_journal::AppendError>>) -> Option<T> {
-        match outcome {
-            Some(Ok(written)) => return Some(written),
-            Some(Err(error)) => {
-                tracing::error!(target: "tollgate::ledger", %error, "an attempt is not written down; its cost is lost if this process dies");
-            }
-            None => tracing::error!(target: "tollgate::ledger", "a record does not fit; it is not written down"),
+    fn put(&self, entry: Option<&mut OpenEntry>, bytes: &[u8]) -> Result<(), AppendError> {
+        let now = self.clock.monotonic();
+        match entry {
+            Some(entry) => self.journal.append_close(entry, bytes, now).map(|_| ()),
+            // It could not be written down when it went out; its end may find room again.
+            None => self.journal.append(bytes, now).map(|_| ()),
         }
+    }
+
+    /// Writes down what could not be when it came, as far as that goes now.
+    pub(crate) fn catch_up(&self) {
+        let mut late = self.late();
+        while let Some(first) = late.front_mut() {
+            if self.put(first.entry.as_mut(), &first.record).is_err() {
+                return;
+            }
+            late.pop_front();
+        }
+    }
+
+    fn late(&self) -> MutexGuard<'_, VecDeque<Late>> {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A record is not written. Told once, however many there are.
+    fn failed(&self, error: &AppendError) {
+        if !self.is_full.swap(true, Ordering::Relaxed) {
+            tracing::error!(target: "tollgate::ledger", %error, "attempts cannot be written down; new calls are refused until they can be");
+        }
+    }
+
+    /// An attempt goes out, or has ended, without that being written down.
+    pub(crate) fn lacks_one(&self) {
         self.unwritten.fetch_add(1, Ordering::Relaxed);
-        self.is_full.store(self.journal.standing().is_full, Ordering::Relaxed);
-        None
     }
 
     /// Forces the journal to disk again and again, as long as the process lives.
     pub(crate) async fn keep(self: Arc<Self>) {
         let mut pruned = self.clock.monotonic();
+        let mut pause = TICK;
         loop {
-            tokio::time::sleep(TICK).await;
+            tokio::time::sleep(pause).await;
             let books = Arc::clone(&self);
             let prunes = self.clock.monotonic().saturating_sub(pruned) >= PRUNE;
             let kept = tokio::task::spawn_blocking(move || books.tick(prunes)).await;
+            pause = TICK;
             if let Ok(Err(error)) = kept {
                 tracing::error!(target: "tollgate::ledger", %error, "the journal cannot be forced to disk");
+                pause = FAILED;
             }
             if prunes {
                 pruned = self.clock.monotonic();
@@ -152,14 +218,22 @@ impl Books {
         }
     }
 
-    fn tick(&self, prunes: bool) -> Result<(), JournalError> {
-        if !self.has_room() {
-            self.is_full.store(self.journal.standing().is_full, Ordering::Relaxed);
+    /// Looks after the journal once.
+    ///
+    /// # Errors
+    /// It cannot be forced to disk, or what is old cannot be removed.
+    pub(crate) fn tick(&self, prunes: bool) -> Result<(), JournalError> {
+        let forced = self.journal.sync();
+        self.catch_up();
+        // Before it is quite full: who goes out until the next look finds room still.
+        let is_full = self.journal.standing().is_full;
+        if self.is_full.swap(is_full, Ordering::Relaxed) && !is_full {
+            tracing::warn!(target: "tollgate::ledger", "attempts can be written down again");
         }
         if prunes {
             self.journal.prune(self.clock.unix())?;
         }
-        self.journal.sync()
+        forced
     }
 }
 
@@ -183,7 +257,32 @@ pub(crate) async fn take_over(
     now: EpochMs,
 ) -> Result<(), TakeOverError> {
     let journal = found.journal().to_string();
-    let mut position = store.watermark(&journal).await?;
+    loop {
+        let position = store.watermark(&journal).await?;
+        // All of it was carried over before, and the store has not been restored from a backup since: it is not even read.
+        let checkpoint = found.checkpoint().map(|last| i64::try_from(last).unwrap_or(i64::MAX));
+        if checkpoint.is_some_and(|last| position > last) {
+            return Ok(());
+        }
+        if carry_over(found, store, settings, now, position).await? {
+            break;
+        }
+        // The store has moved on meanwhile: the last transaction of the process that died was still under way.
+    }
+    found.mark_projected()?;
+    Ok(())
+}
+
+/// Books everything behind a position; `false` if the store turns out to be at another one.
+async fn carry_over(
+    found: &mut Found,
+    store: &Store,
+    settings: &Projecting,
+    now: EpochMs,
+    from: i64,
+) -> Result<bool, TakeOverError> {
+    let journal = found.journal().to_string();
+    let mut position = from;
     let mut book = Book::default();
     let (mut entries, mut last) = (Vec::new(), 0);
     for entry in found.replay(0)? {
@@ -193,43 +292,48 @@ pub(crate) async fn take_over(
             book.apply(&record);
         }
         last = i64::try_from(sequence).unwrap_or(i64::MAX);
-        if last > position {
+        if last > from {
             entries.push((sequence, entry.payload));
         }
         if entries.len() >= AT_ONCE {
-            position = send(store, settings, &journal, (position, last), now, std::mem::take(&mut entries)).await?;
+            let entries = std::mem::take(&mut entries);
+            if !send(store, &projection::batch(settings, &journal, (position, last), now, entries)).await? {
+                return Ok(false);
+            }
+            position = last;
         }
     }
     if !entries.is_empty() {
-        position = send(store, settings, &journal, (position, last), now, entries).await?;
+        if !send(store, &projection::batch(settings, &journal, (position, last), now, entries)).await? {
+            return Ok(false);
+        }
+        position = last;
+    }
+    if position > last {
+        return Ok(true);
     }
     // Behind its last record stands what it left open: a position of its own, so that it is booked once.
-    if position <= last {
-        let mut batch = Batch { journal, after: position, upto: last + 1, at: now, ..Batch::default() };
-        let open = book.left_open();
-        batch.unknown = open.iter().map(|settled| projection::unknown(&batch.journal, settled)).collect();
-        if !batch.unknown.is_empty() {
-            let count = batch.unknown.len();
-            tracing::warn!(target: "tollgate::ledger", count, "attempts of a process that has ended are unknown: their cost is held");
-        }
-        store.book(&batch).await?;
+    let mut batch = Batch { journal, after: position, upto: last + 1, at: now, ..Batch::default() };
+    let open = book.left_open();
+    batch.unknown = open.iter().map(|settled| projection::unknown(&batch.journal, settled)).collect();
+    if !batch.unknown.is_empty() {
+        let count = batch.unknown.len();
+        tracing::warn!(target: "tollgate::ledger", count, "attempts of a process that has ended are unknown: their cost is held");
     }
-    found.mark_projected()?;
-    Ok(())
+    Ok(send(store, &batch).await?)
 }
 
-async fn send(
-    store: &Store,
-    settings: &Projecting,
-    journal: &str,
-    positions: (i64, i64),
-    now: EpochMs,
-    entries: Vec<(u64, Vec<u8>)>,
-) -> Result<i64, StoreError> {
-    let batch = projection::batch(settings, journal, positions, now, entries);
-    match store.book(&batch).await? {
-        Projected::Done { .. } => Ok(positions.1),
-        Projected::At(position) => Ok(position),
+/// Whether a batch is in the store now.
+async fn send(store: &Store, batch: &Batch) -> Result<bool, StoreError> {
+    match store.book(batch).await? {
+        Projected::Done { quarantined } => {
+            if !quarantined.is_empty() {
+                tracing::error!(target: "tollgate::ledger", ?quarantined, "the store refused records; they are in quarantine");
+            }
+            Ok(true)
+        }
+        // Its answer was lost before.
+        Projected::At(position) => Ok(position == batch.upto),
     }
 }
 

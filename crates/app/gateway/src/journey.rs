@@ -164,8 +164,8 @@ fn own_options(
 /// Finds the group and asks it.
 async fn answer(mut ask: Box<Ask>, mut meter: Meter) -> Answer {
     let snapshot = Arc::clone(&ask.snapshot);
-    if let Some(full) = ask.gateway.ledger.books().filter(|books| !books.has_room()).map(|_| crate::ledger::no_room()) {
-        return refuse(&full, meter);
+    if let Err(failure) = ask.gateway.has_room(&snapshot) {
+        return refuse(&failure, meter);
     }
     if let Err(failure) = ask.meet_customer(&mut meter).await {
         return refuse(&failure, meter);

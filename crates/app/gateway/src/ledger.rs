@@ -48,7 +48,7 @@ pub(crate) enum Unwritten {
 
 /// What cannot be written down is not spent (HOUSE: ledger rule 9).
 pub(crate) fn no_room() -> Failure {
-    let words = "there is no room to write down what the call costs; make room in the data directory";
+    let words = "what the call costs cannot be written down now; make room in the data directory, and see that it can be written";
     let mut failure = Failure::new(FailureKind::Overloaded, words);
     failure.retry_after = Some(Duration::from_secs(1));
     failure
@@ -110,8 +110,12 @@ impl Ledger {
         facts: impl FnOnce() -> records::Facts,
     ) -> Result<Reservation, Failure> {
         let page = self.books.as_ref().map(|books| books.open(opening, facts()));
-        if unwritten == Unwritten::Refused && page.as_ref().is_some_and(|page| !page.is_written()) {
-            return Err(no_room());
+        if page.as_ref().is_some_and(|page| !page.is_written()) {
+            match (unwritten, &self.books) {
+                (Unwritten::Refused, _) => return Err(no_room()),
+                (Unwritten::Counted, Some(books)) => books.lacks_one(),
+                (Unwritten::Counted, None) => {}
+            }
         }
         self.opened.fetch_add(1, Ordering::Relaxed);
         Ok(Reservation { attempt: opening.attempt, settled: false, page, held: opening.held })

@@ -16,6 +16,8 @@ mod callers;
 mod checks;
 mod chores;
 mod continuation;
+#[cfg(test)]
+mod crash_points;
 mod credentials;
 mod customers;
 mod decisions;
@@ -62,6 +64,7 @@ mod responses;
 mod responses_socket;
 mod restream;
 mod retention;
+mod room;
 mod routing;
 mod sealed;
 mod seen;

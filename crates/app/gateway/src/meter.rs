@@ -219,7 +219,7 @@ impl Meter {
     /// # Errors
     /// 503 where it cannot be written down.
     pub(crate) fn open(&mut self, served: &Served, place: &Arc<Place>, prompt: Prompt) -> Result<(), Failure> {
-        self.open_as(&served.id, &served.group, place, prompt, Unwritten::Refused)
+        self.open_as(&served.id, &served.group, place, prompt, self.gateway.unless_written())
     }
 
     /// As [`Self::open`], at a place that no deployment of the configuration is.
@@ -227,7 +227,7 @@ impl Meter {
     /// # Errors
     /// As [`Self::open`].
     pub(crate) fn open_at(&mut self, deployment: &Arc<str>, place: &Arc<Place>, prompt: Prompt) -> Result<(), Failure> {
-        self.open_as(deployment, "", place, prompt, Unwritten::Refused)
+        self.open_as(deployment, "", place, prompt, self.gateway.unless_written())
     }
 
     /// As [`Self::open`], for what is made already or made by others: it is booked whatever the disk says.

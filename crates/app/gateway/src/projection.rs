@@ -10,7 +10,8 @@ use tollgate_ledger::{
     records::{self, Certainty, Corrected, Decoded, Facts, Noted, Outcome, Settled},
 };
 use tollgate_store::{
-    Batch, Booked, EpochMs, Json, NanoDollars, Projected, SpendRow, Store, StoreError, UnknownAttempt, Window, Windows,
+    Batch, Booked, EpochMs, Json, NanoDollars, Projected, SpendRow, Store, StoreError, UnknownAttempt, Unread, Window,
+    Windows,
 };
 use tollgate_wire::clock::Clock;
 
@@ -78,27 +79,50 @@ impl Projector {
         let (count, upto) = (entries.len(), i64::try_from(last).unwrap_or(i64::MAX));
         let now = EpochMs(i64::try_from(self.clock.unix().as_millis()).unwrap_or(i64::MAX));
         let after = i64::try_from(self.cursor.sequence()).unwrap_or(i64::MAX);
-        let batch = batch(&self.settings, &self.journal.id().to_string(), (after, upto), now, entries);
-        match self.store.book(&batch).await? {
+        let sent = batch(&self.settings, &self.journal.id().to_string(), (after, upto), now, entries);
+        match self.store.book(&sent).await? {
             Projected::Done { quarantined } if !quarantined.is_empty() => {
                 tracing::error!(target: "tollgate::ledger", ?quarantined, "the store refused records; they are in quarantine");
             }
             Projected::Done { .. } => {}
-            // An answer of the store was lost: what it has is not sent again.
+            // An answer of the store was lost: what it has is not sent again, and has arrived all the same.
             Projected::At(position) => {
-                self.cursor = Cursor::after(u64::try_from(position).unwrap_or_default());
+                let (id, position) = (self.journal.id().to_string(), u64::try_from(position).unwrap_or_default());
+                let there = self.between(position);
+                tell(&batch(&self.settings, &id, (after, upto), now, there), arrived);
+                self.cursor = Cursor::after(position);
                 return Ok(count);
             }
         }
-        for booked in batch.booked.iter().filter(|booked| booked.leased) {
-            booked.row.windows.0.iter().for_each(|window| arrived(window, booked.row.spend.0, Certainty::Stated));
-        }
-        for attempt in &batch.unknown {
-            attempt.windows.0.iter().for_each(|window| arrived(window, attempt.held.0, Certainty::Unknown));
-        }
+        tell(&sent, arrived);
         self.journal.release(last);
         self.cursor = cursor;
         Ok(count)
+    }
+
+    /// The records behind the cursor, up to this one.
+    fn between(&self, last: u64) -> Vec<(u64, Vec<u8>)> {
+        let (mut cursor, mut entries) = (self.cursor, Vec::new());
+        let read = self.journal.tail(&mut cursor, |position, payload| {
+            if position.sequence <= last {
+                entries.push((position.sequence, payload.to_vec()));
+            }
+            position.sequence < last
+        });
+        if let Err(error) = read {
+            tracing::error!(target: "tollgate::ledger", %error, "the journal cannot be read");
+        }
+        entries
+    }
+}
+
+/// Tells what has arrived in the store with a batch, window by window.
+fn tell(batch: &Batch, arrived: impl Fn(&Window, i64, Certainty)) {
+    for booked in batch.booked.iter().filter(|booked| booked.leased) {
+        booked.row.windows.0.iter().for_each(|window| arrived(window, booked.row.spend.0, Certainty::Stated));
+    }
+    for attempt in &batch.unknown {
+        attempt.windows.0.iter().for_each(|window| arrived(window, attempt.held.0, Certainty::Unknown));
     }
 }
 
@@ -123,13 +147,14 @@ pub(crate) fn batch(
         let position = i64::try_from(sequence).unwrap_or(i64::MAX);
         let record = match records::decode(&payload) {
             Ok(Decoded::Record(record, _)) => record,
-            // A newer version has written it; it books it when it is there again.
+            // The journal's position moves on over both: a version that can read them finds them in quarantine.
             Ok(Decoded::NewerKind(kind)) => {
-                tracing::error!(target: "tollgate::ledger", position, kind, "a record of a newer version is left aside");
+                let cause = format!("a record of a newer version, of kind {kind}");
+                batch.unread.push(Unread { position, cause, record: payload });
                 continue;
             }
             Err(error) => {
-                tracing::error!(target: "tollgate::ledger", position, %error, "a record of the journal cannot be read");
+                batch.unread.push(Unread { position, cause: error.to_string(), record: payload });
                 continue;
             }
         };

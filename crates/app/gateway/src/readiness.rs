@@ -54,11 +54,11 @@ impl Gateway {
         let snapshot = self.snapshot();
         let may_know =
             self.identify(&snapshot, headers).await.is_ok_and(|caller| caller.is_admin() || caller == Caller::Anyone);
-        let has_room = self.ledger.books().is_none_or(|books| books.has_room());
+        let has_room = self.takes_calls(&snapshot);
         let is_ready = !self.is_draining() && has_room;
         let status = match (self.is_draining(), has_room) {
             (true, _) => "stopping",
-            (false, false) => "no room to write down calls",
+            (false, false) => "calls cannot be written down",
             (false, true) => "healthy",
         };
         if !may_know {
@@ -105,7 +105,9 @@ impl Gateway {
 
 /// Where attempts are written down; while it is full new calls are refused.
 fn journal(books: &Books) -> Value {
-    json!({"state": if books.has_room() { "open" } else { "full" }, "unwritten": books.unwritten()})
+    json!({
+        "state": if books.has_room() { "open" } else { "full" }, "unwritten": books.unwritten(), "waiting": books.waiting(),
+    })
 }
 
 /// What is shared, and with how many. Without Redis the gateway is as ready as with it.

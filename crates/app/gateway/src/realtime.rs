@@ -132,6 +132,7 @@ impl Gateway {
         let caller = self.identify(snapshot, headers).await?;
         meter.asked_by(&caller);
         admit(&caller, RouteClass::Call, PATH)?;
+        self.has_room(snapshot)?;
         let asked = model.unwrap_or_default();
         meter.asked_for(asked, true);
         let group = group_for(snapshot, &caller, PATH, asked)?;

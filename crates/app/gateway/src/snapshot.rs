@@ -118,6 +118,8 @@ pub struct Snapshot {
     pub(crate) budget_status: u16,
     /// How the journal goes into the store.
     pub(crate) projecting: Projecting,
+    /// Calls go on while what they cost cannot be written down.
+    pub(crate) admit_unjournaled: bool,
     has_default_model: bool,
 }
 
@@ -187,6 +189,7 @@ impl Snapshot {
             ephemeral_keys: general.ephemeral_keys,
             media: media(config),
             checks: CheckRules::of(config),
+            admit_unjournaled: config.general.admit_unjournaled,
             key_rules: KeyRules {
                 defaults: config.litellm.default_key_generate_params.clone(),
                 bounds: config.litellm.upperbound_key_generate_params.clone(),

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     disk::{Disk, Held},
     found::{self, Found},
-    frame::{self, FRAME_MOST, Frame, PAYLOAD_MOST},
+    frame::{self, Frame, PAYLOAD_MOST},
     segments::Segments,
     settings::{Fsync, Settings},
     survey::Missing,
@@ -34,8 +34,9 @@ pub struct Position {
 /// A record is not written. Nothing that it allows may be done.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// The disk or the journal's bound leaves no room beside what is set aside. Heals when there is room again.
-    #[error("the journal has no room: free the disk under the data directory or raise its bound")]
+    /// The disk or the journal's bound leaves no room beside what is set aside, or the disk fails. Heals when there is room
+    /// again, and it can be written.
+    #[error("the journal has no room: free the disk under the data directory, make it writable, or raise its bound")]
     Full,
     /// The record is longer than [`PAYLOAD_MOST`].
     #[error("a record of {0} bytes is longer than a journal takes")]
@@ -92,7 +93,7 @@ pub struct Standing {
     pub written: u64,
     /// The last one that a loss of power spares.
     pub synced: u64,
-    /// Nothing new would be accepted now.
+    /// Nothing new would be accepted now, or soon: the room is nearly gone, and there is none to be had.
     pub is_full: bool,
     /// Records refused for want of room.
     pub refused: u64,
@@ -134,6 +135,8 @@ pub(crate) struct State {
     pub(crate) unsynced: Vec<u8>,
     /// Forcing failed, and what is not forced is not written again yet.
     pub(crate) is_suspect: bool,
+    /// The last record could not be written in spite of its room, and nothing could be since.
+    pub(crate) is_failing: bool,
     refused: u64,
     stumps: u64,
     pub(crate) failed_syncs: u64,
@@ -169,6 +172,7 @@ impl Journal {
             synced: 0,
             unsynced: Vec::new(),
             is_suspect: false,
+            is_failing: false,
             refused: 0,
             stumps: 0,
             failed_syncs: 0,
@@ -259,7 +263,7 @@ impl Journal {
             running: segments.running.len(),
             written: state.written,
             synced: state.synced,
-            is_full: state.is_stuck(aside + 2 * FRAME_MOST as u64 > room),
+            is_full: state.is_stuck(aside + settings.reserve() > room),
             refused: state.refused,
             stumps: state.stumps,
             failed_syncs: state.failed_syncs,
@@ -270,7 +274,7 @@ impl Journal {
 
 impl State {
     fn is_stuck(&self, lacks_room: bool) -> bool {
-        (lacks_room && self.segments.is_stuck) || self.unsynced.len() > UNSYNCED_END
+        self.is_failing || (lacks_room && self.segments.is_stuck) || self.unsynced.len() > UNSYNCED_END
     }
 }
 
@@ -292,7 +296,8 @@ impl Shared {
                 return Err(AppendError::Full);
             }
         }
-        if state.unsynced.len() > UNSYNCED_END {
+        // Nothing begins on a disk that fails; what stands by itself may still be tried.
+        if (state.is_failing && more > 0) || state.unsynced.len() > UNSYNCED_END {
             state.refused += 1;
             return Err(AppendError::Full);
         }
@@ -313,6 +318,7 @@ impl Shared {
         let frames = std::mem::take(&mut state.unsynced);
         let written = self.write_whole(state, sequence, frames.get(start..).unwrap_or_default());
         state.unsynced = frames;
+        state.is_failing = written.is_err();
         if let Err(error) = written {
             state.unsynced.truncate(start);
             return Err(AppendError::Disk(error));

@@ -15,6 +15,9 @@ const LOCK: &str = "lock";
 /// Folders that are being made. They get their name when they are locked.
 const MAKING: &str = "making-";
 
+/// Folders that are being removed: half a journal would look like one that is damaged.
+const REMOVING: &str = "removing-";
+
 /// The folder of journals in a data directory.
 #[derive(Clone, Debug)]
 pub struct RealDisk {
@@ -58,6 +61,10 @@ impl Disk for RealDisk {
     fn create_folder(&self, folder: &str) -> io::Result<Held> {
         let making = self.folder(&format!("{MAKING}{folder}"));
         fs::create_dir_all(&making)?;
+        // What a process has left that died while it removed one. Another one may be at it, too.
+        for left in self.folders()?.iter().filter(|name| name.starts_with(REMOVING)) {
+            let _ = fs::remove_dir_all(self.folder(left));
+        }
         let lock = File::create_new(making.join(LOCK))?;
         lock.try_lock().map_err(io::Error::from)?;
         // The lock is the file's, so it goes with the folder to its new name.
@@ -123,7 +130,9 @@ impl Disk for RealDisk {
     }
 
     fn remove_folder(&self, folder: &str) -> io::Result<()> {
-        fs::remove_dir_all(self.folder(folder))
+        let removing = self.folder(&format!("{REMOVING}{folder}"));
+        fs::rename(self.folder(folder), &removing)?;
+        fs::remove_dir_all(removing)
     }
 
     fn copy_aside(&self, folder: &str) -> io::Result<String> {
@@ -225,6 +234,19 @@ mod tests {
     fn touch(path: &Path, at: Duration) {
         let file = OpenOptions::new().append(true).open(path).unwrap();
         file.set_modified(UNIX_EPOCH + at).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_is_half_removed_is_no_journal_and_goes_with_the_next_start() {
+        let folder = TempFolder::new();
+        let disk = RealDisk::new(folder.path());
+        fs::create_dir_all(disk.folder("removing-1")).unwrap();
+        fs::write(disk.path("removing-1", "0000000003.segment"), "half").unwrap();
+        let held = disk.create_folder("2").unwrap();
+        assert_eq!(disk.folders().unwrap(), ["2"]);
+        drop(held);
+        disk.remove_folder("2").unwrap();
+        assert_eq!(disk.folders().unwrap(), Vec::<String>::new());
     }
 
     #[test]

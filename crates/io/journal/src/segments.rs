@@ -125,9 +125,15 @@ impl Segments {
         }
         if let Some(Spare { number, file }) = self.spares.pop_front() {
             let is_left_to_the_system = settings.fsync == Fsync::Off;
-            if let Some(full) = self.list.back_mut().filter(|full| is_left_to_the_system || !full.is_dirty) {
-                full.file = None;
-                full.is_dirty = false;
+            if let Some(full) = self.list.back_mut() {
+                // One that is left early, as it fails, keeps no room from others. If that fails too, it is room and nothing else.
+                if settings.segment_bytes.saturating_sub(full.bytes) > FRAME_MOST as u64 {
+                    let _ = disk.trim(folder, &name(full.number));
+                }
+                if is_left_to_the_system || !full.is_dirty {
+                    full.file = None;
+                    full.is_dirty = false;
+                }
             }
             self.list.push_back(Segment::new(number, file));
         }
@@ -173,6 +179,21 @@ impl Segments {
         disk.remove(folder, &name(number))?;
         self.list.remove(at);
         Ok(bytes)
+    }
+
+    /// Removes files all of whose records were written again in later ones: the newest of them stays, as long as the disk
+    /// cannot force what is in the later ones.
+    pub(crate) fn drop_rewritten(&mut self, folder: &str, disk: &dyn Disk) {
+        let closed = self.list.len().saturating_sub(1);
+        let rewritten = self.list.iter().take(closed).enumerate().filter(|(_, segment)| segment.first > segment.last);
+        let mut at: Vec<usize> = rewritten.map(|(at, _)| at).collect();
+        at.pop();
+        for at in at.into_iter().rev() {
+            let number = self.list.get(at).map_or(0, |segment| segment.number);
+            if disk.remove(folder, &name(number)).is_ok() {
+                self.list.remove(at);
+            }
+        }
     }
 
     /// What all segments take on disk.

@@ -60,6 +60,11 @@ impl Settings {
         self
     }
 
+    /// With less room than this a journal that gets no more is told to be full: enough for what begins until that is heard.
+    pub(crate) fn reserve(&self) -> u64 {
+        (self.segment_bytes / 4).clamp(2 * FRAME_MOST as u64, 4 << 20)
+    }
+
     /// How long before the end records may be missing after a loss of power.
     pub(crate) fn unsure(&self) -> Duration {
         match self.fsync {

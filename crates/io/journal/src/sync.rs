@@ -18,6 +18,9 @@ use crate::{
 /// So often what is not forced is written again, before it is left for the next time.
 const TRIES: usize = 3;
 
+/// A file that is made to see whether one can be.
+const PROBE: &str = "probe";
+
 /// What is being forced to disk.
 #[derive(Debug)]
 struct Flight {
@@ -39,7 +42,24 @@ impl Journal {
             Fsync::Always | Fsync::Interval(_) => self.force(),
         };
         self.prepare();
+        self.probe();
         forced
+    }
+
+    /// After a write that failed: finds out whether the disk can be written again, by a file that nobody reads.
+    fn probe(&self) {
+        let shared = &self.shared;
+        if !shared.lock().is_failing {
+            return;
+        }
+        // One that a process has left that died here.
+        let _ = shared.disk.remove(&shared.folder, PROBE);
+        let made = shared.disk.create(&shared.folder, PROBE, 0);
+        let written =
+            made.and_then(|made| made.file.append(b"?")).and_then(|_| shared.disk.remove(&shared.folder, PROBE));
+        if written.is_ok() {
+            shared.lock().is_failing = false;
+        }
     }
 
     /// As [`Journal::sync`], also where it is else left to the system: for an orderly end.
@@ -186,6 +206,9 @@ impl Shared {
         let outcome = self.write_frames(state, &frames);
         state.unsynced = frames;
         state.is_suspect = outcome.is_err();
+        if outcome.is_ok() {
+            state.segments.drop_rewritten(&self.folder, &*self.disk);
+        }
         outcome
     }
 

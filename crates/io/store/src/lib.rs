@@ -37,7 +37,7 @@ pub use rows::{
 pub use settings::{Place, StoreSettings};
 pub use spend::{
     Activity, ActivityFilter, Batch, Booked, By, CacheUse, Difference, Failures, Found, LogFilter, LogListing, LogSort,
-    Of, Projected, Quarantined, SpendRow, Total, UnknownAttempt, Window, Windows,
+    Of, Projected, Quarantined, SpendRow, Total, UnknownAttempt, Unread, Window, Windows,
 };
 pub use store::Store;
 pub use values::{EpochMs, Json, NanoDollars, Spent};

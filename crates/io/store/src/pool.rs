@@ -118,7 +118,14 @@ async fn sqlite(options: SqliteConnectOptions, settings: &StoreSettings) -> Resu
         .pragma("cache_size", CACHE_KIB)
         .pragma("temp_store", "MEMORY");
     let pool = SqlitePoolOptions::new().acquire_timeout(settings.acquire_timeout).test_before_acquire(false);
-    let pool = pool.idle_timeout(None).max_lifetime(None);
+    let pool = pool.idle_timeout(None).max_lifetime(None).after_release(|connection, _| {
+        Box::pin(async move {
+            // SQLite itself undoes a transaction when the disk is full or fails (<https://www.sqlite.org/lang_transaction.html>), of
+            // which the library knows nothing: it would never begin another one. The question waits for what it still does.
+            sqlx::Connection::ping(connection).await?;
+            Ok(!sqlx::Connection::is_in_transaction(connection))
+        })
+    });
     let writer = pool.clone().max_connections(1).connect_with(options.clone()).await?;
     let reading = options.create_if_missing(false).read_only(true);
     let readers = pool.max_connections(settings.max_connections.saturating_sub(1).max(1)).connect_lazy_with(reading);
@@ -153,4 +160,28 @@ async fn postgres(options: PgConnectOptions, settings: &StoreSettings) -> Result
     let opened = tokio::time::timeout(settings.connect_timeout, pool.connect_with(options)).await;
     let late = |_| StoreError::Unavailable("the database did not answer in time".to_owned());
     Ok(Pool::Postgres(opened.map_err(late)??))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::statement::Statement;
+
+    #[tokio::test]
+    async fn a_full_disk_spoils_no_connection_for_ever() {
+        let folder = tollgate_kit::TempFolder::new();
+        let pool = Pool::connect(&StoreSettings::at(Place::Sqlite(folder.path().join("full.db")))).await.unwrap();
+        let mut db = pool.writer().await.unwrap();
+        db.run_script("CREATE TABLE words (word TEXT); PRAGMA max_page_count = 4").await.unwrap();
+        db.commit().await.unwrap();
+        let add = |length| Statement::new("INSERT INTO words VALUES ($1)").bind("x".repeat(length));
+        let mut db = pool.writer().await.unwrap();
+        let full = db.run(add(100_000)).await.unwrap_err();
+        assert!(matches!(full, StoreError::Unavailable(_)), "{full}");
+        drop(db);
+        // There is room again.
+        let mut db = pool.writer().await.unwrap();
+        db.run(add(100_000)).await.unwrap();
+        db.commit().await.unwrap();
+    }
 }

@@ -11,7 +11,7 @@ mod retention;
 mod unknown;
 mod windows;
 
-pub use batch::{Batch, Booked, Projected, Quarantined};
+pub use batch::{Batch, Booked, Projected, Quarantined, Unread};
 pub use check::Difference;
 pub use daily::{Activity, ActivityFilter, By, Of};
 pub use logs::{Found, LogFilter, LogListing, LogSort};

@@ -15,6 +15,7 @@ pub(super) struct Rule {
     fits: Box<dyn Fn(&Call) -> bool + Send>,
     answers: VecDeque<Answer>,
     forever: bool,
+    made: Option<Box<dyn Fn(&Call) -> Answer + Send>>,
 }
 
 impl Script {
@@ -23,7 +24,7 @@ impl Script {
     }
 
     pub(super) fn next(&mut self, call: &Call) -> Option<Answer> {
-        self.rules.iter_mut().filter(|rule| (rule.fits)(call)).find_map(Rule::take)
+        self.rules.iter_mut().filter(|rule| (rule.fits)(call)).find_map(|rule| rule.take(call))
     }
 }
 
@@ -46,7 +47,7 @@ impl Rule {
         fits: impl Fn(&Call) -> bool + Send + 'static,
         answers: impl IntoIterator<Item = Answer>,
     ) -> Self {
-        Self { fits: Box::new(fits), answers: answers.into_iter().collect(), forever: false }
+        Self { fits: Box::new(fits), answers: answers.into_iter().collect(), forever: false, made: None }
     }
 
     pub(super) fn forever(mut self) -> Self {
@@ -54,7 +55,14 @@ impl Rule {
         self
     }
 
-    fn take(&mut self) -> Option<Answer> {
+    pub(super) fn made_by(make: impl Fn(&Call) -> Answer + Send + 'static) -> Self {
+        Self { made: Some(Box::new(make)), ..Self::when(|_| true, []) }
+    }
+
+    fn take(&mut self, call: &Call) -> Option<Answer> {
+        if let Some(make) = &self.made {
+            return Some(make(call));
+        }
         if self.forever { self.answers.front().cloned() } else { self.answers.pop_front() }
     }
 }

@@ -2,6 +2,7 @@
 
 mod asking;
 mod checking;
+mod data_dir;
 mod debug;
 mod dotenv;
 mod explaining;
@@ -11,8 +12,11 @@ mod killed_books;
 mod killing;
 mod one_model;
 mod running;
+mod seeds;
 mod sharing;
 mod sig_lines;
 mod sig_reload;
 mod sig_shutdown;
+mod small_disk;
+mod storm;
 mod world;

@@ -105,7 +105,7 @@ async fn readiness_tells_of_the_store_and_the_journal() {
     let short = booked.world.get("/health/readiness").await.json();
     assert_eq!(short, json!({"status": "healthy", "db": "connected"}));
     let told = http::get(&booked.world.at("/health/readiness"), &[WITH_MASTER]).await.json();
-    assert_eq!(told["journal"], json!({"state": "open", "unwritten": 0}));
+    assert_eq!(told["journal"], json!({"state": "open", "unwritten": 0, "waiting": 0}));
 }
 
 #[tokio::test]

@@ -19,7 +19,8 @@ use tollgate_server::TlsFiles;
 
 use crate::world::{ONE_MODEL, World, error_of, hi, hi_streamed};
 
-const SOON: Duration = Duration::from_secs(5);
+/// Less than the grace of a stop, more than a busy machine needs.
+const SOON: Duration = Duration::from_secs(20);
 
 fn authority(world: &World) -> &str {
     world.url.trim_start_matches("http://")

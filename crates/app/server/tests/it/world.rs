@@ -189,10 +189,14 @@ impl Plan {
     }
 
     /// The same, of one of several instances.
-    pub(crate) fn with_journal_of(mut self, instance: u128) -> Self {
-        let disk = Arc::new(FaultyDisk::new());
-        let (journal, _) =
-            Journal::open(disk, Settings::default(), uuid::Uuid::from_u128(instance)).expect("a journal");
+    pub(crate) fn with_journal_of(self, instance: u128) -> Self {
+        self.with_journal_on(&FaultyDisk::new(), Settings::default(), instance)
+    }
+
+    /// With a journal on this disk.
+    pub(crate) fn with_journal_on(mut self, disk: &FaultyDisk, settings: Settings, instance: u128) -> Self {
+        let disk = Arc::new(disk.clone());
+        let (journal, _) = Journal::open(disk, settings, uuid::Uuid::from_u128(instance)).expect("a journal");
         self.journal = Some(journal);
         self
     }

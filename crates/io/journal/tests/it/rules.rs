@@ -55,6 +55,44 @@ fn house_13_8_a_folder_per_process_and_only_those_with_a_free_lock_are_taken_ove
     second.append(b"goes on", NOW).unwrap();
 }
 
+/// A segment as the program of a version wrote it.
+fn golden(hex: &str) -> Vec<u8> {
+    let digits: Vec<char> = hex.chars().filter(|digit| !digit.is_whitespace()).collect();
+    digits.chunks(2).map(|pair| u8::from_str_radix(&pair.iter().collect::<String>(), 16).unwrap()).collect()
+}
+
+const GOLDEN: u128 = 0x01a2_0000_19b9_71fc_bb14_6e64_49be_ac5d;
+
+#[test]
+fn house_13_8_what_the_version_before_and_the_one_after_wrote_is_read() {
+    let wanted = [(1, b"an attempt goes out".to_vec()), (2, b"it has ended".to_vec())];
+    for (version, hex) in [
+        (0, include_str!("../golden/version-0.hex")),
+        (1, include_str!("../golden/version-1.hex")),
+        (2, include_str!("../golden/version-2.hex")),
+    ] {
+        let disk = FaultyDisk::new();
+        let id = uuid::Uuid::from_u128(GOLDEN);
+        let held = disk.create_folder(&id.to_string()).unwrap();
+        disk.create(&id.to_string(), "0000000001.segment", 0).unwrap().file.append(&golden(hex)).unwrap();
+        drop(held);
+        let (_next, mut found) = open(&disk, interval(), 1);
+        assert_eq!(records(&mut found[0]), wanted, "version {version}");
+        let damage = found[0].damage().unwrap();
+        assert_eq!((damage.foreign, damage.skipped_bytes, damage.last), (0, 0, 2), "version {version}");
+    }
+}
+
+#[test]
+fn house_13_8_what_is_written_is_what_other_versions_expect() {
+    let disk = FaultyDisk::new();
+    let (journal, _) = open(&disk, interval(), GOLDEN);
+    journal.append(b"an attempt goes out", Duration::from_micros(1000)).unwrap();
+    journal.append(b"it has ended", Duration::from_micros(2000)).unwrap();
+    let written = disk.read(&journal.id().to_string(), "0000000001.segment", 0, usize::MAX).unwrap();
+    assert_eq!(written, golden(include_str!("../golden/version-1.hex")), "these bytes change with the version only");
+}
+
 #[test]
 fn house_13_8_a_network_file_system_is_refused() {
     let disk = FaultyDisk::new();
@@ -339,6 +377,58 @@ fn house_13_9_a_read_only_disk_fails_the_start_and_what_runs() {
     disk.set_read_only(false);
     journal.sync().unwrap();
     assert!(journal.append(b"new", NOW).is_ok());
+}
+
+#[test]
+fn house_13_9_a_disk_that_turns_read_only_refuses_what_is_new_until_it_can_be_written_again() {
+    let disk = FaultyDisk::new();
+    let (journal, _) = open(&disk, interval(), 1);
+    let (_, mut entry) = journal.append_open(b"open", 100, NOW).unwrap();
+    disk.set_read_only(true);
+    assert!(journal.append_close(&mut entry, b"close", NOW).is_err(), "nothing can be written");
+    assert!(journal.standing().is_full, "and that is told");
+    // Whoever looks after it finds that it is so still, whatever room was set aside before.
+    let _ = journal.sync();
+    assert!(journal.standing().is_full);
+    assert!(matches!(journal.append_open(b"new", 100, NOW), Err(AppendError::Full)));
+    disk.set_read_only(false);
+    journal.sync().unwrap();
+    assert!(!journal.standing().is_full, "it heals without a hand");
+    journal.append_close(&mut entry, b"close", NOW).expect("what ran can settle after all");
+    journal.sync().unwrap();
+    assert_eq!(tail(&journal).into_iter().map(|(_, payload)| payload).collect::<Vec<_>>(), [&b"open"[..], b"close"]);
+    let files = disk.files(&journal.id().to_string()).unwrap();
+    assert!(files.iter().all(|file| file.name.ends_with(".segment")), "{files:?}");
+}
+
+#[test]
+fn house_13_9_a_disk_that_cannot_force_for_long_fills_no_more_than_its_bound_and_heals() {
+    let disk = FaultyDisk::new();
+    let bound = 8 * 4 * FRAME_MOST as u64;
+    let (journal, _) = open(&disk, Settings { most_bytes: bound, ..interval() }, 1);
+    journal.append(b"before", NOW).unwrap();
+    journal.sync().unwrap();
+    disk.plan(&(0..1000).map(|sync| Fault::SyncFails { sync }).collect::<Vec<_>>());
+    let mut acknowledged = vec![b"before".to_vec()];
+    for round in 0_u8..100 {
+        if journal.append(&[round; 30], NOW).is_ok() {
+            acknowledged.push(vec![round; 30]);
+        }
+        assert!(journal.sync().is_err(), "round {round}");
+        assert!(disk.used() <= bound, "{} bytes in round {round}", disk.used());
+    }
+    assert!(acknowledged.len() > 10, "only {}", acknowledged.len());
+    disk.plan(&[]);
+    journal.sync().expect("the disk is well again");
+    journal.append(b"after", NOW).expect("there is room again");
+    acknowledged.push(b"after".to_vec());
+    journal.sync().unwrap();
+    assert_eq!(tail(&journal).into_iter().map(|(_, payload)| payload).collect::<Vec<_>>(), acknowledged);
+    disk.restart(Loss::Nothing);
+    drop(journal);
+    let (_next, mut found) = open(&disk, interval(), 2);
+    let there: Vec<_> = records(&mut found[0]).into_iter().map(|(_, payload)| payload).collect();
+    assert_eq!(there, acknowledged, "and all of it is found after a kill");
 }
 
 #[test]

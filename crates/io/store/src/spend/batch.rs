@@ -29,6 +29,19 @@ pub struct Batch {
     pub unknown: Vec<UnknownAttempt>,
     /// Attempts of which it is known now; what they cost is among the booked.
     pub resolved: Vec<String>,
+    /// Records that this program cannot read: they go into quarantine, where another version finds them.
+    pub unread: Vec<Unread>,
+}
+
+/// A record that cannot be read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Unread {
+    /// Where it stands in the journal.
+    pub position: i64,
+    /// Why not.
+    pub cause: String,
+    /// The record.
+    pub record: Vec<u8>,
 }
 
 /// Something that was settled or corrected.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{Batch, Booked, Projected, SpendRow, UnknownAttempt, Window, daily, unknown};
 use crate::{
-    EpochMs, Store, StoreError,
+    EpochMs, NanoDollars, Store, StoreError,
     many::{Conflict, insert_many},
     record::Record as _,
     session::Session,
@@ -38,8 +38,9 @@ pub(super) async fn book(store: &Store, batch: &Batch) -> Result<Projected, Stor
         insert_many(store, &mut db, SPEND, SpendRow::COLUMNS, Conflict::REFUSED, rows).await?;
     }
     sum(store, &mut db, batch, &kept).await?;
+    let quarantined = quarantine(&mut db, batch, &[]).await?;
     db.commit().await?;
-    Ok(Projected::Done { quarantined: Vec::new() })
+    Ok(Projected::Done { quarantined })
 }
 
 /// Books what the database takes, record by record, and puts the others into quarantine.
@@ -48,7 +49,7 @@ pub(super) async fn book_what_goes(store: &Store, batch: &Batch) -> Result<Proje
     if let Some(position) = advance(&mut db, batch).await? {
         return Ok(Projected::At(position));
     }
-    let (mut kept, mut refused) = (Vec::new(), Vec::new());
+    let (mut kept, mut refused, mut is_broken) = (Vec::new(), Vec::new(), true);
     for (number, booked) in batch.booked.iter().enumerate() {
         db.run(Statement::new("SAVEPOINT record")).await?;
         let row = vec![booked.row.values()];
@@ -56,7 +57,10 @@ pub(super) async fn book_what_goes(store: &Store, batch: &Batch) -> Result<Proje
         let cause = match taken {
             Ok(()) => None,
             Err(StoreError::Broken(cause)) => Some(cause),
-            Err(error @ StoreError::Taken { .. }) => Some(error.to_string()),
+            Err(error @ StoreError::Taken { .. }) => {
+                is_broken = false;
+                Some(error.to_string())
+            }
             Err(error) => return Err(error),
         };
         if cause.is_some() || !batch.keep_rows {
@@ -67,6 +71,10 @@ pub(super) async fn book_what_goes(store: &Store, batch: &Batch) -> Result<Proje
             None => kept.push(booked),
             Some(cause) => refused.push((number, cause)),
         }
+    }
+    // One that fails among others is at fault itself; where all of several do, it is the database.
+    if let (true, [(_, cause), _, ..]) = (is_broken && kept.is_empty(), refused.as_slice()) {
+        return Err(StoreError::Broken(cause.clone()));
     }
     sum(store, &mut db, batch, &kept).await?;
     let quarantined = quarantine(&mut db, batch, &refused).await?;
@@ -162,14 +170,18 @@ pub(super) async fn fold(store: &Store, db: &mut Session, sums: &BTreeMap<Window
 }
 
 async fn quarantine(db: &mut Session, batch: &Batch, refused: &[Refused]) -> Result<Vec<i64>, StoreError> {
+    let of_refused = refused.iter().filter_map(|(number, cause)| {
+        let booked = batch.booked.get(*number)?;
+        Some((booked.position, booked.row.spend, cause, &booked.record))
+    });
+    let unread = batch.unread.iter().map(|one| (one.position, NanoDollars(0), &one.cause, &one.record));
     let mut positions = Vec::new();
-    for (number, cause) in refused {
-        let Some(booked) = batch.booked.get(*number) else { continue };
+    for (position, spend, cause, record) in of_refused.chain(unread) {
         let kept =
             "INSERT INTO quarantine (journal, position, spend, cause, record, at) VALUES ($1, $2, $3, $4, $5, $6)";
-        let kept = Statement::new(kept).bind(batch.journal.as_str()).bind(booked.position).bind(booked.row.spend);
-        db.run(kept.bind(cause.as_str()).bind(booked.record.clone()).bind(batch.at)).await?;
-        positions.push(booked.position);
+        let kept = Statement::new(kept).bind(batch.journal.as_str()).bind(position).bind(spend);
+        db.run(kept.bind(cause.as_str()).bind(record.clone()).bind(batch.at)).await?;
+        positions.push(position);
     }
     positions.sort_unstable();
     Ok(positions)

@@ -3,7 +3,7 @@
 use tollgate_kit::Postgres;
 use tollgate_store::{
     Activity, ActivityFilter, Batch, Booked, By, EpochMs, Key, LogFilter, LogListing, LogSort, NanoDollars, Of, Page,
-    Projected, SpendRow, Store, Total, UnknownAttempt, Window, Windows,
+    Projected, SpendRow, Store, StoreError, Total, UnknownAttempt, Unread, Window, Windows,
 };
 
 use tollgate_store::{Place, StoreSettings};
@@ -163,6 +163,28 @@ both! {
         let wanted = (0..260).filter(|number| ![20, 203, 253].contains(number)).sum::<i64>() + 1_000_000;
         assert_eq!(total(&store, "team", "odd").await + total(&store, "team", "even").await, wanted);
         sound(&store).await;
+    }
+
+    async fn records_that_cannot_be_read_go_into_quarantine_beside_the_others(world: World) {
+        let store = world.store;
+        let unread = |position| Unread { position, cause: "a newer kind".to_owned(), record: vec![9, 9] };
+        let mixed = Batch { unread: vec![unread(3), unread(1)], ..attempts(0..4) };
+        assert_eq!(store.book(&mixed).await.unwrap(), Projected::Done { quarantined: vec![1, 3] });
+        let kept = store.quarantined(Page { offset: 0, limit: 10 }).await.unwrap();
+        let kept: Vec<_> = kept.iter().map(|kept| (kept.position, kept.cause.as_str(), kept.record.as_slice())).collect();
+        assert_eq!(kept, [(1, "a newer kind", [9, 9].as_slice()), (3, "a newer kind", [9, 9].as_slice())]);
+        sound(&store).await;
+    }
+
+    async fn where_no_record_goes_in_all_wait(world: World) {
+        world.run("ALTER TABLE spend RENAME TO elsewhere").await;
+        let waits = world.store.book(&attempts(0..3)).await;
+        assert!(matches!(waits, Err(StoreError::Broken(_))), "{waits:?}");
+        assert_eq!(world.store.watermark("journal").await.unwrap(), 0);
+        world.run("ALTER TABLE elsewhere RENAME TO spend").await;
+        assert_eq!(world.store.book(&attempts(0..3)).await.unwrap(), DONE);
+        assert_eq!(world.store.quarantined(Page { offset: 0, limit: 10 }).await.unwrap(), []);
+        sound(&world.store).await;
     }
 
     async fn no_text_stops_a_batch(world: World) {

@@ -220,6 +220,12 @@ pub(crate) static GENERAL: Section = Section {
             "0.05",
             "How long a call waits for the database to tell of its key; then it goes on with what is in memory, or is told 503.",
         ),
+        ours(
+            "admit_unjournaled",
+            Flag,
+            "false",
+            "Calls go on while the data directory cannot be written; what they cost is lost if the process dies. Else they are told 503.",
+        ),
         later("alerting", Texts, "", "Where alerts go."),
         later("alerting_threshold", Seconds, "300", "What counts as slow."),
         later("alert_types", Texts, "", "Which alerts."),
