@@ -75,11 +75,13 @@ async fn serve(options: &Options, loaded: Loaded) -> anyhow::Result<()> {
         Gateway::new(Parts { client, clock, random, snapshot, workers, sharing, store, journal: Some(journal) });
     gateway.load_models().await.context("the models of the store cannot be read")?;
     gateway.start_sharing().await;
+    gateway.start_limits().await;
     gateway.start_checks();
     gateway.start_hearing();
     gateway.start_books(found);
     gateway.start_tidying();
     gateway.start_expiry();
+    gateway.start_chores();
     let stop = stop_signals(&gateway)?;
     let files = reload::Read { files, prices: fetched };
     reload::start(&gateway, options, settings.debug, files, config.general.config_poll_interval)?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use tollgate_config::Config;
-use tollgate_gateway::Sharing;
+use tollgate_gateway::{LimitSharing, Sharing};
 use tollgate_kv::{Address, Kv};
 use tollgate_wire::{Secret, clock::Clock};
 
@@ -20,11 +20,20 @@ pub(crate) fn of(
     let kv = Kv::new(&address, Arc::clone(clock)).context("router_settings.redis_url or REDIS_URL")?;
     let router = &config.router;
     let interval = router.share_interval.unwrap_or(INTERVAL);
-    Ok(Some(Sharing::new(kv, interval, router.share_namespace.clone().unwrap_or_else(|| NAMESPACE.to_owned()))))
+    let sharing = Sharing::new(kv, interval, router.share_namespace.clone().unwrap_or_else(|| NAMESPACE.to_owned()));
+    let (kv, default) = (Kv::new(&address, Arc::clone(clock))?, LimitSharing::default());
+    let limits = LimitSharing {
+        patience: config.general.limit_redis_wait.unwrap_or(default.patience).max(SHORTEST),
+        lease: config.general.limit_slot_lease.unwrap_or(default.lease).max(SHORTEST_LEASE),
+    };
+    Ok(Some(sharing.with_limits(kv, limits, Arc::clone(clock))))
 }
 
 /// How often instances tell each other.
 const INTERVAL: std::time::Duration = std::time::Duration::from_millis(100);
+/// So long a call waits for Redis at least, and keeps its place under a limit.
+const SHORTEST: std::time::Duration = std::time::Duration::from_millis(1);
+const SHORTEST_LEASE: std::time::Duration = std::time::Duration::from_secs(1);
 /// What keys begin with.
 const NAMESPACE: &str = "tollgate";
 

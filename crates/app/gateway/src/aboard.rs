@@ -255,6 +255,7 @@ impl Ask {
             unopened: None,
             form: self.form.clone(),
             options: self.options.clone(),
+            customer: self.customer.clone(),
             responses: self.responses.clone(),
             names: self.names.clone(),
             context: self.context.clone(),

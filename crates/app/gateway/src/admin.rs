@@ -2,17 +2,23 @@
 //! action is one function of the modules below.
 
 mod audits;
+mod budget_rows;
 pub(crate) mod budgets;
 mod credentials;
+mod customers;
 mod fields;
 mod keys;
 mod ledger;
 mod listing;
 mod models;
+mod once;
+mod parties;
 mod resets;
+mod rotation;
 pub(crate) mod rows;
 pub(crate) mod rules;
 mod spend;
+mod tags;
 mod windows;
 
 use std::{collections::HashMap, sync::Arc};
@@ -26,6 +32,7 @@ use tollgate_store::{EpochMs, Stamp, Store, StoreError};
 use tollgate_wire::{Failure, FailureKind};
 
 pub use self::ledger::{LedgerAsk, LedgerTask};
+pub use self::parties::PartyAction;
 pub use self::spend::{Shown, SpendAsk, SpendView};
 use crate::{callers, gateway::Gateway, snapshot::Snapshot};
 
@@ -76,6 +83,8 @@ pub enum Action {
     UpdateCredential,
     /// `DELETE /credentials/{name}`
     DeleteCredential,
+    /// Customers, budgets and tags.
+    Party(PartyAction),
 }
 
 impl Action {
@@ -103,6 +112,7 @@ impl Action {
             Self::CredentialByName => "/credentials/by_name",
             Self::CredentialByModel => "/credentials/by_model",
             Self::UpdateCredential | Self::DeleteCredential => "/credentials/{name}",
+            Self::Party(action) => action.path(),
         }
     }
 
@@ -117,7 +127,8 @@ impl Action {
             | Self::CredentialByName
             | Self::CredentialByModel
             | Self::UpdateCredential
-            | Self::DeleteCredential => RouteClass::Manage,
+            | Self::DeleteCredential
+            | Self::Party(_) => RouteClass::Manage,
             _ => RouteClass::Own,
         }
     }
@@ -143,7 +154,7 @@ impl Gateway {
     ///
     /// # Errors
     /// 401 and 403 for whoever may not, 400 for a request that cannot be read, 404 for what is not there, 412 for what has
-    /// changed since it was read, 503 while the store does not answer.
+    /// changed since it was read, 409 and 422 for an `Idempotency-Key` that is in use, 503 while the store does not answer.
     pub async fn manage(self: &Arc<Self>, ask: ManageAsk) -> Result<Value, Failure> {
         let snapshot = self.snapshot();
         let caller = self.identify(&snapshot, &ask.headers).await?;
@@ -154,30 +165,9 @@ impl Gateway {
         let mut desk = self.desk(&snapshot, callers, &caller, ask.action.path());
         desk.version = expected_version(&ask.headers)?;
         desk.changed_by = changed_by(&ask.headers);
-        let body = object(&ask.body)?;
-        match ask.action {
-            Action::GenerateKey => desk.generate(body).await,
-            Action::GenerateServiceAccount => desk.generate_service_account(body).await,
-            Action::UpdateKey => desk.update(body).await,
-            Action::UpdateKeys => desk.update_many(body).await,
-            Action::DeleteKeys => desk.delete(&body).await,
-            Action::KeyInfo => desk.info(&ask.query).await,
-            Action::KeysInfo => desk.infos(&body).await,
-            Action::ListKeys => desk.list(&ask.query).await,
-            Action::KeyAliases => desk.aliases(&ask.query).await,
-            Action::RegenerateKey => desk.regenerate(ask.of_path, body).await,
-            Action::BlockKey => desk.block(&body, true).await,
-            Action::UnblockKey => desk.block(&body, false).await,
-            Action::KeyHealth => Ok(desk.health()),
-            Action::NewModel => desk.new_model(body).await,
-            Action::UpdateModel => desk.update_model(ask.of_path, body).await,
-            Action::DeleteModel => desk.delete_model(&body).await,
-            Action::NewCredential => desk.new_credential(body).await,
-            Action::ListCredentials => desk.list_credentials().await,
-            Action::CredentialByName => desk.credential_by_name(&ask.of_path.unwrap_or_default()).await,
-            Action::CredentialByModel => desk.credential_by_model(&ask.of_path.unwrap_or_default()).await,
-            Action::UpdateCredential => desk.update_credential(&ask.of_path.unwrap_or_default(), &body).await,
-            Action::DeleteCredential => desk.delete_credential(&ask.of_path.unwrap_or_default()).await,
+        match once::Sent::of(&ask, &caller)? {
+            Some(sent) => self.once(&snapshot, callers.store(), &sent, Box::pin(desk.act(&ask))).await,
+            None => desk.act(&ask).await,
         }
     }
 
@@ -253,6 +243,35 @@ pub(crate) struct Desk<'a> {
 }
 
 impl Desk<'_> {
+    async fn act(&self, ask: &ManageAsk) -> Result<Value, Failure> {
+        let body = object(&ask.body)?;
+        match ask.action {
+            Action::GenerateKey => self.generate(body).await,
+            Action::GenerateServiceAccount => self.generate_service_account(body).await,
+            Action::UpdateKey => self.update(body).await,
+            Action::UpdateKeys => self.update_many(body).await,
+            Action::DeleteKeys => self.delete(&body).await,
+            Action::KeyInfo => self.info(&ask.query).await,
+            Action::KeysInfo => self.infos(&body).await,
+            Action::ListKeys => self.list(&ask.query).await,
+            Action::KeyAliases => self.aliases(&ask.query).await,
+            Action::RegenerateKey => self.regenerate(ask.of_path.clone(), body).await,
+            Action::BlockKey => self.block(&body, true).await,
+            Action::UnblockKey => self.block(&body, false).await,
+            Action::KeyHealth => Ok(self.health()),
+            Action::Party(action) => self.party(action, &ask.query, body).await,
+            Action::NewModel => self.new_model(body).await,
+            Action::UpdateModel => self.update_model(ask.of_path.clone(), body).await,
+            Action::DeleteModel => self.delete_model(&body).await,
+            Action::NewCredential => self.new_credential(body).await,
+            Action::ListCredentials => self.list_credentials().await,
+            Action::CredentialByName => self.credential_by_name(ask.of_path.as_deref().unwrap_or_default()).await,
+            Action::CredentialByModel => self.credential_by_model(ask.of_path.as_deref().unwrap_or_default()).await,
+            Action::UpdateCredential => self.update_credential(ask.of_path.as_deref().unwrap_or_default(), &body).await,
+            Action::DeleteCredential => self.delete_credential(ask.of_path.as_deref().unwrap_or_default()).await,
+        }
+    }
+
     fn stamp(&self) -> Stamp {
         Stamp { at: self.now, by: Some(self.actor()), audit: None }
     }

@@ -26,7 +26,8 @@ impl Gateway {
             return Ok(Caller::Admin);
         }
         let Some(callers) = self.callers.as_ref().filter(|_| key.starts_with("sk-")) else { return Err(unknown(key)) };
-        let found = callers.find(digest).await?.ok_or_else(|| unknown(key))?;
+        let address = snapshot.whom.address(headers);
+        let found = callers.find(digest, address).await?.ok_or_else(|| unknown(key))?;
         found.usable_at(u64::try_from(self.clock.unix().as_millis()).unwrap_or(u64::MAX))?;
         Ok(Caller::Key(found))
     }

@@ -4,6 +4,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -15,10 +16,16 @@ use futures_util::{FutureExt as _, future::BoxFuture, future::Shared};
 use moka::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tollgate_policy::{Key, KeyDigest};
-use tollgate_store::{EpochMs, Kind, Store, StoreError};
+use tollgate_store::{EpochMs, Store, StoreError};
 use tollgate_wire::{Failure, FailureKind, clock::Clock};
 
-use crate::{admin::rows, workers::Workers};
+use crate::{
+    admin::rows,
+    customers::Customers,
+    known::{KnownIds, Verdict},
+    tags::Tags,
+    workers::Workers,
+};
 
 /// Bounds of what is remembered of keys, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -47,8 +54,6 @@ impl Default for KeyBounds {
     }
 }
 
-/// Between two questions for changes (decision 32).
-const CHANGES_EVERY: Duration = Duration::from_millis(500);
 /// The store is not asked again so soon after it did not answer.
 const AWAY: Duration = Duration::from_secs(1);
 /// Keys that are looked up at one time.
@@ -57,9 +62,11 @@ const MOST_ASKED: usize = 1000;
 const MOST_UNKNOWN: u64 = 100_000;
 /// How long such a key is remembered, where no change tells of it before.
 const UNKNOWN_TTL: Duration = Duration::from_secs(10);
-/// Look-ups of keys not seen before at one time. One that comes to nothing keeps its place for a second, so that random keys
-/// cost the store no more than so many look-ups a second.
+/// Look-ups at one time of keys that are not known to be in the store. One that comes to nothing keeps its place for a second,
+/// so that random keys cost the store no more than so many look-ups a second.
 const STRANGERS: usize = 10;
+/// How many of these places one address may have, so that it does not keep others from them.
+const STRANGERS_OF_ADDRESS: usize = 5;
 const MISS: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug)]
@@ -76,6 +83,33 @@ type Asking = Shared<BoxFuture<'static, Answer>>;
 #[derive(Clone, Copy, Debug)]
 struct Away;
 
+/// Who comes with a key that is not known to be in the store.
+enum Stranger {
+    /// It is looked up in one of few places.
+    Placed { _place: OwnedSemaphorePermit, _turn: Turn },
+    /// Nobody has it.
+    Nobody,
+}
+
+/// One of an address's places.
+struct Turn {
+    callers: Arc<Callers>,
+    address: Option<IpAddr>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let Some(address) = self.address else { return };
+        let mut addresses = self.callers.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = addresses.get_mut(&address) {
+            *held = held.saturating_sub(1);
+            if *held == 0 {
+                addresses.remove(&address);
+            }
+        }
+    }
+}
+
 /// What is known of keys.
 pub(crate) struct Callers {
     store: Arc<Store>,
@@ -90,6 +124,17 @@ pub(crate) struct Callers {
     /// The store is left alone until then, milliseconds of the monotonic clock.
     away_until: AtomicU64,
     strangers: Arc<Semaphore>,
+    /// Whose places those are.
+    addresses: Mutex<HashMap<IpAddr, usize>>,
+    /// Which keys there are.
+    pub(crate) tokens: KnownIds,
+    /// When keys that nobody knew came first, by the monotonic clock.
+    suspects: Cache<KeyDigest, Duration>,
+    /// Of all changes before this moment was heard, milliseconds of the monotonic clock.
+    pub(crate) heard_upto: AtomicU64,
+    customers: Arc<Customers>,
+    tags: Arc<Tags>,
+    looked_up: AtomicU64,
     /// What keys have spent that is on its way into the store, by their origin. Nano-dollars.
     pending: Mutex<HashMap<String, i64>>,
     /// Rings when models or credentials of the store are others.
@@ -104,7 +149,15 @@ impl std::fmt::Debug for Callers {
 
 impl Callers {
     pub(crate) fn new(store: Arc<Store>, clock: Arc<dyn Clock>, workers: Workers, bounds: KeyBounds) -> Arc<Self> {
+        let customers = Customers::new(Arc::clone(&store), Arc::clone(&clock), workers.clone(), bounds);
         Arc::new(Self {
+            customers,
+            tags: Arc::default(),
+            addresses: Mutex::default(),
+            tokens: KnownIds::default(),
+            suspects: Cache::builder().max_capacity(MOST_UNKNOWN).time_to_live(UNKNOWN_TTL).build(),
+            heard_upto: AtomicU64::new(0),
+            looked_up: AtomicU64::new(0),
             store,
             clock,
             workers,
@@ -124,11 +177,32 @@ impl Callers {
         &self.store
     }
 
-    /// The key of this digest, if there is one.
+    pub(crate) fn customers(&self) -> &Arc<Customers> {
+        &self.customers
+    }
+
+    pub(crate) fn tags(&self) -> &Arc<Tags> {
+        &self.tags
+    }
+
+    pub(crate) fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
+    /// How often the store was asked for a key.
+    pub(crate) fn looked_up(&self) -> u64 {
+        self.looked_up.load(Ordering::Relaxed)
+    }
+
+    /// The key of this digest, if there is one; who asks comes from this address.
     ///
     /// # Errors
     /// 503 where that cannot be told now.
-    pub(crate) async fn find(self: &Arc<Self>, digest: KeyDigest) -> Result<Option<Arc<Key>>, Failure> {
+    pub(crate) async fn find(
+        self: &Arc<Self>,
+        digest: KeyDigest,
+        address: Option<IpAddr>,
+    ) -> Result<Option<Arc<Key>>, Failure> {
         let now = self.clock.monotonic();
         let known = self.known.get(&digest);
         if let Some(known) = known.as_ref().filter(|known| now.saturating_sub(known.heard) < self.bounds.ttl) {
@@ -137,7 +211,11 @@ impl Callers {
         if self.unknown.contains_key(&digest) {
             return Ok(None);
         }
-        let answer = match self.ask(digest, now, known.is_some()) {
+        let place = if known.is_some() { None } else { self.place_of(digest, now, address).await? };
+        if matches!(place, Some(Stranger::Nobody)) {
+            return Ok(None);
+        }
+        let answer = match self.ask(digest, now, place) {
             Some(asking) => tokio::time::timeout(self.bounds.patience, asking).await.unwrap_or(Err(Away)),
             None => Err(Away),
         };
@@ -152,7 +230,7 @@ impl Callers {
     }
 
     /// The look-up of a key, begun by whoever comes first; none while it cannot be made.
-    fn ask(self: &Arc<Self>, digest: KeyDigest, now: Duration, was_known: bool) -> Option<Asking> {
+    fn ask(self: &Arc<Self>, digest: KeyDigest, now: Duration, place: Option<Stranger>) -> Option<Asking> {
         let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = asking.get(&digest) {
             return Some(running.clone());
@@ -161,7 +239,12 @@ impl Callers {
             return None;
         }
         let callers = Arc::clone(self);
-        let look_up = async move { callers.look_up(digest, was_known).await }.boxed().shared();
+        let look_up = async move {
+            let answer = callers.look(digest, place).await;
+            callers.asking.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest);
+            answer
+        };
+        let look_up = look_up.boxed().shared();
         asking.insert(digest, look_up.clone());
         // The answer is wanted by the next call, too, should this one not wait for it.
         let driven = look_up.clone();
@@ -171,21 +254,64 @@ impl Callers {
         Some(look_up)
     }
 
-    async fn look_up(&self, digest: KeyDigest, was_known: bool) -> Answer {
-        let answer = match was_known {
-            true => self.look(digest, None).await,
-            false => {
-                match tokio::time::timeout(self.bounds.patience, Arc::clone(&self.strangers).acquire_owned()).await {
-                    Ok(Ok(place)) => self.look(digest, Some(place)).await,
-                    _ => Err(Away),
+    /// Whoever is not known to be in the store may be new there, and is looked up in one of few places.
+    ///
+    /// # Errors
+    /// 503 while there is none.
+    async fn place_of(
+        self: &Arc<Self>,
+        digest: KeyDigest,
+        now: Duration,
+        address: Option<IpAddr>,
+    ) -> Result<Option<Stranger>, Failure> {
+        let waits = match self.tokens.verdict(digest.prefix()) {
+            Verdict::Here => return Ok(None),
+            Verdict::CannotTell => true,
+            Verdict::NotHere => {
+                let first = self.suspects.get(&digest);
+                if first.is_some_and(|first| millis(first) < self.heard_upto.load(Ordering::SeqCst)) {
+                    // Had it been made somewhere before it came first, that would have been heard.
+                    return Ok(Some(Stranger::Nobody));
                 }
+                if first.is_none() {
+                    self.suspects.insert(digest, now);
+                }
+                false
             }
         };
-        self.asking.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest);
-        answer
+        let running = || self.asking.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&digest);
+        if running() {
+            return Ok(None);
+        }
+        let turn = self.turn_of(address).ok_or_else(unavailable)?;
+        let strangers = Arc::clone(&self.strangers);
+        let place = match strangers.try_acquire_owned() {
+            Ok(place) => place,
+            // While nobody knows which keys there are, each of them may be a good one.
+            Err(_) if waits => {
+                let waiting = Arc::clone(&self.strangers).acquire_owned();
+                let place = tokio::time::timeout(self.bounds.patience, waiting).await;
+                place.ok().and_then(Result::ok).ok_or_else(unavailable)?
+            }
+            Err(_) => return Err(unavailable()),
+        };
+        Ok(Some(Stranger::Placed { _place: place, _turn: turn }))
     }
 
-    async fn look(&self, digest: KeyDigest, place: Option<OwnedSemaphorePermit>) -> Answer {
+    /// One of the places that an address may have at one time.
+    fn turn_of(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Turn> {
+        let Some(address) = address else { return Some(Turn { callers: Arc::clone(self), address: None }) };
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = addresses.entry(address).or_default();
+        if *held >= STRANGERS_OF_ADDRESS {
+            return None;
+        }
+        *held += 1;
+        Some(Turn { callers: Arc::clone(self), address: Some(address) })
+    }
+
+    async fn look(&self, digest: KeyDigest, place: Option<Stranger>) -> Answer {
+        self.looked_up.fetch_add(1, Ordering::Relaxed);
         let unix = self.clock.unix();
         let heard = self.clock.monotonic();
         let moment = EpochMs(i64::try_from(unix.as_millis()).unwrap_or(i64::MAX));
@@ -213,10 +339,12 @@ impl Callers {
                 self.unknown.insert(digest, ());
                 self.unless_changed(era, &digest);
                 // Whoever guesses keys gets so many guesses a second; those who have one do not wait for them.
-                self.workers.spawn_loop(async move {
-                    tokio::time::sleep(MISS).await;
-                    drop(place);
-                });
+                if let Some(place) = place {
+                    self.workers.spawn_loop(async move {
+                        tokio::time::sleep(MISS).await;
+                        drop(place);
+                    });
+                }
                 Ok(None)
             }
             Err(error) => {
@@ -266,7 +394,7 @@ impl Callers {
         self.is_away(self.clock.monotonic())
     }
 
-    fn is_gone(&self, error: &StoreError) {
+    pub(crate) fn is_gone(&self, error: &StoreError) {
         let until = millis(self.clock.monotonic() + AWAY);
         if self.away_until.swap(until, Ordering::Relaxed) < millis(self.clock.monotonic()) {
             tracing::warn!(target: "tollgate::store", %error, "the store does not answer; keys in memory go on");
@@ -275,6 +403,7 @@ impl Callers {
 
     /// A key is another now, or there is one: it is looked up anew.
     pub(crate) fn forget(&self, digest: &KeyDigest) {
+        self.tokens.add(digest.prefix());
         self.era.fetch_add(1, Ordering::SeqCst);
         self.known.invalidate(digest);
         self.unknown.invalidate(digest);
@@ -294,46 +423,6 @@ impl Callers {
         self.unknown.invalidate_all();
         self.known.invalidate_all();
     }
-
-    /// Hears of changes until the gateway goes down.
-    pub(crate) async fn follow(self: Arc<Self>, stop: impl Future<Output = ()>) {
-        let mut stop = std::pin::pin!(stop);
-        let mut seen = self.store.last_change().await.ok();
-        loop {
-            tokio::select! {
-                () = &mut stop => return,
-                () = tokio::time::sleep(CHANGES_EVERY) => {}
-            }
-            let Some(from) = seen else {
-                // Nothing was heard so far, so anything may have happened.
-                if let Ok(last) = self.store.last_change().await {
-                    seen = Some(last);
-                    self.forget_all();
-                    self.models_changed.notify_one();
-                }
-                continue;
-            };
-            match self.store.changes_since(from).await {
-                Ok(changes) => {
-                    seen = Some(changes.last);
-                    if changes.gap {
-                        self.models_changed.notify_one();
-                        self.forget_all();
-                    }
-                    for change in &changes.changes {
-                        match (change.kind, KeyDigest::from_hex(&change.id)) {
-                            (Kind::Key, Some(digest)) => self.forget(&digest),
-                            (Kind::Model | Kind::Credential, _) => self.models_changed.notify_one(),
-                            (Kind::Config, _) => {}
-                            // Whatever stands above keys concerns many of them; it changes seldom.
-                            _ => self.forget_all(),
-                        }
-                    }
-                }
-                Err(error) => self.is_gone(&error),
-            }
-        }
-    }
 }
 
 /// The refusal while nobody can tell whether a key is good.
@@ -344,6 +433,6 @@ pub(crate) fn unavailable() -> Failure {
     failure
 }
 
-fn millis(time: Duration) -> u64 {
+pub(crate) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -23,6 +23,7 @@ use tollgate_wire::{Blame, Failure, FailureKind, RawBody, Usage, form::Form, htt
 use crate::{
     aboard::Aboard,
     answer::{Answer, AnswerBody},
+    customers::Customer,
     decisions::Deliberation,
     deployment::{Place, Served},
     event_stream::{EventStream, Source},
@@ -56,6 +57,8 @@ pub(crate) struct Ask {
     /// The form that was sent instead of a document; `body` holds its fields.
     pub(crate) form: Option<Form>,
     pub(crate) options: CallOptions,
+    /// For whom it is made, if anything holds for him.
+    pub(crate) customer: Option<Box<Customer>>,
     /// Of calls of the Responses API.
     pub(crate) responses: Option<ResponsesAsk>,
     /// What is kept at a provider and named in the prompt, by the client's id.
@@ -118,7 +121,7 @@ impl Ask {
                 continue;
             }
             minutes.chooses(self, &plan, deployment, after);
-            if let Some(failure) = self.options.mock_failure(&plan).or_else(|| self.refused_there(&plan, &mut meter)) {
+            if let Some(failure) = self.refused_there(&plan, &mut meter).await {
                 minutes.fails(failure.kind);
                 news = News::Refused(failure);
                 continue;

@@ -139,12 +139,13 @@ impl Closed {
 impl Gateway {
     /// A gateway of these parts.
     #[must_use]
-    pub fn new(parts: Parts) -> Arc<Self> {
+    pub fn new(mut parts: Parts) -> Arc<Self> {
         let mut secret = [0; 32];
         parts.random.fill(&mut secret);
         let mut name = [0; 16];
         parts.random.fill(&mut name);
         let instance = format!("{:016x}", parts.random.u64());
+        let shared_limits = parts.sharing.as_mut().and_then(|sharing| sharing.take_limits(parts.random.u64()));
         let (clock, workers) = (&parts.clock, &parts.workers);
         let projector = parts.journal.as_ref().zip(parts.store.as_ref()).map(|(journal, (store, _))| {
             let (journal, store, clock) = (journal.clone(), Arc::clone(store), Arc::clone(clock));
@@ -161,7 +162,7 @@ impl Gateway {
             parts.store.map(|(store, bounds)| Callers::new(store, Arc::clone(clock), workers.clone(), bounds));
         Arc::new(Self {
             callers,
-            limits: Limits::new(Arc::clone(&parts.clock)),
+            limits: Limits::new(Arc::clone(&parts.clock), shared_limits),
             budgets,
             client: parts.client,
             clock: parts.clock,
@@ -253,6 +254,18 @@ impl Gateway {
     #[must_use]
     pub fn store_is_away(&self) -> Option<bool> {
         self.callers.as_ref().map(|callers| callers.store_is_away())
+    }
+
+    /// How often the store was asked for a key; none: there is no store.
+    #[must_use]
+    pub fn key_look_ups(&self) -> Option<u64> {
+        self.callers.as_ref().map(|callers| callers.looked_up())
+    }
+
+    /// It is known which keys there are: one that is not among them costs the store next to nothing.
+    #[must_use]
+    pub fn knows_keys(&self) -> bool {
+        self.callers.as_ref().is_some_and(|callers| callers.tokens.verdict(0) != crate::known::Verdict::CannotTell)
     }
 
     /// Hears of what other instances change of keys and models, until the gateway goes down.

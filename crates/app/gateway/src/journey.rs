@@ -5,6 +5,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
+use http::HeaderMap;
 use tollgate_config::ClientDisconnect;
 use tollgate_observe::Outcome;
 use tollgate_policy::{Caller, RouteClass, admit};
@@ -22,7 +23,8 @@ use crate::{
     inbound::{Inbound, Route},
     late,
     meter::Meter,
-    options, overlay, responses,
+    options::{self, CallOptions},
+    overlay, responses,
     snapshot::Snapshot,
     things,
 };
@@ -83,18 +85,13 @@ impl Gateway {
         let Inbound { route, path_model, headers, body } = inbound;
         let mut form = route.takes_form().then(|| forms::read(&headers, &body)).transpose()?;
         let mut body = form.as_ref().map_or_else(|| parse(&body), |form| Ok(forms::fields(form)))?;
-        // Here it is the provider's, which keeps it beside the answer.
-        let metadata = body.get("metadata").filter(|_| route.is_of_responses()).cloned();
-        let mut options = options::take(&mut body, &headers, route)?;
-        options.num_retries = options.num_retries.map(|asked| asked.min(snapshot.bounds.max_client_retries));
-        if let Some(metadata) = metadata {
-            body.set_raw("metadata", metadata);
-        }
+        let mut options = own_options(snapshot, &caller, route, &mut body, &headers)?;
         if let Some(form) = &mut form {
             // What was the gateway's own is no longer in the body, and must not be in the form either.
             form.retain(|part| body.has(&part.name));
         }
         meter.tagged(&options.tags);
+        meter.made_for(snapshot, options.customer.as_deref(), &headers);
         if let Some(id) = &options.call_id {
             meter.set_call_id(id.clone());
         }
@@ -132,6 +129,7 @@ impl Gateway {
             unopened,
             form,
             options,
+            customer: None,
             responses,
             names,
             context,
@@ -142,13 +140,38 @@ impl Gateway {
     }
 }
 
+/// What the request says to the gateway itself, with what its key adds.
+fn own_options(
+    snapshot: &Snapshot,
+    caller: &Caller,
+    route: Route,
+    body: &mut RawBody,
+    headers: &HeaderMap,
+) -> Result<CallOptions, Failure> {
+    // Here it is the provider's, which keeps it beside the answer.
+    let metadata = body.get("metadata").filter(|_| route.is_of_responses()).cloned();
+    let customer = snapshot.whom.customer(headers, Some(body));
+    let mut options = options::take(body, headers, route)?;
+    options.customer = customer;
+    options.add_tags(caller.key().map_or(&[], |key| &key.tags));
+    options.num_retries = options.num_retries.map(|asked| asked.min(snapshot.bounds.max_client_retries));
+    if let Some(metadata) = metadata {
+        body.set_raw("metadata", metadata);
+    }
+    Ok(options)
+}
+
 /// Finds the group and asks it.
 async fn answer(mut ask: Box<Ask>, mut meter: Meter) -> Answer {
     let snapshot = Arc::clone(&ask.snapshot);
     if let Err(failure) = ask.gateway.has_room(&snapshot) {
         return refuse(&failure, meter);
     }
-    let group = match group_for(&snapshot, &ask.caller, ask.route.path(), &ask.context.alias) {
+    if let Err(failure) = ask.meet_customer(&mut meter).await {
+        return refuse(&failure, meter);
+    }
+    let group = group_for(&snapshot, &ask.caller, ask.route.path(), &ask.context.alias);
+    let group = match group.and_then(|group| ask.group_of_customer(&snapshot, group)) {
         Ok(group) => group,
         Err(failure) => return refuse(&failure, meter),
     };
@@ -161,7 +184,11 @@ async fn answer(mut ask: Box<Ask>, mut meter: Meter) -> Answer {
     if ask.context.alias.is_empty() || group.name != asked {
         group.name.clone_into(&mut ask.context.alias);
     }
-    if let Err(failure) = ask.keeper(&group).and_then(|_| ask.take_place(&group, &mut meter)) {
+    let placed = match ask.keeper(&group) {
+        Ok(_) => ask.take_place(&group, &mut meter).await,
+        Err(failure) => Err(failure),
+    };
+    if let Err(failure) = placed {
         return refuse(&failure, meter);
     }
     match ask.dispatch(group, meter).await {

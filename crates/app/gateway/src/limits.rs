@@ -1,19 +1,75 @@
-//! The limits of keys and of those above them, as calls meet them: taken before the first attempt, settled with what was
-//! used when the call is over, given back where nobody was asked.
+//! The limits of keys, of those above them, of customers and tags, as calls meet them: taken before the first attempt, settled
+//! with what was used when the call is over, given back where nobody was asked. Each process holds them exactly; with Redis all
+//! instances hold them together (`shared.rs`).
+
+pub(crate) mod of_rows;
+mod shared;
+mod telling;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::HeaderMap;
-use tollgate_policy::{Key, Left, Limit, LimitScope, Limiter, Reached, Taken, What};
+use tollgate_policy::{Caller, Key, Limit, LimitScope, Limiter, Most, Taken};
 use tollgate_router::{Group, Plan};
-use tollgate_wire::{Failure, FailureKind, clock::Clock};
+use tollgate_wire::{Failure, FailureKind, Usage, clock::Clock};
 
-use crate::{dispatch::Ask, meter::Meter, routing::prompt_tokens};
+pub(crate) use self::shared::Shared;
+use self::shared::{Counted, NoPlace, is_shared};
+pub use self::shared::{LimitSharing, LimitSharingState};
+use crate::{dispatch::Ask, gateway::Gateway, meter::Meter, routing::prompt_tokens, snapshot::Snapshot};
+
+/// What the configuration says of limits.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LimitRules {
+    /// Without Redis calls under limits are refused (`fail_closed_rate_limit_enforcement`).
+    pub(crate) fail_closed: bool,
+    /// Calls at one time, all clients together (`global_max_parallel_requests`).
+    pub(crate) parallel: Option<u64>,
+    /// What counts as tokens (`token_rate_limit_type`).
+    pub(crate) counts: TokensCounted,
+}
+
+/// What counts toward limits of tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum TokensCounted {
+    /// Input and output.
+    #[default]
+    Total,
+    /// What is sent.
+    Input,
+    /// What comes back.
+    Output,
+}
+
+impl TokensCounted {
+    /// `LiteLLM`'s spelling; whatever else it is counts all.
+    pub(crate) fn of(text: Option<&str>) -> Self {
+        match text {
+            Some("input") => Self::Input,
+            Some("output") => Self::Output,
+            _ => Self::Total,
+        }
+    }
+
+    fn used(self, usage: &Usage) -> u64 {
+        match self {
+            Self::Total => usage.total(),
+            Self::Input => usage.input,
+            Self::Output => usage.output,
+        }
+    }
+
+    /// Of what is known of a call before it goes out.
+    fn expected(self, prompt: u64) -> u64 {
+        if self == Self::Output { 0 } else { prompt }
+    }
+}
 
 /// What is in use of all limits.
 pub(crate) struct Limits {
     limiter: Mutex<Limiter>,
     clock: Arc<dyn Clock>,
+    shared: Option<Arc<Shared>>,
 }
 
 impl std::fmt::Debug for Limits {
@@ -27,172 +83,236 @@ impl std::fmt::Debug for Limits {
 pub(crate) struct Permit {
     limits: Arc<Limits>,
     taken: Vec<Taken>,
+    /// The same in Redis.
+    counted: Vec<Counted>,
     /// What held for the call, for its answer's headers.
     held: Vec<Limit>,
+    rules: LimitRules,
 }
 
 impl Limits {
-    pub(crate) fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { limiter: Mutex::default(), clock })
+    pub(crate) fn new(clock: Arc<dyn Clock>, shared: Option<Shared>) -> Arc<Self> {
+        Arc::new(Self { limiter: Mutex::default(), clock, shared: shared.map(Arc::new) })
     }
 
-    /// Takes a place for a call of a key: none where nothing limits it.
+    /// What is shared with other instances, and how that goes.
+    pub(crate) fn shared(&self) -> Option<&Arc<Shared>> {
+        self.shared.as_ref()
+    }
+
+    /// Takes a place under all of these limits, or under none of them; none where nothing limits the call.
     ///
     /// # Errors
-    /// 429 naming the limit, with the time after which there may be room.
-    pub(crate) fn take(self: &Arc<Self>, key: &Key, models: &[&str], expected: u64) -> Result<Option<Permit>, Failure> {
-        let holds = |limit: &&Limit| limit.model.as_deref().is_none_or(|only| models.contains(&only));
-        let held: Vec<Limit> = key.limits.iter().filter(holds).cloned().collect();
+    /// 429 naming the limit, with the time after which there may be room; 503 where Redis has to be asked and is away.
+    pub(crate) async fn take(
+        self: &Arc<Self>,
+        held: Vec<Limit>,
+        expected: u64,
+        rules: LimitRules,
+    ) -> Result<Option<Permit>, Failure> {
         if held.is_empty() {
             return Ok(None);
         }
-        let second = self.clock.monotonic().as_secs();
-        let taken = self.limiter().take(&held, expected, second);
-        let taken = taken.map_err(|reached| self.refusal(&reached))?;
-        Ok(Some(Permit { limits: Arc::clone(self), taken: vec![taken], held }))
+        let mut permit =
+            Permit { limits: Arc::clone(self), taken: Vec::new(), counted: Vec::new(), held: Vec::new(), rules };
+        permit.take(held, expected).await?;
+        Ok(Some(permit))
     }
 
     fn limiter(&self) -> std::sync::MutexGuard<'_, Limiter> {
         self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn refusal(&self, reached: &Reached) -> Failure {
-        let wait = std::time::Duration::from_secs(reached.wait.unwrap_or(1));
-        let until = i64::try_from((self.clock.unix() + wait).as_secs()).unwrap_or(i64::MAX);
-        let until = jiff::Timestamp::from_second(until).unwrap_or(jiff::Timestamp::MAX);
-        let mut words = words(reached);
-        if reached.what != What::Parallel {
-            words.push_str(&format!(". Limit resets at: {}", until.strftime("%Y-%m-%d %H:%M:%S UTC")));
-        }
-        let mut failure = Failure::new(FailureKind::LimitExceeded, words);
-        failure.retry_after = Some(wait);
-        failure
-    }
-}
-
-/// The seeds' text for a key (SEED-145), `LiteLLM`'s later one for whatever is above it.
-fn words(reached: &Reached) -> String {
-    let Reached { limit, requests, tokens, running, what, .. } = reached;
-    let shown = |most: Option<u64>| most.map_or_else(|| "None".to_owned(), |most| most.to_string());
-    let (tpm, rpm, id) = (shown(limit.most.tpm), shown(limit.most.rpm), &limit.id);
-    match limit.scope {
-        LimitScope::Key => {
-            let mut words = format!(
-                "Max parallel request limit reached Hit limit for api_key: {id}. tpm_limit: {tpm}, current_tpm {tokens} , \
-                 rpm_limit: {rpm} current rpm {requests}"
-            );
-            if *what == What::Parallel {
-                words.push_str(&format!(" , max_parallel_requests: {} current {running}", shown(limit.most.parallel)));
-            }
-            words
-        }
-        scope => {
-            let model = limit.model.as_deref().map(|model| format!(" model={model}")).unwrap_or_default();
-            let (scope, what) = (scope.name(), what.name());
-            format!(
-                "Rate limit exceeded for {scope}: {id}{model}. Limit type: {what}. tpm_limit: {tpm}, current_tpm {tokens} , \
-                 rpm_limit: {rpm} current rpm {requests} , max_parallel_requests: {} current {running}",
-                shown(limit.most.parallel)
-            )
-        }
-    }
-}
-
-impl Ask {
-    /// Takes a place for the call under the limits of its key.
-    ///
-    /// # Errors
-    /// 429, as [`Limits::take`].
-    pub(crate) fn take_place(&self, group: &Group<'_>, meter: &mut Meter) -> Result<(), Failure> {
-        let Some(key) = self.caller.key() else { return Ok(()) };
-        let counts_tokens = key.limits.iter().any(|limit| limit.most.tpm.is_some());
-        let expected = if counts_tokens { prompt_tokens(&self.body) } else { 0 };
-        meter.holds(self.gateway.limits.take(key, &[group.name, group.label()], expected)?);
-        Ok(())
-    }
-}
-
-impl Ask {
-    /// Why the key may not ask the fallback whose turn it is: what limits that model for it is taken, too.
-    pub(crate) fn refused_there(&self, plan: &Plan<'_>, meter: &mut Meter) -> Option<Failure> {
-        let key = self.caller.key().filter(|key| key.limits.iter().any(|limit| limit.model.is_some()))?;
-        let group = plan.group().filter(|_| plan.fallbacks() > 0)?;
-        let expected = prompt_tokens(&self.body);
-        meter.holds_more(&self.gateway.limits, key, &[group.name, group.label()], expected).err()
+    fn second(&self) -> u64 {
+        self.clock.monotonic().as_secs()
     }
 }
 
 impl Permit {
-    /// Takes what else limits the key where these models are asked.
+    /// Takes a place under these limits, too.
     ///
     /// # Errors
-    /// 429, as [`Limits::take`].
-    pub(crate) fn extend(&mut self, key: &Key, models: &[&str], expected: u64) -> Result<(), Failure> {
-        let is_new = |limit: &&Limit| {
-            limit.model.as_deref().is_some_and(|only| models.contains(&only)) && !self.held.contains(limit)
-        };
-        let more: Vec<Limit> = key.limits.iter().filter(is_new).cloned().collect();
-        if more.is_empty() {
-            return Ok(());
+    /// As [`Limits::take`]; what was held before is held still.
+    async fn take(&mut self, more: Vec<Limit>, expected: u64) -> Result<(), Failure> {
+        let limits = Arc::clone(&self.limits);
+        // This process alone refuses whoever it can, so that Redis is not asked for them.
+        let taken = limits.limiter().take(&more, expected, limits.second());
+        self.taken.push(taken.map_err(|reached| limits.refusal(&reached))?);
+        if let Some(shared) = &limits.shared {
+            self.take_shared(shared, &more, expected).await?;
         }
-        let second = self.limits.clock.monotonic().as_secs();
-        let taken = self.limits.limiter().take(&more, expected, second);
-        self.taken.push(taken.map_err(|reached| self.limits.refusal(&reached))?);
         self.held.extend(more);
         Ok(())
     }
 
-    /// The call is over: what it used counts. Nobody was asked: it counts as none.
-    pub(crate) fn settle(mut self, used: Option<u64>) {
+    async fn take_shared(&mut self, shared: &Shared, more: &[Limit], expected: u64) -> Result<(), Failure> {
+        let of_all: Vec<Limit> = more.iter().filter(|limit| is_shared(limit)).cloned().collect();
+        if of_all.is_empty() {
+            return Ok(());
+        }
+        // Whoever is dropped while he waits has it corrected.
+        self.counted.push(shared.begin(&of_all, expected));
+        let Some(counted) = self.counted.last_mut() else { return Ok(()) };
+        let refused = match shared.take(counted, &of_all).await {
+            Ok(()) => return Ok(()),
+            Err(NoPlace::Late) if !self.rules.fail_closed => return Ok(()),
+            Err(why) => why,
+        };
+        if let Some(nothing) = self.counted.pop_if(|_| !matches!(refused, NoPlace::Late)) {
+            shared.forget(&nothing);
+        }
+        let failure = match refused {
+            NoPlace::Away if !self.rules.fail_closed => return Ok(()),
+            NoPlace::Reached(reached) => self.limits.refusal(&reached),
+            NoPlace::Away | NoPlace::Late => unheld(),
+        };
+        if let Some(taken) = self.taken.pop() {
+            self.limits.limiter().give_back(&taken);
+        }
+        Err(failure)
+    }
+
+    /// Takes what else limits the key where these models are asked.
+    ///
+    /// # Errors
+    /// 429, as [`Limits::take`].
+    pub(crate) async fn extend(&mut self, more: Vec<Limit>, expected: u64) -> Result<(), Failure> {
+        let more: Vec<Limit> = more.into_iter().filter(|limit| !self.held.contains(limit)).collect();
+        if more.is_empty() { Ok(()) } else { self.take(more, expected).await }
+    }
+
+    /// The call is over: what its attempts used counts. Nobody was asked: it counts as none.
+    pub(crate) fn settle<'u>(mut self, attempts: impl ExactSizeIterator<Item = &'u Usage>) {
+        let asked = attempts.len() > 0;
+        let used = attempts.map(|usage| self.rules.counts.used(usage)).sum();
+        self.end(asked.then_some(used));
+    }
+
+    fn end(&mut self, used: Option<u64>) {
+        if let Some(shared) = &self.limits.shared {
+            self.counted.drain(..).for_each(|counted| shared.correct(counted, used));
+        }
         let all = std::mem::take(&mut self.taken);
-        let second = self.limits.clock.monotonic().as_secs();
+        if all.is_empty() {
+            return;
+        }
+        let second = self.limits.second();
         let mut limiter = self.limits.limiter();
         all.iter().for_each(|taken| match used {
             Some(used) => limiter.settle(taken, used, second),
             None => limiter.give_back(taken),
         });
     }
-
-    /// What is left, in the headers of the answer.
-    pub(crate) fn tell(&self, headers: &mut HeaderMap) {
-        let second = self.limits.clock.monotonic().as_secs();
-        let mut limiter = self.limits.limiter();
-        for limit in self.held.iter().filter(|limit| limit.model.is_none()) {
-            let left = limiter.left(limit, second);
-            tell(limit, &left, headers);
-        }
-    }
-}
-
-fn tell(limit: &Limit, left: &Left, headers: &mut HeaderMap) {
-    let mut put = |name: String, number: u64| {
-        if let Ok(name) = http::HeaderName::try_from(name) {
-            headers.insert(name, number.into());
-        }
-    };
-    let scope = limit.scope.name();
-    for (what, most, left_over) in
-        [("requests", limit.most.rpm, left.requests), ("tokens", limit.most.tpm, left.tokens)]
-    {
-        let (Some(most), Some(left_over)) = (most, left_over) else { continue };
-        put(format!("x-ratelimit-{scope}-limit-{what}"), most);
-        put(format!("x-ratelimit-{scope}-remaining-{what}"), left_over);
-        if limit.scope == LimitScope::Key {
-            put(format!("x-ratelimit-limit-{what}"), most);
-            put(format!("x-ratelimit-remaining-{what}"), left_over);
-            put(format!("x-ratelimit-reset-{what}"), left.reset);
-            let short = if what == "requests" { "rpm" } else { "tpm" };
-            put(format!("x-litellm-key-{short}-limit"), most);
-        }
-    }
 }
 
 impl Drop for Permit {
     /// A call that ended without its meter: its place is free, its request counts.
     fn drop(&mut self) {
-        for taken in std::mem::take(&mut self.taken) {
-            let second = self.limits.clock.monotonic().as_secs();
-            self.limits.limiter().settle(&taken, 0, second);
+        self.end(Some(0));
+    }
+}
+
+/// The refusal where limits have to be those of all instances together, and cannot be.
+fn unheld() -> Failure {
+    let words =
+        "limits cannot be held now, as Redis does not answer (fail_closed_rate_limit_enforcement); try again shortly";
+    let mut failure = Failure::new(FailureKind::Overloaded, words);
+    failure.retry_after = Some(std::time::Duration::from_secs(1));
+    failure
+}
+
+/// The limits of a key that hold where these models are asked.
+pub(crate) fn of_key<'k>(key: &'k Key, models: &'k [&str]) -> impl Iterator<Item = &'k Limit> {
+    key.limits.iter().filter(|limit| limit.model.as_deref().is_none_or(|only| models.contains(&only)))
+}
+
+impl LimitRules {
+    /// The limit of the whole gateway.
+    pub(crate) fn of_gateway(&self) -> Option<Limit> {
+        let most = Most { parallel: Some(self.parallel?), ..Most::default() };
+        Some(Limit { scope: LimitScope::Gateway, id: String::new(), model: None, most })
+    }
+}
+
+impl Gateway {
+    /// Holds limits with other instances, where Redis is configured.
+    pub async fn start_limits(&self) {
+        if let Some(shared) = self.limits.shared() {
+            shared.start(&self.workers).await;
         }
+    }
+
+    /// How limits are shared with other instances; none: each holds its own.
+    #[must_use]
+    pub fn limit_sharing(&self) -> Option<LimitSharingState> {
+        self.limits.shared().map(|shared| shared.state())
+    }
+
+    /// Takes a place for a call that is no [`Ask`]: under the limits of its key, and of the customer that its headers name, who
+    /// pays for it, too.
+    ///
+    /// # Errors
+    /// As [`Limits::take`], and what the customer is refused with.
+    pub(crate) async fn take_place(
+        &self,
+        snapshot: &Snapshot,
+        caller: &Caller,
+        models: &[&str],
+        headers: &HeaderMap,
+        meter: &mut Meter,
+    ) -> Result<(), Failure> {
+        let named = snapshot.whom.customer(headers, None);
+        meter.made_for(snapshot, named.as_deref(), headers);
+        let customer = match named {
+            Some(named) => self.customer(snapshot, &named).await?,
+            None => None,
+        };
+        let (limit, budgets) = customer.map(|customer| (customer.limit, customer.budgets)).unwrap_or_default();
+        meter.paid_by(budgets);
+        let rules = snapshot.limits;
+        let of_key = caller.key().into_iter().flat_map(|key| of_key(key, models)).cloned();
+        meter.holds(self.limits.take(of_key.chain(limit).chain(rules.of_gateway()).collect(), 0, rules).await?);
+        Ok(())
+    }
+}
+
+impl Ask {
+    /// Takes a place for the call under all of its limits.
+    ///
+    /// # Errors
+    /// As [`Limits::take`].
+    pub(crate) async fn take_place(&self, group: &Group<'_>, meter: &mut Meter) -> Result<(), Failure> {
+        let rules = self.snapshot.limits;
+        let mut held: Vec<Limit> = Vec::new();
+        if let Some(key) = self.caller.key() {
+            held.extend(of_key(key, &[group.name, group.label()]).cloned());
+        }
+        held.extend(self.limits_of_whom());
+        held.extend(rules.of_gateway());
+        let counts_tokens = held.iter().any(|limit| limit.most.tpm.is_some());
+        let expected = if counts_tokens { rules.counts.expected(prompt_tokens(&self.body)) } else { 0 };
+        meter.holds(self.gateway.limits.take(held, expected, rules).await?);
+        Ok(())
+    }
+
+    /// Why the group whose turn it is may not be asked: as the call itself wishes, or as it is a fallback that the key is limited
+    /// for, whose limits are taken, too.
+    pub(crate) async fn refused_there(&self, plan: &Plan<'_>, meter: &mut Meter) -> Option<Failure> {
+        if let Some(mocked) = self.options.mock_failure(plan) {
+            return Some(mocked);
+        }
+        let key = self.caller.key().filter(|key| key.limits.iter().any(|limit| limit.model.is_some()))?;
+        let group = plan.group().filter(|_| plan.fallbacks() > 0)?;
+        let models = [group.name, group.label()];
+        let more: Vec<Limit> = of_key(key, &models).filter(|limit| limit.model.is_some()).cloned().collect();
+        meter
+            .holds_more(
+                &self.gateway.limits,
+                more,
+                self.snapshot.limits.counts.expected(prompt_tokens(&self.body)),
+                self.snapshot.limits,
+            )
+            .await
+            .err()
     }
 }

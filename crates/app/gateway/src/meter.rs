@@ -33,6 +33,7 @@ mod pricing;
 mod shares;
 mod stakes;
 mod standing;
+mod whom;
 
 use stakes::Staked;
 use standing::Standing;
@@ -60,6 +61,7 @@ pub(crate) struct Meter {
     /// What the call is paid from beside its deployment's budgets.
     tags: Vec<String>,
     caller: Caller,
+    whom: whom::Whom,
     /// What else it is paid from: budgets of its customer and its tags.
     others: Vec<Budget>,
     /// What is set aside for the attempt that goes out next.
@@ -171,6 +173,7 @@ impl Meter {
             finished: false,
             tags: Vec::new(),
             caller: Caller::Anyone,
+            whom: whom::Whom::default(),
             others: Vec::new(),
             stake: None,
             lowered: None,

@@ -109,6 +109,8 @@ pub(crate) struct CallOptions {
     pub(crate) mock_delay: Duration,
     /// Who answers when the group does not.
     pub(crate) fallbacks: OwnFallbacks,
+    /// For whom it is made.
+    pub(crate) customer: Option<String>,
     /// What deployments are chosen by.
     pub(crate) tags: Vec<String>,
     /// Where its deployment must be.
@@ -154,6 +156,17 @@ impl CallOptions {
     }
 }
 
+impl CallOptions {
+    /// Tags that whoever sends the request adds to its own.
+    pub(crate) fn add_tags(&mut self, more: &[String]) {
+        for tag in more {
+            if !self.tags.contains(tag) {
+                self.tags.push(tag.clone());
+            }
+        }
+    }
+}
+
 /// What the client says about where its call goes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ClientSide {
@@ -190,6 +203,7 @@ pub(crate) fn take(body: &mut RawBody, headers: &HeaderMap, route: Route) -> Res
         mock_timeout: body.typed("mock_timeout").unwrap_or_default(),
         mock_delay: seconds(body, "mock_delay")?.unwrap_or_default(),
         fallbacks: OwnFallbacks::read(body)?,
+        customer: None,
         tags: tags(body, headers),
         region: region(body)?,
         session: text("litellm_session_id").or_else(|| in_metadata(body, "session_id")?.as_str().map(str::to_owned)),

@@ -79,6 +79,7 @@ impl Ask {
         options.params.drop_params = taken.params.drop_params.or(options.params.drop_params);
         if ["tags", "metadata", "litellm_metadata"].iter().any(|name| words.contains_key(*name)) {
             options.tags = taken.tags;
+            options.add_tags(self.caller.key().map_or(&[], |key| &key.tags));
         }
         let mut context = self.context.clone();
         context.responses = told;
@@ -91,6 +92,7 @@ impl Ask {
             unopened: None,
             form: self.form.clone(),
             options,
+            customer: self.customer.clone(),
             responses,
             names,
             context,

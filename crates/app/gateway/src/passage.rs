@@ -137,9 +137,7 @@ impl Gateway {
         if leads.wants_key() {
             meter.asked_by(&caller);
             admit(&caller, RouteClass::Call, leads.label())?;
-            if let Some(key) = caller.key() {
-                meter.holds(self.limits.take(key, &[], 0)?);
-            }
+            self.take_place(snapshot, &caller, &[], &call.headers, meter).await?;
             if matches!(leads, Leads::Provider(_, rest) if passage::gives_key(rest)) {
                 admit_ephemeral_key(snapshot, &caller)?;
                 tracing::info!(target: "tollgate::call", call_id = meter.call_id(), "an ephemeral key is asked for");

@@ -9,7 +9,7 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 use tollgate_policy::Caller;
 
-use crate::{books::Books, gateway::Gateway, seen::written, sharing::SharingState};
+use crate::{books::Books, gateway::Gateway, limits::LimitSharingState, seen::written, sharing::SharingState};
 
 /// What came of the last reload.
 #[derive(Default)]
@@ -74,6 +74,8 @@ impl Gateway {
             "cache": null,
             "journal": self.ledger.books().map(|books| journal(books)),
             "redis": self.sharing().map(redis),
+            "limits": self.limit_sharing().map(limits),
+            "keys_known": self.knows_keys(),
             "background_health_checks": {
                 "state": if checks.every.is_some() { "on" } else { "off" },
                 "interval_seconds": checks.every.map(|every| every.as_secs_f64()),
@@ -115,6 +117,11 @@ fn redis(sharing: SharingState) -> Value {
         None => json!({"state": "connected", "instances": instances}),
         Some(since) => json!({"state": "away", "since": since.as_secs(), "instances_last_seen": instances}),
     }
+}
+
+/// How limits are held with other instances: questions to Redis, calls without its answer, corrections that were lost.
+fn limits(state: LimitSharingState) -> Value {
+    json!({"asked": state.asked, "alone": state.alone, "lost": state.lost})
 }
 
 #[cfg(test)]

@@ -136,10 +136,9 @@ impl Gateway {
         let asked = model.unwrap_or_default();
         meter.asked_for(asked, true);
         let group = group_for(snapshot, &caller, PATH, asked)?;
-        if let Some(key) = caller.key() {
-            meter.holds(self.limits.take(key, &[group.name, group.label()], 0)?);
-        }
-        self.admits_spending(meter, &[group.name, group.label()]).await?;
+        let models = [group.name, group.label()];
+        self.take_place(snapshot, &caller, &models, headers, meter).await?;
+        self.admits_spending(meter, &models).await?;
         let captured = group.captured.clone();
         let (deployment, aboard) = self.boarded(snapshot, group)?;
         let served = snapshot.served.get(deployment).ok_or_else(|| Failure::bug("a deployment without a place"))?;

@@ -15,6 +15,8 @@ use crate::passing::Account;
 const PREFIX: &str = "resp_";
 /// What binds the seal of a thing, before its id's beginning.
 const THING: &str = "thing:";
+/// What binds the seal of what the store keeps.
+const KEPT: &str = "kept:";
 /// Longest id that is looked at, bytes; ours have some 200.
 const LONGEST: usize = 4096;
 
@@ -134,8 +136,26 @@ impl SealKey {
         Some(format!("{beginning}{}", URL_SAFE_NO_PAD.encode(sealed)))
     }
 
+    /// What the store keeps and nobody else is to read, such as an answer with a new key in it. `bound_to` says what it is for:
+    /// it opens for nothing else.
+    pub(crate) fn seal_kept(&self, bound_to: &str, text: &[u8]) -> Option<Vec<u8>> {
+        // Within what is sealed, too: the nonce is made of that alone.
+        let text = [bound_to.as_bytes(), b"\0", text].concat();
+        self.close("", &format!("{KEPT}{bound_to}"), text).map(String::into_bytes)
+    }
+
+    /// What was sealed so; `None` where it was for something else, or sealed with a key that is no more.
+    pub(crate) fn open_kept(&self, bound_to: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+        let opened = self.opened(&format!("{KEPT}{bound_to}"), std::str::from_utf8(sealed).ok()?)?;
+        opened.strip_prefix(bound_to.as_bytes())?.strip_prefix(b"\0").map(<[u8]>::to_vec)
+    }
+
     fn text(&self, beginning: &str, bound_to: &str, id: &str) -> Option<Vec<u8>> {
         let encoded = id.strip_prefix(beginning).filter(|_| id.len() <= LONGEST)?;
+        self.opened(bound_to, encoded)
+    }
+
+    fn opened(&self, bound_to: &str, encoded: &str) -> Option<Vec<u8>> {
         let sealed = URL_SAFE_NO_PAD.decode(encoded).ok()?;
         let (nonce, text) = sealed.split_at_checked(NONCE_LEN)?;
         std::iter::once(&self.pair).chain(&self.former).find_map(|pair| {
@@ -174,6 +194,15 @@ mod tests {
         assert_eq!(SealKey::of(b"another").open(&id), None);
         let decoded = String::from_utf8_lossy(&URL_SAFE_NO_PAD.decode(&id["resp_".len()..]).unwrap()).into_owned();
         assert!(!decoded.contains("68ab") && !decoded.contains("admin"));
+    }
+
+    #[test]
+    fn what_is_kept_opens_for_what_it_was_sealed_for() {
+        let (key, answer) = (SealKey::of(b"salt"), vec![b'x'; 100_000]);
+        let sealed = key.seal_kept("ann", &answer).unwrap();
+        assert_eq!(key.open_kept("ann", &sealed), Some(answer.clone()));
+        assert_eq!((key.open_kept("bob", &sealed), SealKey::of(b"other").open_kept("ann", &sealed)), (None, None));
+        assert_eq!(SealKey::of(b"new").after(&key).open_kept("ann", &sealed), Some(answer));
     }
 
     #[test]

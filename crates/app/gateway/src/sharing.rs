@@ -14,8 +14,12 @@ use std::{
 
 use tollgate_kv::{Kv, KvError, Script, State};
 use tollgate_router::{Claim, Counts, Deployment, Others, Share, Told};
+use tollgate_wire::clock::Clock;
 
-use crate::gateway::Gateway;
+use crate::{
+    gateway::Gateway,
+    limits::{LimitSharing, Shared},
+};
 
 /// How long one telling may take.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -42,6 +46,8 @@ pub struct Sharing {
     script: Script,
     spending: Script,
     live: AtomicU64,
+    /// What limits of keys are held through, until the gateway has it.
+    limits: Option<(Kv, LimitSharing, Arc<dyn Clock>)>,
 }
 
 /// How sharing goes, for those who look after the gateway.
@@ -69,7 +75,20 @@ impl Sharing {
     pub fn new(kv: Kv, interval: Duration, namespace: String) -> Self {
         let interval = interval.clamp(Duration::from_millis(10), Duration::from_secs(5));
         let [script, spending] = [include_str!("sharing.lua"), include_str!("sharing/spending.lua")].map(Script::new);
-        Self { kv, interval, namespace, script, spending, live: AtomicU64::new(1) }
+        Self { kv, interval, namespace, script, spending, live: AtomicU64::new(1), limits: None }
+    }
+
+    /// Limits of keys are those of all instances together, through a connection of their own: calls wait for it, so it is given
+    /// up sooner.
+    #[must_use]
+    pub fn with_limits(mut self, kv: Kv, settings: LimitSharing, clock: Arc<dyn Clock>) -> Self {
+        self.limits = Some((kv, settings, clock));
+        self
+    }
+
+    pub(crate) fn take_limits(&mut self, process: u64) -> Option<Shared> {
+        let (kv, settings, clock) = self.limits.take()?;
+        Some(Shared::new(kv, self.namespace.clone(), settings, process, clock))
     }
 
     fn state(&self) -> SharingState {

@@ -16,6 +16,7 @@ use crate::{
     continuation::ContinuationRules,
     deployment::{Globals, Served},
     kept::KeptBounds,
+    limits::{LimitRules, TokensCounted},
     media::MediaRules,
     options::ClientSide,
     passing::Endpoint,
@@ -25,6 +26,7 @@ use crate::{
     sealed::SealKey,
     store_models::Origin,
     vault::Vault,
+    whom::WhomRules,
 };
 
 /// Environment variables as they were at the start, with those of `.env` and of the configuration.
@@ -108,6 +110,8 @@ pub struct Snapshot {
     pub(crate) checks: CheckRules,
     pub(crate) key_rules: KeyRules,
     pub(crate) retention: Retention,
+    pub(crate) limits: LimitRules,
+    pub(crate) whom: WhomRules,
     /// What all calls together may cost.
     pub(crate) budget: Option<Budget>,
     /// By whose clock days begin.
@@ -234,6 +238,12 @@ impl Snapshot {
                 bounds: config.litellm.upperbound_key_generate_params.clone(),
             },
             retention: Retention::of(config),
+            whom: WhomRules::of(config),
+            limits: LimitRules {
+                fail_closed: general.fail_closed_rate_limit_enforcement,
+                parallel: general.global_max_parallel_requests,
+                counts: TokensCounted::of(general.token_rate_limit_type.as_deref()),
+            },
             budget: budget(config),
             zone: zone(config),
             budget_status: budget_status(config),

@@ -126,6 +126,7 @@ impl Gateway {
                 is_check: true,
                 ..CallOptions::default()
             },
+            customer: None,
             responses,
             names: None,
             context: AnswerContext {

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::fd::AsFd as _,
     path::PathBuf,
     pin::{Pin, pin},
@@ -234,6 +234,7 @@ impl Connection {
     }
 
     async fn plain(mut self, stream: TcpStream) {
+        let peer = stream.peer_addr().ok().map(|address| address.ip());
         let looked = tokio::select! {
             biased;
             looked = first_words(&stream, self.bounds.keepalive_timeout) => looked,
@@ -242,11 +243,12 @@ impl Connection {
         };
         if let Some(version) = looked {
             // A connection's end, however it comes, is told by the calls on it.
-            let _ = self.http(stream, version).await;
+            let _ = self.http(stream, version, peer).await;
         }
     }
 
     async fn encrypted(mut self, acceptor: TlsAcceptor, stream: TcpStream) {
+        let peer = stream.peer_addr().ok().map(|address| address.ip());
         let handshake = tokio::time::timeout(self.bounds.header_read_timeout, acceptor.accept(stream));
         let shaken = tokio::select! {
             biased;
@@ -259,16 +261,16 @@ impl Connection {
             let agreed = stream.get_ref().1.alpn_protocol();
             let version = if agreed == Some(b"h2") { Version::HTTP_2 } else { Version::HTTP_11 };
             // A connection's end, however it comes, is told by the calls on it.
-            let _ = self.http(stream, version).await;
+            let _ = self.http(stream, version, peer).await;
         }
     }
 
     /// Serves a connection. What only its beginning needs is gone before the first wait: thousands may wait at once.
-    async fn http<I: Stream>(self, io: I, version: Version) -> Result<(), hyper::Error> {
+    async fn http<I: Stream>(self, io: I, version: Version, peer: Option<IpAddr>) -> Result<(), hyper::Error> {
         let requests = Arc::<Requests>::default();
         let patience = Patience { head: self.bounds.header_read_timeout, idle: self.bounds.keepalive_timeout };
         let socket = TokioIo::new(Socket::new(io, Arc::clone(&requests), patience, self.workers));
-        let service = Counted::new(self.router, requests);
+        let service = Counted::new(self.router, requests, peer);
         // Not hyper-util's builder for both: its look at the first bytes would leave each connection with twice the read
         // buffer.
         if version == Version::HTTP_2 {

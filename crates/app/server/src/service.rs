@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -9,10 +10,11 @@ use std::{
 
 use axum::{Router, body::Body, response::Response};
 use bytes::Bytes;
-use http::{Request, header::UPGRADE};
+use http::{HeaderValue, Request, header::UPGRADE};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper_util::service::TowerToHyperService;
+use tollgate_gateway::PEER;
 
 use crate::{
     routes::sockets::Held,
@@ -24,11 +26,14 @@ use crate::{
 pub(crate) struct Counted {
     routes: TowerToHyperService<Router>,
     requests: Arc<Requests>,
+    /// The client's address.
+    peer: Option<HeaderValue>,
 }
 
 impl Counted {
-    pub(crate) fn new(router: Router, requests: Arc<Requests>) -> Self {
-        Self { routes: TowerToHyperService::new(router), requests }
+    pub(crate) fn new(router: Router, requests: Arc<Requests>, peer: Option<IpAddr>) -> Self {
+        let peer = peer.and_then(|address| HeaderValue::try_from(address.to_canonical().to_string()).ok());
+        Self { routes: TowerToHyperService::new(router), requests, peer }
     }
 }
 
@@ -39,6 +44,11 @@ impl hyper::service::Service<Request<Incoming>> for Counted {
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let running = self.requests.begin();
+        // Nobody else says where a request comes from.
+        match &self.peer {
+            Some(peer) => request.headers_mut().insert(PEER, peer.clone()),
+            None => request.headers_mut().remove(PEER),
+        };
         // What becomes a socket runs longer than its answer.
         if request.headers().contains_key(UPGRADE) {
             request.extensions_mut().insert(Held::new(self.requests.begin()));

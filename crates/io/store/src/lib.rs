@@ -8,6 +8,7 @@ mod audits;
 mod changes;
 mod error;
 mod idempotency;
+mod ids;
 mod keys;
 mod leases;
 mod lists;

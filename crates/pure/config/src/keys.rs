@@ -10,7 +10,7 @@ mod prices;
 mod router;
 mod top;
 
-pub(crate) use general::{GENERAL, PASS_THROUGH};
+pub(crate) use general::{GENERAL, PASS_THROUGH, USER_HEADER};
 pub(crate) use litellm::LITELLM;
 pub(crate) use model_info::MODEL_INFO;
 pub(crate) use params::PARAMS;

@@ -74,6 +74,7 @@ mod tests {
             team: None,
             holders: Vec::new(),
             limits: Vec::new(),
+            tags: Vec::new(),
             routing: serde_json::Map::new(),
             budgets: Vec::new(),
             spending: crate::Spending::default(),

@@ -40,6 +40,12 @@ impl KeyDigest {
         self.0.ct_eq(&other.0).into()
     }
 
+    /// Its first eight bytes as a number, by which sets of digests are kept.
+    #[must_use]
+    pub fn prefix(&self) -> u64 {
+        self.0.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+    }
+
     /// Lower-case hex, as `LiteLLM` stores key hashes.
     #[must_use]
     pub fn to_hex(&self) -> String {
@@ -143,5 +149,6 @@ mod tests {
         assert!(digest.matches(&KeyDigest::of("sk-1234")) && !digest.matches(&KeyDigest::of("sk-1235")));
         assert_eq!(KeyDigest::of("abc").to_hex(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(format!("{:?}", KeyDigest::of("abc")), "ba7816bf");
+        assert_eq!(KeyDigest::of("abc").prefix(), 0xba78_16bf_8f01_cfea);
     }
 }

@@ -35,6 +35,8 @@ pub struct Key {
     pub holders: Vec<Holder>,
     /// How much there may be of its calls, and of those above it.
     pub limits: Vec<Limit>,
+    /// Tags of every request that it sends.
+    pub tags: Vec<String>,
     /// What it may spend, and what those above it may.
     pub budgets: Vec<Budget>,
     /// What it has spent.
@@ -301,6 +303,7 @@ mod tests {
             team: None,
             holders: Vec::new(),
             limits: Vec::new(),
+            tags: Vec::new(),
             routing: serde_json::Map::new(),
             budgets: Vec::new(),
             spending: Spending::default(),

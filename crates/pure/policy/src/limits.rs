@@ -1,4 +1,4 @@
-//! Limits a minute and at one time: of a key, its user, its team, its organisation, and of one model for a key. All that
+//! Limits a minute and at one time: of a key, those above it, one model for them, a customer, a tag, the whole gateway. All that
 //! hold for a call are taken together or not at all; the minute is a sliding one of whole seconds, so that a limit holds in
 //! every minute.
 
@@ -23,8 +23,18 @@ pub enum LimitScope {
     Organization,
     /// All keys of the project.
     Project,
+    /// All keys of its team, for one model.
+    TeamModel,
+    /// All keys of the organisation, for one model.
+    OrganizationModel,
+    /// All keys of the project, for one model.
+    ProjectModel,
     /// The customer for whom the call is made.
     Customer,
+    /// All calls with the tag.
+    Tag,
+    /// All calls that come in here.
+    Gateway,
 }
 
 impl LimitScope {
@@ -39,7 +49,12 @@ impl LimitScope {
             Self::Member => "team_member",
             Self::Organization => "organization",
             Self::Project => "project",
+            Self::TeamModel => "model_per_team",
+            Self::OrganizationModel => "model_per_organization",
+            Self::ProjectModel => "model_per_project",
             Self::Customer => "end_user",
+            Self::Tag => "tag",
+            Self::Gateway => "global",
         }
     }
 }

@@ -63,7 +63,7 @@ const SPEND: [&str; 11] = [
     "/agent/daily/",
 ];
 /// What everybody looks at: models, and what is his own.
-const INFO: [&str; 16] = [
+const INFO: [&str; 23] = [
     "/key/info",
     "/v2/key/info",
     "/key/list",
@@ -80,6 +80,13 @@ const INFO: [&str; 16] = [
     "/model_group/info",
     "/organization/info",
     "/customer/info",
+    "/customer/list",
+    "/end_user/info",
+    "/budget/info",
+    "/budget/list",
+    "/budget/settings",
+    "/tag/info",
+    "/tag/list",
 ];
 const OPERATIONS: [&str; 8] = ["/health", "/config", "/router/", "/ledger", "/reload", "/metrics", "/cache/", "/debug"];
 

@@ -51,6 +51,13 @@ fn shared(budget: &tollgate_store::Budget) -> Columns<'_> {
     }
 }
 
+/// What a budget comes to for somebody who refers to it.
+pub(crate) fn of_row(budget: &tollgate_store::Budget, of: &BudgetOf, now: EpochMs) -> Vec<Budget> {
+    let mut budgets = Vec::new();
+    shared(budget).of(of, now, &mut budgets);
+    budgets
+}
+
 /// An amount of USD in a document: a number, or one in quotes.
 fn amount(value: &Value) -> Option<i64> {
     let usd = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok());

@@ -103,9 +103,9 @@ fn write_type(key: &mut Key, field: &Field<'_>) -> Result<(), Failure> {
 }
 
 /// One field of a request.
-struct Field<'v> {
-    name: &'v str,
-    value: &'v Value,
+pub(super) struct Field<'v> {
+    pub(super) name: &'v str,
+    pub(super) value: &'v Value,
 }
 
 /// Characters of a text field at most.
@@ -114,11 +114,11 @@ const LONGEST_TEXT: usize = 1024;
 const LARGEST_DOCUMENT: usize = 256 << 10;
 
 impl Field<'_> {
-    fn refused(&self, what: &str) -> Failure {
+    pub(super) fn refused(&self, what: &str) -> Failure {
         Failure::invalid(format!("`{}` {what}", self.name)).with_param(self.name)
     }
 
-    fn text(&self) -> Result<Option<String>, Failure> {
+    pub(super) fn text(&self) -> Result<Option<String>, Failure> {
         match self.value {
             Value::Null => Ok(None),
             Value::String(text) if text.is_empty() => Ok(None),
@@ -130,7 +130,7 @@ impl Field<'_> {
         }
     }
 
-    fn flag(&self) -> Result<Option<bool>, Failure> {
+    pub(super) fn flag(&self) -> Result<Option<bool>, Failure> {
         match self.value {
             Value::Null => Ok(None),
             Value::Bool(flag) => Ok(Some(*flag)),
@@ -138,7 +138,7 @@ impl Field<'_> {
         }
     }
 
-    fn count(&self) -> Result<Option<i64>, Failure> {
+    pub(super) fn count(&self) -> Result<Option<i64>, Failure> {
         match self.value {
             Value::Null => Ok(None),
             value => {
@@ -149,7 +149,7 @@ impl Field<'_> {
         }
     }
 
-    fn money(&self) -> Result<Option<NanoDollars>, Failure> {
+    pub(super) fn money(&self) -> Result<Option<NanoDollars>, Failure> {
         match self.value {
             Value::Null => Ok(None),
             value => {
@@ -161,7 +161,7 @@ impl Field<'_> {
         }
     }
 
-    fn lifetime(&self) -> Result<Option<Lifetime>, Failure> {
+    pub(super) fn lifetime(&self) -> Result<Option<Lifetime>, Failure> {
         // `LiteLLM` writes "-1" for what never ends.
         match self.text()?.as_deref() {
             None | Some("-1") => Ok(None),
@@ -169,7 +169,7 @@ impl Field<'_> {
         }
     }
 
-    fn moment(&self) -> Result<Option<EpochMs>, Failure> {
+    pub(super) fn moment(&self) -> Result<Option<EpochMs>, Failure> {
         let Some(text) = self.text()? else { return Ok(None) };
         let zoned = text.parse::<jiff::Timestamp>().ok();
         let civil = || text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok();
@@ -195,7 +195,7 @@ impl Field<'_> {
         Ok(Some(Json(text)))
     }
 
-    fn list(&self) -> Result<Option<Json>, Failure> {
+    pub(super) fn list(&self) -> Result<Option<Json>, Failure> {
         let fits = |value: &Value| value.as_array().is_some_and(|items| items.iter().all(Value::is_string));
         self.document(fits, "must be a list of texts")
     }
@@ -205,7 +205,7 @@ impl Field<'_> {
         self.document(fits, "must be a list of objects")
     }
 
-    fn object(&self) -> Result<Option<Json>, Failure> {
+    pub(super) fn object(&self) -> Result<Option<Json>, Failure> {
         self.document(Value::is_object, "must be an object")
     }
 

@@ -1,13 +1,14 @@
 //! From the store's rows to what calls need of a key.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use tollgate_policy::{Holder, HolderKind, Key, KeyDigest, Limit, LimitScope, Models, Most, Role, RouteSet, Spending};
-use tollgate_store::{Budget, EpochMs, Json, KeyView};
+use tollgate_policy::{Holder, HolderKind, Key, KeyDigest, Models, Role, RouteSet, Spending};
+use tollgate_store::{EpochMs, Json, KeyView};
 
 use super::budgets;
+use crate::limits::of_rows;
 
 /// What a column that holds a document says; nothing where it is empty or of another form.
 pub(crate) fn document<T: DeserializeOwned + Default>(column: Option<&Json>) -> T {
@@ -34,7 +35,8 @@ pub(crate) fn key(digest: KeyDigest, view: &KeyView, pending: i64, now: EpochMs)
         user: row.user_id.clone(),
         team: row.team_id.clone(),
         holders: holders(view),
-        limits: limits(view),
+        limits: of_rows::limits(view),
+        tags: tags(view),
         routing: routing(view),
         budgets: budgets::of_key(view, now),
         spending: Spending::new(view.spent.settled.0.saturating_add(pending)),
@@ -87,69 +89,32 @@ fn holders(view: &KeyView) -> Vec<Holder> {
     holders
 }
 
+/// The tags of the key, its team and its project, each once: fields, or members of the metadata, where `LiteLLM` keeps them.
+fn tags(view: &KeyView) -> Vec<String> {
+    let (team, project) = (view.team.as_ref(), view.project.as_ref());
+    let columns = [
+        (view.key.tags.as_ref(), view.key.metadata.as_ref()),
+        (team.and_then(|team| team.tags.as_ref()), team.and_then(|team| team.metadata.as_ref())),
+        (project.and_then(|project| project.tags.as_ref()), project.and_then(|project| project.metadata.as_ref())),
+    ];
+    let mut tags: Vec<String> = Vec::new();
+    for (column, metadata) in columns {
+        let kept = document::<Map<String, Value>>(metadata).remove("tags");
+        let kept: Vec<String> = kept.and_then(|kept| serde_json::from_value(kept).ok()).unwrap_or_default();
+        for tag in document::<Vec<String>>(column).into_iter().chain(kept) {
+            if !tags.contains(&tag) {
+                tags.push(tag);
+            }
+        }
+    }
+    tags
+}
+
 /// The key's routing, else its team's.
 fn routing(view: &KeyView) -> Map<String, Value> {
     let own: Map<String, Value> = document(view.key.router_settings.as_ref());
     let of_team = || document(view.team.as_ref().and_then(|team| team.router_settings.as_ref()));
     if own.is_empty() { of_team() } else { own }
-}
-
-/// All limits that hold for the key's calls. Its own come before those of the budget that it refers to.
-fn limits(view: &KeyView) -> Vec<Limit> {
-    let row = &view.key;
-    let count = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
-    let most = |rpm, tpm, parallel| Most { rpm: count(rpm), tpm: count(tpm), parallel: count(parallel) };
-    let of_budget = |budget: Option<&Budget>| {
-        budget.map(|budget| most(budget.rpm_limit, budget.tpm_limit, budget.max_parallel_requests)).unwrap_or_default()
-    };
-    let shared = of_budget(view.budget.as_ref());
-    let own = most(row.rpm_limit, row.tpm_limit, row.max_parallel_requests);
-    let own =
-        Most { rpm: own.rpm.or(shared.rpm), tpm: own.tpm.or(shared.tpm), parallel: own.parallel.or(shared.parallel) };
-    let whole = |scope, id: &str, most| Limit { scope, id: id.to_owned(), model: None, most };
-    let mut limits = vec![whole(LimitScope::Key, &row.token, own)];
-    limits.extend(of_models(row));
-    if let Some(user) = &view.user {
-        let most = most(user.rpm_limit, user.tpm_limit, user.max_parallel_requests);
-        limits.push(whole(LimitScope::User, &user.user_id, most));
-    }
-    if let Some(team) = &view.team {
-        let most = most(team.rpm_limit, team.tpm_limit, team.max_parallel_requests);
-        limits.push(whole(LimitScope::Team, &team.team_id, most));
-    }
-    if let Some(member) = &view.member {
-        let id = format!("{}:{}", member.team_id, member.user_id);
-        limits.push(whole(LimitScope::Member, &id, of_budget(view.member_budget.as_ref())));
-    }
-    if let Some(organization) = &view.organization {
-        let most = of_budget(view.organization_budget.as_ref());
-        limits.push(whole(LimitScope::Organization, &organization.organization_id, most));
-    }
-    if let Some(project) = &view.project {
-        limits.push(whole(LimitScope::Project, &project.project_id, of_budget(view.project_budget.as_ref())));
-    }
-    limits.retain(|limit| !limit.most.is_nothing());
-    limits
-}
-
-/// `model_rpm_limit` and `model_tpm_limit`: fields of the key, or members of its metadata, where `LiteLLM` keeps them.
-fn of_models(row: &tollgate_store::Key) -> Vec<Limit> {
-    let metadata: Map<String, Value> = document(row.metadata.as_ref());
-    let numbers = |column: Option<&Json>, name: &str| -> HashMap<String, u64> {
-        let own: HashMap<String, u64> = document(column);
-        let kept = metadata.get(name).and_then(|value| serde_json::from_value(value.clone()).ok());
-        if own.is_empty() { kept.unwrap_or_default() } else { own }
-    };
-    let rpm = numbers(row.model_rpm_limit.as_ref(), "model_rpm_limit");
-    let tpm = numbers(row.model_tpm_limit.as_ref(), "model_tpm_limit");
-    let names: BTreeSet<&String> = rpm.keys().chain(tpm.keys()).collect();
-    let limit = |name: &String| Limit {
-        scope: LimitScope::KeyModel,
-        id: row.token.clone(),
-        model: Some(name.clone()),
-        most: Most { rpm: rpm.get(name).copied(), tpm: tpm.get(name).copied(), parallel: None },
-    };
-    names.into_iter().map(limit).collect()
 }
 
 fn models(column: Option<&Json>) -> Models {

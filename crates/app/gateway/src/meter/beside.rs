@@ -82,6 +82,7 @@ impl Meter {
             finished: false,
             tags: self.tags.clone(),
             caller: self.caller.clone(),
+            whom: self.whom.clone(),
             others: self.others.clone(),
             stake: None,
             lowered: None,

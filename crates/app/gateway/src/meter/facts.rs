@@ -16,7 +16,9 @@ impl Meter {
     pub(super) fn facts(&self, deployment: &Arc<str>, group: &str, place: &Place, payers: &Payers) -> Facts {
         let unix = self.gateway.clock.unix();
         let mut facts = Facts {
-            slots: slots(&self.caller, deployment, place.target.provider.name, payers),
+            slots: slots(&self.caller, deployment, place.target.provider.name, payers, self.slots_of_whom()),
+            customer: Arc::clone(&self.whom.customer),
+            requester: Arc::clone(&self.whom.requester),
             call: self.record.call_id.as_str().into(),
             call_type: call_type(self.record.route).into(),
             asked: self.record.asked.as_str().into(),
@@ -52,7 +54,7 @@ fn of_key(facts: &mut Facts, key: &Key) {
 }
 
 /// Whom it is booked to: all of them for all time, and each budget in its window.
-fn slots(caller: &Caller, deployment: &Arc<str>, provider: &str, payers: &Payers) -> Arc<[Slot]> {
+fn slots(caller: &Caller, deployment: &Arc<str>, provider: &str, payers: &Payers, whom: Vec<Scope>) -> Arc<[Slot]> {
     let mut scopes = Vec::with_capacity(8);
     if let Caller::Key(key) = caller {
         scopes.push(Scope::Key(key.origin.as_str().into()));
@@ -69,6 +71,7 @@ fn slots(caller: &Caller, deployment: &Arc<str>, provider: &str, payers: &Payers
             scopes.push(Scope::Member { team: team.as_str().into(), user: user.as_str().into() });
         }
     }
+    scopes.extend(whom);
     if !deployment.is_empty() {
         scopes.push(Scope::Deployment(Arc::clone(deployment)));
     }
@@ -127,7 +130,7 @@ mod tests {
     #[test]
     fn whoever_calls_everything_is_booked_to_the_proxy_too() {
         let texts = |caller: &Caller, deployment: &str| -> Vec<String> {
-            slots(caller, &deployment.into(), "openai", &Payers::default())
+            slots(caller, &deployment.into(), "openai", &Payers::default(), Vec::new())
                 .iter()
                 .map(|slot| slot.scope.to_string())
                 .collect()

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
-use tollgate_policy::Key;
+use tollgate_policy::Limit;
 use tollgate_wire::Failure;
 
 use super::Meter;
-use crate::limits::{Limits, Permit};
+use crate::limits::{LimitRules, Limits, Permit};
 
 impl Meter {
     /// The call has a place.
@@ -19,17 +19,17 @@ impl Meter {
     ///
     /// # Errors
     /// 429, as [`Limits::take`].
-    pub(crate) fn holds_more(
+    pub(crate) async fn holds_more(
         &mut self,
         limits: &Arc<Limits>,
-        key: &Key,
-        models: &[&str],
+        more: Vec<Limit>,
         expected: u64,
+        rules: LimitRules,
     ) -> Result<(), Failure> {
         match &mut self.permit {
-            Some(permit) => permit.extend(key, models, expected),
+            Some(permit) => permit.extend(more, expected).await,
             None => {
-                self.permit = limits.take(key, models, expected)?;
+                self.permit = limits.take(more, expected, rules).await?;
                 Ok(())
             }
         }
@@ -53,6 +53,6 @@ impl Meter {
     pub(super) fn settle_limits(&mut self) {
         let Some(permit) = self.permit.take() else { return };
         let attempts = &self.record.attempts;
-        permit.settle((!attempts.is_empty()).then(|| attempts.iter().map(|attempt| attempt.usage.total()).sum()));
+        permit.settle(attempts.iter().map(|attempt| &attempt.usage));
     }
 }

@@ -1,4 +1,4 @@
-//! Virtual keys: `/key/*`.
+//! Management: `/key/*`, `/customer/*` (also as `/end_user/*`), `/budget/*`, `/tag/*`.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use tollgate_gateway::{Action, ManageAsk, Route};
+use tollgate_gateway::{Action, ManageAsk, PartyAction, Route};
 use tollgate_wire::Failure;
 
 use super::{App, calls, info, inquiries::told};
@@ -32,6 +32,15 @@ pub(super) fn routes() -> Router<App> {
     });
     let routes = read.into_iter().fold(routes, |routes, action| {
         routes.route(action.path(), get(move |State(app), request: Request| manage(app, action, None, request)))
+    });
+    let routes = PartyAction::ALL.into_iter().fold(routes, |routes, action| {
+        let done = move |State(app), request: Request| manage(app, Action::Party(action), None, request);
+        let methods = || if action.is_got() { get(done) } else { post(done) };
+        let routes = routes.route(action.path(), methods());
+        match action.path().strip_prefix("/customer/") {
+            Some(rest) => routes.route(&format!("/end_user/{rest}"), methods()),
+            None => routes,
+        }
     });
     let health = |State(app), request: Request| manage(app, Action::KeyHealth, None, request);
     routes.route(Action::KeyHealth.path(), get(health).post(health)).route("/key/{key}/regenerate", post(regenerate))

@@ -10,12 +10,15 @@ use tokio::{
     time::{Instant, sleep},
 };
 use tollgate_config::{check, parse, resolve};
-use tollgate_gateway::{Environment, Gateway, KeyBounds, Parts, Snapshot, SnapshotSettings, Totals, Workers};
+use tollgate_gateway::{
+    Environment, Gateway, KeyBounds, LimitSharing, Parts, Sharing, Snapshot, SnapshotSettings, Totals, Workers,
+};
 use tollgate_journal::{FaultyDisk, Journal, Settings};
 use tollgate_kit::{
     FakeProvider,
     http::{self, Connection, Reply},
 };
+use tollgate_kv::{Address, Kv};
 use tollgate_net::{
     Client, ClientSettings,
     clock::{SystemClock, SystemRandom},
@@ -58,6 +61,7 @@ pub(crate) struct Plan {
     random: Arc<dyn Random>,
     store: Option<(Arc<Store>, KeyBounds)>,
     journal: Option<Journal>,
+    limits: Option<(u16, LimitSharing)>,
 }
 
 impl World {
@@ -71,6 +75,7 @@ impl World {
             random: Arc::new(SystemRandom),
             store: None,
             journal: None,
+            limits: None,
         }
     }
 
@@ -196,6 +201,12 @@ impl Plan {
         self
     }
 
+    /// Holding limits with others through the Redis at this port.
+    pub(crate) fn limits(mut self, redis: u16, sharing: LimitSharing) -> Self {
+        self.limits = Some((redis, sharing));
+        self
+    }
+
     /// With this store.
     pub(crate) fn store(mut self, store: Arc<Store>, bounds: KeyBounds) -> Self {
         self.store = Some((store, bounds));
@@ -217,7 +228,9 @@ impl Plan {
             self.random,
             self.store,
             self.journal,
+            self.limits,
         );
+        gateway.start_limits().await;
         gateway.start_hearing();
         gateway.start_books(Vec::new());
         let (stop, stopped) = watch::channel(0);
@@ -258,8 +271,15 @@ fn gateway(
     random: Arc<dyn Random>,
     store: Option<(Arc<Store>, KeyBounds)>,
     journal: Option<Journal>,
+    limits: Option<(u16, LimitSharing)>,
 ) -> Arc<Gateway> {
     let clock = Arc::new(SystemClock::new());
+    let sharing = limits.map(|(redis, limits)| {
+        let address = Address { host: "127.0.0.1".to_owned(), port: Some(redis), ..Address::default() };
+        let kv = || Kv::new(&address, Arc::<SystemClock>::clone(&clock)).expect("an address");
+        let sharing = Sharing::new(kv(), Duration::from_secs(1), "tollgate".to_owned());
+        sharing.with_limits(kv(), limits, Arc::<SystemClock>::clone(&clock))
+    });
     let client = Client::new(ClientSettings::default(), Arc::<SystemClock>::clone(&clock)).expect("a client");
     Gateway::new(Parts {
         client,
@@ -267,7 +287,7 @@ fn gateway(
         random,
         snapshot,
         workers: Workers::new(Handle::current()),
-        sharing: None,
+        sharing,
         store,
         journal,
     })

@@ -32,8 +32,13 @@ pub(crate) static GENERAL: Section = Section {
         used("forward_client_headers_to_llm_api", Flag, "false", "Pass the client's `x-` headers on."),
         later("forward_openai_org_id", Flag, "false", "Pass `openai-organization` on."),
         later("forward_llm_provider_auth_headers", Flag, "false", "Pass the client's provider key on."),
-        later("user_header_name", Text, "", "Header with the end user's id."),
-        later("user_header_mappings", List, "", "The same by role."),
+        used("user_header_name", Text, "", "Header with the end user's id."),
+        used(
+            "user_header_mappings",
+            Each(&USER_HEADER),
+            "",
+            "Headers with ids of users; those whose `litellm_user_role` is `customer` name end users.",
+        ),
         used(
             "user_url_allowed_hosts",
             Texts,
@@ -47,8 +52,31 @@ pub(crate) static GENERAL: Section = Section {
             State::Closed,
             "Addresses that may call. Not enforced by this version, so the start is refused while it is set.",
         ),
-        later("use_x_forwarded_for", Flag, "false", "The client's address stands in `x-forwarded-for`."),
-        later("global_max_parallel_requests", Whole, "", "Calls at one time, all clients together."),
+        used(
+            "use_x_forwarded_for",
+            Flag,
+            "false",
+            "The client's address is the first one in `x-forwarded-for`. Only behind proxies that write that header anew.",
+        ),
+        used("global_max_parallel_requests", Whole, "", "Calls at one time at this instance, all clients together."),
+        used(
+            "fail_closed_rate_limit_enforcement",
+            Flag,
+            "false",
+            "Calls under limits are refused (503) while Redis, through which instances hold limits together, does not answer.",
+        ),
+        ours(
+            "limit_redis_wait",
+            Seconds,
+            "0.05",
+            "How long a call waits for Redis; then this instance holds limits by itself.",
+        ),
+        ours(
+            "limit_slot_lease",
+            Seconds,
+            "15",
+            "So long after an instance was killed its calls count toward limits of calls at one time.",
+        ),
         used("always_include_stream_usage", Flag, "false", "Every stream ends with its usage."),
         later(
             "infer_model_from_keys",
@@ -237,7 +265,7 @@ pub(crate) static GENERAL: Section = Section {
         later("key_management_settings", Map, "", "Secret manager."),
         used("pass_through_endpoints", Each(&PASS_THROUGH), "", "Paths that are passed on as they are."),
         used("pass_through_request_timeout", Seconds, "600", "How long their targets may be silent."),
-        later("token_rate_limit_type", Choice(&["total", "input", "output"]), "`total`", "What tpm counts."),
+        used("token_rate_limit_type", Choice(&["total", "input", "output"]), "`total`", "What tpm counts."),
         later("coordination_redis", Map, "", "Redis for limits only."),
         key("dangerously_permit_weak_or_unset_master_key", Flag, State::Without, "A weak key is a warning."),
         key("database_type", Any, State::Without, "DynamoDB is gone there too."),
@@ -286,7 +314,6 @@ static SWITCHES: Group = Group {
         "enforce_fallback_model_access",
         "enforce_rbac",
         "enforce_user_param",
-        "fail_closed_rate_limit_enforcement",
         "health_check_skip_disabled_background_models",
         "include_call_id_in_error_body",
         "model_list_healthy_only",
@@ -382,6 +409,19 @@ pub(crate) static PASS_THROUGH: Section = Section {
         later("id", Text, "", "Its name in the admin API."),
         later("guardrails", Any, "", "Guards."),
         later("is_from_config", Flag, "", "Shown, not used."),
+    ],
+    groups: &[],
+    families: &[],
+};
+
+/// One entry of `user_header_mappings`.
+pub(crate) static USER_HEADER: Section = Section {
+    name: "general_settings.user_header_mappings[]",
+    about: "One header that names whom a call is for.",
+    unknown: Unknown::Warn,
+    keys: &[
+        used("header_name", Text, "", "The header."),
+        used("litellm_user_role", Text, "", "What its ids are: `customer` for end users; others are not looked at."),
     ],
     groups: &[],
     families: &[],

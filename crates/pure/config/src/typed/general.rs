@@ -5,7 +5,7 @@ use std::time::Duration;
 use tollgate_wire::Secret;
 
 use super::{ClientDisconnect, EphemeralKeys, HealthChecks, PassThroughEndpoint};
-use crate::fields::Fields;
+use crate::{fields::Fields, keys::USER_HEADER, yaml::Node};
 
 /// Settings of the gateway itself, as far as this version uses them. `None` means the default of the reference.
 #[derive(Debug, Clone, Default)]
@@ -23,12 +23,18 @@ pub struct GeneralSettings {
     pub forward_client_headers_to_llm_api: bool,
     pub forward_openai_org_id: bool,
     pub user_header_name: Option<String>,
+    /// Of `user_header_mappings` those that name customers.
+    pub customer_headers: Vec<String>,
     pub user_url_allowed_hosts: Vec<String>,
     pub public_routes: Vec<String>,
     /// Empty: everybody.
     pub allowed_ips: Vec<String>,
     pub use_x_forwarded_for: bool,
     pub global_max_parallel_requests: Option<u64>,
+    pub fail_closed_rate_limit_enforcement: bool,
+    pub token_rate_limit_type: Option<String>,
+    pub limit_redis_wait: Option<Duration>,
+    pub limit_slot_lease: Option<Duration>,
     pub always_include_stream_usage: bool,
     pub infer_model_from_keys: bool,
     pub health: HealthChecks,
@@ -94,11 +100,16 @@ impl GeneralSettings {
             forward_client_headers_to_llm_api: fields.is_on("forward_client_headers_to_llm_api"),
             forward_openai_org_id: fields.is_on("forward_openai_org_id"),
             user_header_name: fields.text("user_header_name"),
+            customer_headers: customer_headers(fields),
             user_url_allowed_hosts: fields.texts("user_url_allowed_hosts"),
             public_routes: fields.texts("public_routes"),
             allowed_ips: fields.texts("allowed_ips"),
             use_x_forwarded_for: fields.is_on("use_x_forwarded_for"),
             global_max_parallel_requests: fields.whole("global_max_parallel_requests"),
+            fail_closed_rate_limit_enforcement: fields.is_on("fail_closed_rate_limit_enforcement"),
+            token_rate_limit_type: fields.text("token_rate_limit_type"),
+            limit_redis_wait: fields.duration("limit_redis_wait"),
+            limit_slot_lease: fields.duration("limit_slot_lease"),
             always_include_stream_usage: fields.is_on("always_include_stream_usage"),
             infer_model_from_keys: fields.is_on("infer_model_from_keys"),
             health: HealthChecks::read(fields),
@@ -155,4 +166,14 @@ impl GeneralSettings {
         self.socket_idle_timeout = fields.duration("socket_idle_timeout");
         self.responses_websocket_session_limit = fields.duration("responses_websocket_session_limit_seconds");
     }
+}
+
+/// Of `user_header_mappings` those headers that name customers.
+fn customer_headers(fields: &Fields<'_>) -> Vec<String> {
+    let items = fields.node("user_header_mappings").and_then(Node::items).unwrap_or_default();
+    let mappings = items.iter().map(|item| Fields::of(Some(item), &USER_HEADER));
+    let is_customer = |mapping: &Fields<'_>| {
+        mapping.text("litellm_user_role").is_some_and(|role| role.eq_ignore_ascii_case("customer"))
+    };
+    mappings.filter(is_customer).filter_map(|mapping| mapping.text("header_name")).collect()
 }

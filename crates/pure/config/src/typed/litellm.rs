@@ -44,6 +44,8 @@ pub struct LitellmSettings {
     pub forward_traceparent_to_llm_provider: Option<bool>,
     /// `model_group_settings.forward_client_headers_to_llm_api`.
     pub forward_client_headers_groups: Vec<String>,
+    pub max_end_user_budget: Option<f64>,
+    pub max_end_user_budget_id: Option<String>,
     pub default_key_generate_params: Map<String, Json>,
     /// USD.
     pub max_budget: Option<f64>,
@@ -88,6 +90,8 @@ impl LitellmSettings {
             user_url_allowed_hosts: fields.texts("user_url_allowed_hosts"),
             forward_traceparent_to_llm_provider: fields.flag("forward_traceparent_to_llm_provider"),
             forward_client_headers_groups: groups.texts("forward_client_headers_to_llm_api"),
+            max_end_user_budget: fields.number("max_end_user_budget"),
+            max_end_user_budget_id: fields.text("max_end_user_budget_id"),
             max_budget: fields.number("max_budget"),
             budget_duration: fields.text("budget_duration"),
             timezone: fields.text("timezone"),
