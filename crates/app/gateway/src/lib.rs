@@ -54,6 +54,7 @@ mod models;
 mod news;
 mod options;
 mod overlay;
+mod own_answers;
 mod passage;
 mod passing;
 mod prepare;

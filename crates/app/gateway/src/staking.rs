@@ -49,6 +49,11 @@ fn choices(body: &RawBody) -> u64 {
     counts.chain(inside).max().unwrap_or(1).max(1)
 }
 
+/// How long Claude is to think, which is part of its answer and must be less than all of it.
+fn thoughts(body: &RawBody) -> Option<u64> {
+    body.typed::<serde_json::Value>("thinking")?.get("budget_tokens")?.as_u64()
+}
+
 /// The longest answer that the request itself allows.
 fn stated(says: Says, body: &RawBody) -> Option<u64> {
     match says {
@@ -76,9 +81,16 @@ impl Ask {
         if says(self.route) == Says::Nowhere || self.form.is_some() {
             stake.lowered = None;
         }
-        let lowered = stake.lowered;
+        let lowered = stake.lowered.map(|most| (most / choices(&self.body)).max(1));
+        if lowered.is_some_and(|most| thoughts(&self.body).is_some_and(|thoughts| thoughts >= most)) {
+            let words = "Budget has been exceeded! What is left does not pay for as many thoughts as `thinking.budget_tokens` asks for";
+            return Err(refusal(
+                Failure::new(FailureKind::BudgetExceeded, words).with_param("thinking"),
+                &self.snapshot,
+            ));
+        }
         meter.stakes(stake);
-        Ok(lowered.map(|most| (most / choices(&self.body)).max(1)))
+        Ok(lowered)
     }
 
     fn size(&self) -> Size {

@@ -265,6 +265,7 @@ impl Budgets {
             let (instance, host) = (&dead.instance, &dead.host);
             let (unknown, returned) = (burial.unknown.0, burial.returned.0);
             tracing::warn!(target: "tollgate::budgets", %instance, %host, unknown, returned, "an instance is gone; its leases are settled");
+            self.unhear();
         }
         Ok(())
     }
