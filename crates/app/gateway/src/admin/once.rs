@@ -62,8 +62,10 @@ fn request(ask: &ManageAsk) -> String {
     let version = ask.headers.get(http::header::IF_MATCH).map(http::HeaderValue::as_bytes).unwrap_or_default();
     let query = format!("{query:?}");
     let of_path = ask.of_path.as_deref().unwrap_or_default();
+    // Two may share a path and differ by their method.
+    let action = format!("{:?}", ask.action);
     let mut hash = Sha256::new();
-    for part in [ask.action.path().as_bytes(), of_path.as_bytes(), query.as_bytes(), version, &ask.body] {
+    for part in [action.as_bytes(), of_path.as_bytes(), query.as_bytes(), version, &ask.body] {
         // Each part with its length, so that none runs into the next.
         hash.update(part.len().to_be_bytes());
         hash.update(part);
@@ -145,9 +147,47 @@ impl Action {
     /// It changes something.
     fn writes(self) -> bool {
         match self {
-            Self::KeyInfo | Self::KeysInfo | Self::ListKeys | Self::KeyAliases | Self::KeyHealth => false,
+            Self::KeyInfo
+            | Self::KeysInfo
+            | Self::ListKeys
+            | Self::KeyAliases
+            | Self::KeyHealth
+            | Self::ListCredentials
+            | Self::CredentialByName
+            | Self::CredentialByModel => false,
             Self::Party(action) => action.writes(),
             _ => true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn ask(action: Action, of_path: &str, body: &'static [u8]) -> String {
+        request(&ManageAsk {
+            action,
+            headers: http::HeaderMap::new(),
+            query: HashMap::new(),
+            body: bytes::Bytes::from_static(body),
+            of_path: Some(of_path.to_owned()),
+        })
+    }
+
+    #[test]
+    fn requests_are_told_apart_by_all_that_they_say() {
+        let all = [
+            ask(Action::UpdateCredential, "a", b""),
+            ask(Action::DeleteCredential, "a", b""),
+            ask(Action::DeleteCredential, "b", b""),
+            ask(Action::DeleteCredential, "", b"a"),
+        ];
+        let different: std::collections::HashSet<&String> = all.iter().collect();
+        assert_eq!(different.len(), all.len(), "{all:?}");
+        assert_eq!(all[0], ask(Action::UpdateCredential, "a", b""));
+        assert!(!Action::ListCredentials.writes() && Action::DeleteCredential.writes());
     }
 }
