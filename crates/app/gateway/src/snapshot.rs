@@ -191,9 +191,7 @@ impl Snapshot {
             config.to_mut().models.extend(more);
         }
         let config = &*config;
-        let mut bounds = bounds(config);
-        let longest = || environment.get("LITELLM_MAX_STREAMING_DURATION_SECONDS")?.trim().parse::<f64>().ok();
-        bounds.max_stream = bounds.max_stream.or_else(|| Duration::try_from_secs_f64(longest()?).ok());
+        let bounds = bounds(config, &environment);
         let globals = Globals::of(config);
         let served: Vec<Arc<Served>> = config
             .models
@@ -201,12 +199,7 @@ impl Snapshot {
             .map(|entry| Arc::new(Served::build(entry, &globals, &catalog, &environment)))
             .collect();
         let general = &config.general;
-        let master = general
-            .master_key
-            .as_ref()
-            .map(|key| key.expose().to_owned())
-            .or_else(|| environment.get("LITELLM_MASTER_KEY").cloned())
-            .filter(|key| !key.is_empty());
+        let master = master_key(config, &environment);
         let salt = environment.get("LITELLM_SALT_KEY").filter(|salt| !salt.is_empty()).or(master.as_ref());
         let on = |text: &String| text.eq_ignore_ascii_case("true") || text == "1";
         let keeps_models = general.store_model_in_db.or_else(|| environment.get("STORE_MODEL_IN_DB").map(on));
@@ -233,25 +226,14 @@ impl Snapshot {
             media: media(config),
             checks: CheckRules::of(config),
             admit_unjournaled: config.general.admit_unjournaled,
-            key_rules: KeyRules {
-                defaults: config.litellm.default_key_generate_params.clone(),
-                bounds: config.litellm.upperbound_key_generate_params.clone(),
-            },
+            key_rules: KeyRules::of(config),
             retention: Retention::of(config),
             whom: WhomRules::of(config),
-            limits: LimitRules {
-                fail_closed: general.fail_closed_rate_limit_enforcement,
-                parallel: general.global_max_parallel_requests,
-                counts: TokensCounted::of(general.token_rate_limit_type.as_deref()),
-            },
+            limits: limits(config),
             budget: budget(config),
             zone: zone(config),
             budget_status: budget_status(config),
-            projecting: Projecting {
-                instance: None,
-                keep_rows: !general.disable_spend_logs,
-                zone: zone(config).time_zone().clone(),
-            },
+            projecting: projecting(config),
             unknown_ttl: crate::corrections::unknown_ttl(config),
             audits: config.litellm.store_audit_logs,
             refuses_unpriced: config.litellm.block_requests_for_models_without_pricing,
@@ -305,6 +287,26 @@ fn former_salts(environment: &Environment, key: SealKey) -> SealKey {
     former.fold(key, |key, salt| key.after(&SealKey::of(salt.as_bytes())))
 }
 
+/// The master key, if there is one.
+fn master_key(config: &Config, environment: &Environment) -> Option<String> {
+    let own = config.general.master_key.as_ref().map(|key| key.expose().to_owned());
+    own.or_else(|| environment.get("LITELLM_MASTER_KEY").cloned()).filter(|key| !key.is_empty())
+}
+
+fn limits(config: &Config) -> LimitRules {
+    let general = &config.general;
+    LimitRules {
+        fail_closed: general.fail_closed_rate_limit_enforcement,
+        parallel: general.global_max_parallel_requests,
+        counts: TokensCounted::of(general.token_rate_limit_type.as_deref()),
+    }
+}
+
+fn projecting(config: &Config) -> Projecting {
+    let zone = zone(config).time_zone().clone();
+    Projecting { instance: None, keep_rows: !config.general.disable_spend_logs, zone }
+}
+
 /// The budget of the whole gateway.
 fn budget(config: &Config) -> Option<Budget> {
     let most = crate::admin::nanos(config.litellm.max_budget?).unwrap_or(i64::MAX);
@@ -329,7 +331,9 @@ fn vault(environment: &Environment, vault: Vault) -> Vault {
     former.fold(vault, |vault, salt| vault.opens_former(salt.as_bytes()))
 }
 
-fn bounds(config: &Config) -> SnapshotBounds {
+fn bounds(config: &Config, environment: &Environment) -> SnapshotBounds {
+    let longest = || environment.get("LITELLM_MAX_STREAMING_DURATION_SECONDS")?.trim().parse::<f64>().ok();
+    let longest = || Duration::try_from_secs_f64(longest()?).ok();
     let general = &config.general;
     let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to what a size can be")]
@@ -337,7 +341,7 @@ fn bounds(config: &Config) -> SnapshotBounds {
     SnapshotBounds {
         stream_header_wait: general.stream_header_wait.unwrap_or(defaults::STREAM_HEADER_WAIT),
         stream_idle: config.router.stream_idle_timeout,
-        max_stream: config.router.max_stream_duration,
+        max_stream: config.router.max_stream_duration.or_else(longest),
         max_response_bytes: general.max_response_bytes.map(bytes).or(from_mb).unwrap_or(defaults::MAX_RESPONSE_BYTES),
         max_event_bytes: general.stream_buffer_bytes.map_or(defaults::MAX_EVENT_BYTES, bytes),
         max_draining: general.max_draining_calls.map_or(defaults::MAX_DRAINING_CALLS, bytes),

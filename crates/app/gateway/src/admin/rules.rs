@@ -14,6 +14,13 @@ pub(crate) struct KeyRules {
 }
 
 impl KeyRules {
+    pub(crate) fn of(config: &tollgate_config::Config) -> Self {
+        Self {
+            defaults: config.litellm.default_key_generate_params.clone(),
+            bounds: config.litellm.upperbound_key_generate_params.clone(),
+        }
+    }
+
     /// Adds what a request for a new key leaves out.
     ///
     /// # Errors
