@@ -164,6 +164,18 @@ impl Storm {
     }
 }
 
+impl Storm {
+    /// What `tollgate ledger verify` says of the store, the journals and the leases of the dead.
+    fn verify(&self) {
+        let config = self.folder.write("config.yaml", &self.config);
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        command.args(["ledger", "verify", "--config"]).arg(config).arg("--data-dir").arg(self.folder.path());
+        let ran = command.current_dir(self.folder.path()).env_clear().output().expect("the binary runs");
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(ran.status.success(), "{}{}", said(&ran.stdout), said(&ran.stderr));
+    }
+}
+
 fn config(provider: &str, database: Option<&str>) -> String {
     let price = format!("input_cost_per_token: {}e-9, output_cost_per_token: {}e-9", bank::INPUT, bank::OUTPUT);
     let mut config = "model_list:\n".to_owned();
@@ -217,6 +229,7 @@ async fn storm(home: Home, share: u64) {
     assert!(is_over(&calls), "a call at the provider has not ended");
     let charges: Vec<_> = calls.iter().filter_map(bank::charge).collect();
     assert_eq!(charges.len(), calls.len(), "every call says what it is");
+    storm.verify();
     let sums = audit::audit(&storm.store().await, charges, &storm.crowd).await;
     println!("kill storm: kills: {kills}, asked: {}, {sums:?}", storm.crowd.calls());
     let enough = usize::try_from(kills).unwrap_or_default();

@@ -247,7 +247,7 @@ both! {
         let store = world.store;
         let unread = |position| Unread { position, cause: "a newer kind".to_owned(), record: vec![9, 9] };
         let mixed = Batch { unread: vec![unread(3), unread(1)], ..attempts(0..4) };
-        assert_eq!(store.book(&mixed).await.unwrap(), Projected::Done { quarantined: vec![1, 3] });
+        assert_eq!(store.book(&mixed).await.unwrap(), Projected::Done { quarantined: vec![1, 3], void: Vec::new() });
         let kept = store.quarantined(Page { offset: 0, limit: 10 }).await.unwrap();
         let kept: Vec<_> = kept.iter().map(|kept| (kept.position, kept.cause.as_str(), kept.record.as_slice())).collect();
         assert_eq!(kept, [(1, "a newer kind", [9, 9].as_slice()), (3, "a newer kind", [9, 9].as_slice())]);
