@@ -58,22 +58,23 @@ pub fn stored_model(
 mod tests {
     use super::*;
 
-    fn map(value: Json) -> Map<String, Json> {
+    fn map(value: &Json) -> Map<String, Json> {
         value.as_object().cloned().unwrap_or_default()
     }
 
-    fn model(params: Json) -> StoredModel {
+    fn model(params: &Json) -> StoredModel {
         StoredModel {
             id: "id-1".to_owned(),
             model_name: "näme: \"x\"".to_owned(),
             params: map(params),
-            info: map(json!({"id": "other", "mode": "chat", "note": "it's #1"})),
+            info: map(&json!({"id": "other", "mode": "chat", "note": "it's #1"})),
         }
     }
 
     #[test]
     fn a_stored_deployment_is_an_entry_like_any_other() {
-        let read = |params| stored_model(&model(params), &[], &|name| (name == "SET").then(|| "sk-of-env".to_owned()));
+        let read =
+            |params: Json| stored_model(&model(&params), &[], &|name| (name == "SET").then(|| "sk-of-env".to_owned()));
         let entry = read(
             json!({"model": "openai/gpt-4o", "api_key": "os.environ/SET", "rpm": 7, "input_cost_per_token": 1e-6}),
         )
@@ -91,10 +92,10 @@ mod tests {
     fn a_credential_is_taken_over_by_its_name() {
         let credential = Credential {
             credential_name: "mine".to_owned(),
-            credential_values: map(json!({"api_key": "sk-of-credential", "api_base": "https://x.test"})),
+            credential_values: map(&json!({"api_key": "sk-of-credential", "api_base": "https://x.test"})),
             credential_info: Map::new(),
         };
-        let read = |params| stored_model(&model(params), std::slice::from_ref(&credential), &|_| None);
+        let read = |params: Json| stored_model(&model(&params), std::slice::from_ref(&credential), &|_| None);
         let entry =
             read(json!({"model": "openai/a", "litellm_credential_name": "mine", "api_base": "https://own.test"}));
         let params = entry.unwrap().params;
