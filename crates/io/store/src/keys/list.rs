@@ -129,6 +129,19 @@ pub struct KeyListing {
     pub count: bool,
 }
 
+impl KeyListing {
+    /// The same page, counted from the other end, where that is nearer: a database walks to a page over all that come before it.
+    fn from_the_end(&self, total: i64) -> Option<Self> {
+        let is_far = self.after.is_none() && self.offset > total / 2;
+        is_far.then(|| Self {
+            descending: !self.descending,
+            offset: total.saturating_sub(self.offset).saturating_sub(self.limit).max(0),
+            limit: total.saturating_sub(self.offset).clamp(0, self.limit),
+            ..self.clone()
+        })
+    }
+}
+
 impl Store {
     /// Lists keys.
     ///
@@ -138,11 +151,18 @@ impl Store {
         self.within(async {
             let mut db = self.reader().await?;
             let total = if listing.count { Some(db.one::<i64>(counted(&listing.filter).done()).await?) } else { None };
-            let mut rows: Vec<Listed> = db.all(page(listing).done()).await?;
+            let from_end = total.and_then(|total| listing.from_the_end(total));
+            let mut rows: Vec<Listed> = db.all(page(from_end.as_ref().unwrap_or(listing)).done()).await?;
+            let limit = usize::try_from(from_end.as_ref().unwrap_or(listing).limit).unwrap_or(0);
             // One more was asked for, to know whether there is a next page.
-            let limit = usize::try_from(listing.limit).unwrap_or(0);
-            let more = rows.len() > limit;
+            let more = match (&from_end, total) {
+                (Some(_), Some(total)) => listing.offset.saturating_add(listing.limit) < total,
+                _ => rows.len() > limit,
+            };
             rows.truncate(limit);
+            if from_end.is_some() {
+                rows.reverse();
+            }
             let next = rows.last().filter(|_| more).map(|last| listing.sort.place(last));
             Ok(KeyPage { keys: rows.into_iter().map(|row| (row.key, row.spent)).collect(), total, next })
         })

@@ -104,6 +104,14 @@ both! {
             let listing = KeyListing { sort, descending, limit: 100, ..KeyListing::default() };
             let whole = store.list_keys(&listing).await.unwrap().keys;
             assert_eq!(whole.len(), 10, "{sort:?}");
+            // By number, also those that are nearer to the end.
+            for (offset, limit) in [(0, 3), (4, 3), (6, 2), (6, 3), (8, 3), (9, 1), (10, 3), (40, 3)] {
+                let asked = KeyListing { offset, limit, count: true, ..listing.clone() };
+                let page = store.list_keys(&asked).await.unwrap();
+                let (from, to) = (usize::try_from(offset.min(10)).unwrap(), usize::try_from((offset + limit).min(10)).unwrap());
+                assert_eq!(page.keys, whole[from..to], "{sort:?} {descending} {offset} {limit}");
+                assert_eq!(page.next.is_some(), to < 10, "{sort:?} {descending} {offset} {limit}");
+            }
             let (mut paged, mut after) = (Vec::new(), None);
             loop {
                 let page = store.list_keys(&KeyListing { after, limit: 3, ..listing.clone() }).await.unwrap();
