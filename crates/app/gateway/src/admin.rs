@@ -2,6 +2,7 @@
 //! action is one function of the modules below.
 
 mod audits;
+mod accounts;
 mod budget_rows;
 pub(crate) mod budgets;
 mod credentials;
@@ -11,7 +12,9 @@ mod keys;
 mod ledger;
 mod listing;
 mod models;
+mod members;
 mod once;
+mod organizations;
 mod parties;
 mod resets;
 mod rotation;
@@ -19,6 +22,9 @@ pub(crate) mod rows;
 pub(crate) mod rules;
 mod spend;
 mod tags;
+mod team_keys;
+mod teams;
+mod users;
 mod windows;
 
 use std::{collections::HashMap, sync::Arc};
@@ -32,6 +38,7 @@ use tollgate_store::{EpochMs, Stamp, Store, StoreError};
 use tollgate_wire::{Failure, FailureKind};
 
 pub use self::ledger::{LedgerAsk, LedgerTask};
+pub use self::accounts::AccountAction;
 pub use self::parties::PartyAction;
 pub use self::spend::{Shown, SpendAsk, SpendView};
 use crate::{callers, gateway::Gateway, snapshot::Snapshot};
@@ -85,12 +92,14 @@ pub enum Action {
     DeleteCredential,
     /// Customers, budgets and tags.
     Party(PartyAction),
+    /// Users, teams, members, organizations.
+    Account(AccountAction),
 }
 
 impl Action {
     /// The path, as keys' `allowed_routes` name it.
     #[must_use]
-    pub const fn path(self) -> &'static str {
+    pub fn path(self) -> &'static str {
         match self {
             Self::GenerateKey => "/key/generate",
             Self::GenerateServiceAccount => "/key/service-account/generate",
@@ -113,6 +122,7 @@ impl Action {
             Self::CredentialByModel => "/credentials/by_model",
             Self::UpdateCredential | Self::DeleteCredential => "/credentials/{name}",
             Self::Party(action) => action.path(),
+            Self::Account(action) => action.path(),
         }
     }
 
@@ -129,6 +139,7 @@ impl Action {
             | Self::UpdateCredential
             | Self::DeleteCredential
             | Self::Party(_) => RouteClass::Manage,
+            Self::Account(action) if action.is_admins() => RouteClass::Manage,
             _ => RouteClass::Own,
         }
     }
@@ -269,6 +280,7 @@ impl Desk<'_> {
             Action::CredentialByModel => self.credential_by_model(ask.of_path.as_deref().unwrap_or_default()).await,
             Action::UpdateCredential => self.update_credential(ask.of_path.as_deref().unwrap_or_default(), &body).await,
             Action::DeleteCredential => self.delete_credential(ask.of_path.as_deref().unwrap_or_default()).await,
+            Action::Account(action) => Box::pin(self.account(action, &ask.query, body)).await,
         }
     }
 
