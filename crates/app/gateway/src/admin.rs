@@ -1,8 +1,8 @@
 //! Management: keys, and whatever else lives in the store. A request is read here, whoever asks is known here, and each
 //! action is one function of the modules below.
 
-mod audits;
 mod accounts;
+mod audits;
 mod budget_rows;
 pub(crate) mod budgets;
 mod credentials;
@@ -11,8 +11,8 @@ mod fields;
 mod keys;
 mod ledger;
 mod listing;
-mod models;
 mod members;
+mod models;
 mod once;
 mod organizations;
 mod parties;
@@ -24,6 +24,7 @@ mod spend;
 mod tags;
 mod team_keys;
 mod teams;
+mod user_rows;
 mod users;
 mod windows;
 
@@ -37,8 +38,8 @@ use tollgate_policy::{Caller, RouteClass, admit};
 use tollgate_store::{EpochMs, Stamp, Store, StoreError};
 use tollgate_wire::{Failure, FailureKind};
 
-pub use self::ledger::{LedgerAsk, LedgerTask};
 pub use self::accounts::AccountAction;
+pub use self::ledger::{LedgerAsk, LedgerTask};
 pub use self::parties::PartyAction;
 pub use self::spend::{Shown, SpendAsk, SpendView};
 use crate::{callers, gateway::Gateway, snapshot::Snapshot};

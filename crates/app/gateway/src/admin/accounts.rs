@@ -143,7 +143,7 @@ impl Desk<'_> {
             AccountAction::UpdateUsers => self.update_users(&body).await,
             AccountAction::DeleteUsers => self.delete_users(&body).await,
             AccountAction::ListUsers => self.list_users(query).await,
-            AccountAction::UserRoles => Ok(super::users::roles()),
+            AccountAction::UserRoles => Ok(super::user_rows::roles()),
             AccountAction::NewTeam => self.new_team(body).await,
             AccountAction::UpdateTeam => self.update_team(body).await,
             AccountAction::TeamInfo => self.team_info(query).await,

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use tollgate_policy::BudgetOf;
-use tollgate_store::{Budget, KeyFilter, KeyListing, KeySort, Member, StoreError, Team};
+use tollgate_store::{Budget, KeyFilter, KeyListing, KeySort, Member, Stamp, StoreError, Team};
 use tollgate_wire::{Failure, FailureKind};
 
 use super::{
@@ -126,11 +126,18 @@ impl Desk<'_> {
             ..Member::default()
         };
         row.budget_id = self.budget_of_member(team, &row, limits).await?;
-        match self.store.insert_member(&row, &self.stamp()).await {
+        match self.store.insert_member(&row, &self.noted_member("created", None, Some(&row))).await {
             Ok(()) => Ok(row),
             Err(StoreError::Taken { .. }) => Err(taken()),
             Err(error) => Err(failed(error)),
         }
+    }
+
+    /// A stamp for a change of who is in a team.
+    fn noted_member(&self, action: &str, before: Option<&Member>, after: Option<&Member>) -> Stamp {
+        let shown = |row: &Member| json!({"team_id": row.team_id, "user_id": row.user_id, "role": row.role, "budget_id": row.budget_id});
+        let id = after.or(before).map(|row| format!("{}:{}", row.team_id, row.user_id)).unwrap_or_default();
+        self.noted(action, "LiteLLM_TeamMembership", &id, (before.map(shown), after.map(shown)))
     }
 
     /// The budget of a member as a request states it. What it does not state of a first one of his own is as it was for him: as
@@ -266,10 +273,12 @@ impl Desk<'_> {
             if read != row.version {
                 return Err(failed(StoreError::Stale));
             }
+            let before = row.clone();
             row.role = role.clone().unwrap_or(row.role);
             row.budget_id = self.budget_of_member(&team, &row, body).await?;
             tries += 1;
-            match self.store.update_member(&row, read, &self.stamp()).await {
+            let stamp = self.noted_member("updated", Some(&before), Some(&row));
+            match self.store.update_member(&row, read, &stamp).await {
                 Ok(_) => break row,
                 Err(StoreError::Stale) if self.version.is_none() && tries < TRIES => {}
                 Err(error) => return Err(failed(error)),
@@ -316,7 +325,8 @@ impl Desk<'_> {
             let tokens: Vec<String> = keys.into_iter().map(|(row, _)| row.token).collect();
             self.store.delete_keys(&tokens, &self.stamp()).await.map_err(failed)?;
         }
-        self.store.delete_member(&team.team_id, &member.user_id, &self.stamp()).await.map_err(failed)?;
+        let stamp = self.noted_member("deleted", Some(&member), None);
+        self.store.delete_member(&team.team_id, &member.user_id, &stamp).await.map_err(failed)?;
         self.drop_budgets_of(std::slice::from_ref(&member)).await?;
         self.accounts_changed();
         self.shown_team(&team.team_id).await

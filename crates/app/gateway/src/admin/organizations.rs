@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 use tollgate_policy::{BudgetOf, Role};
 use tollgate_store::{
-    Budget, Json, KeyFilter, KeyListing, KeySort, Organization, OrganizationMember, Page, Sort, StoreError, Team,
-    TeamFilter,
+    Budget, Json, KeyFilter, KeyListing, KeySort, Organization, OrganizationMember, Page, Sort, Stamp, StoreError,
+    Team, TeamFilter,
 };
 use tollgate_wire::{Failure, FailureKind};
 
@@ -113,6 +113,13 @@ impl Desk<'_> {
         self.store.organization(id).await.map_err(failed)?.ok_or_else(|| gone(id))
     }
 
+    /// A stamp for a change of an organization's row.
+    fn noted_organization(&self, action: &str, before: Option<&Organization>, after: Option<&Organization>) -> Stamp {
+        let id = after.or(before).map_or("", |row| row.organization_id.as_str());
+        let shown = |row: &Organization| Value::Object(read(row, None));
+        self.noted(action, "LiteLLM_OrganizationTable", id, (before.map(shown), after.map(shown)))
+    }
+
     pub(super) async fn new_organization(&self, body: &Map<String, Value>) -> Result<Value, Failure> {
         text(body, "organization_alias")?;
         let id = match body.get("organization_id").filter(|id| !id.is_null()) {
@@ -131,7 +138,7 @@ impl Desk<'_> {
             return Err(Failure::invalid(taken).with_param("organization_id"));
         }
         row.budget_id = self.budget_for(body, &format!("{OWN}{id}"), None).await?;
-        let added = self.store.insert_organization(&row, &self.stamp()).await;
+        let added = self.store.insert_organization(&row, &self.noted_organization("created", None, Some(&row))).await;
         added.map_err(|error| refusal(error, &taken, "", "organization_id"))?;
         self.accounts_changed();
         self.shown_organization(&id).await
@@ -146,10 +153,12 @@ impl Desk<'_> {
             if read != row.version {
                 return Err(failed(StoreError::Stale));
             }
+            let before = row.clone();
             write(&mut row, body)?;
             row.budget_id = self.budget_for(body, &format!("{OWN}{id}"), row.budget_id.take()).await?;
             tries += 1;
-            match self.store.update_organization(&row, read, &self.stamp()).await {
+            let stamp = self.noted_organization("updated", Some(&before), Some(&row));
+            match self.store.update_organization(&row, read, &stamp).await {
                 Ok(_) => break,
                 Err(StoreError::Stale) if self.version.is_none() && tries < TRIES => {}
                 Err(error) => return Err(failed(error)),
@@ -168,10 +177,12 @@ impl Desk<'_> {
             rows.push(self.organization(id).await?);
         }
         let shown = self.shown_organizations(&rows).await?;
-        for id in &ids {
-            self.empty_organization(id).await?;
+        for row in &rows {
+            self.empty_organization(&row.organization_id).await?;
+            let stamp = self.noted_organization("deleted", Some(row), None);
+            let id = std::slice::from_ref(&row.organization_id);
+            self.store.delete_organizations(id, &stamp).await.map_err(failed)?;
         }
-        self.store.delete_organizations(&ids, &self.stamp()).await.map_err(failed)?;
         let own: Vec<String> = ids.iter().map(|id| format!("{OWN}{id}")).collect();
         self.store.delete_budgets(&own, &self.stamp()).await.map_err(failed)?;
         self.accounts_changed();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 use tollgate_policy::BudgetOf;
-use tollgate_store::{Budget, Json, KeyFilter, Member, NanoDollars, Page, Sort, StoreError, Team, TeamFilter};
+use tollgate_store::{Budget, Json, KeyFilter, Member, NanoDollars, Page, Sort, Stamp, StoreError, Team, TeamFilter};
 use tollgate_wire::{Failure, FailureKind};
 
 use super::{
@@ -160,6 +160,13 @@ impl Desk<'_> {
         self.store.team(id).await.map_err(failed)?.ok_or_else(|| gone(id))
     }
 
+    /// A stamp for a change of a team's row.
+    fn noted_team(&self, action: &str, before: Option<&Team>, after: Option<&Team>) -> Stamp {
+        let id = after.or(before).map_or("", |row| row.team_id.as_str());
+        let shown = |row: &Team| Value::Object(read(row, &[], None));
+        self.noted(action, "LiteLLM_TeamTable", id, (before.map(shown), after.map(shown)))
+    }
+
     pub(super) async fn new_team(&self, body: Map<String, Value>) -> Result<Value, Failure> {
         let id = match body.get("team_id").filter(|id| !id.is_null()) {
             Some(_) => text(&body, "team_id")?,
@@ -175,7 +182,7 @@ impl Desk<'_> {
             return Err(Failure::invalid(taken).with_param("team_id"));
         }
         row.member_budget_id = self.budget_of_members(&body, &id, None).await?;
-        let added = self.store.insert_team(&row, &self.stamp()).await;
+        let added = self.store.insert_team(&row, &self.noted_team("created", None, Some(&row))).await;
         added.map_err(|error| refusal(error, &taken, "", "team_id"))?;
         for seat in seats {
             self.join(&row, seat, &Map::new()).await?;
@@ -240,9 +247,16 @@ impl Desk<'_> {
             if read != row.version {
                 return Err(failed(StoreError::Stale));
             }
+            let before = row.clone();
             self.change_row(&mut row, change).await?;
             tries += 1;
-            match self.store.update_team(&row, read, &self.stamp()).await {
+            let action = match change {
+                Change::Block(true) => "blocked",
+                Change::Block(false) => "unblocked",
+                _ => "updated",
+            };
+            let stamp = self.noted_team(action, Some(&before), Some(&row));
+            match self.store.update_team(&row, read, &stamp).await {
                 Ok(_) => {
                     self.accounts_changed();
                     return Ok(());
@@ -306,12 +320,18 @@ impl Desk<'_> {
         }
         let shown = self.shown_teams(&known).await?;
         let places = self.store.members_of_teams(&ids).await.map_err(failed)?;
-        let (_, keys) = self.store.delete_teams(&ids, &self.stamp()).await.map_err(failed)?;
+        // An entry of the audit log is of one team, and is made with what it tells of.
+        let mut keys = 0;
+        for row in &known {
+            let stamp = self.noted_team("deleted", Some(row), None);
+            let deleted = self.store.delete_teams(std::slice::from_ref(&row.team_id), &stamp).await;
+            keys += deleted.map_err(failed)?.1.len();
+        }
         self.drop_budgets_of(&places).await?;
         let own: Vec<String> = ids.iter().map(|id| budget_of_members(id)).collect();
         self.store.delete_budgets(&own, &self.stamp()).await.map_err(failed)?;
         self.accounts_changed();
-        Ok(json!({"deleted_teams": shown, "deleted_keys": keys.len()}))
+        Ok(json!({"deleted_teams": shown, "deleted_keys": keys}))
     }
 
     /// Rows as they are shown, with their members and what was spent.

@@ -4,40 +4,23 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 use tollgate_policy::{BudgetOf, Role};
-use tollgate_store::{EpochMs, Json, KeyFilter, Member, NanoDollars, Page, Sort, StoreError, User, UserFilter};
+use tollgate_store::{EpochMs, KeyFilter, Member, Page, Sort, Stamp, StoreError, User, UserFilter};
 use tollgate_wire::{Failure, FailureKind};
 
 use super::{
     Desk,
     accounts::{Spender, pages},
-    fields::{Field, iso, usd},
+    fields::Field,
     listing::Asked,
     members::Seat,
     parties::{missing, refusal, text, texts},
-    rows::document,
+    user_rows::{read, write},
 };
 
 /// How often a change is tried again that another one overtook.
 pub(super) const TRIES: usize = 5;
 /// Teams and organizations that one request may put a user in.
 const MOST_PLACES: usize = 1000;
-/// Members of a request that are no fields of the row.
-const NOT_FIELDS: [&str; 14] = [
-    "user_id",
-    "teams",
-    "organizations",
-    "auto_create_key",
-    "send_invite_email",
-    "spend",
-    "key",
-    "key_alias",
-    "duration",
-    "key_type",
-    "keys",
-    "key_count",
-    "user_updates",
-    "version",
-];
 /// What `/user/new` says of the key that is made with the user.
 const OF_KEY: [&str; 22] = [
     "key",
@@ -64,111 +47,6 @@ const OF_KEY: [&str; 22] = [
     "object_permission",
 ];
 
-/// The roles that a user may have, as `LiteLLM` describes them.
-pub(super) fn roles() -> Value {
-    json!({
-        "proxy_admin": {"description": "manages everything: keys, users, teams, models, configuration", "ui_label": "Admin (All Permissions)"},
-        "proxy_admin_viewer": {"description": "sees everything, changes nothing", "ui_label": "Admin (View Only)"},
-        "internal_user": {"description": "makes and deletes keys of his own, sees what they spend", "ui_label": "Internal User (Create/Delete/View)"},
-        "internal_user_viewer": {"description": "sees what his keys spend", "ui_label": "Internal Viewer (View Only)"},
-    })
-}
-
-/// Writes what a request says into a row. `null` empties a field.
-///
-/// # Errors
-/// 400 for a field of another form, naming it.
-fn write(row: &mut User, fields: &Map<String, Value>) -> Result<(), Failure> {
-    let mut rest: Map<String, Value> = document(row.rest.as_ref());
-    for (name, value) in fields {
-        let field = Field { name, value };
-        match name.as_str() {
-            "user_alias" => row.user_alias = field.text()?,
-            "user_email" => row.user_email = field.text()?,
-            "user_role" => row.user_role = role(&field)?,
-            "team_id" => row.team_id = field.text()?,
-            "organization_id" => row.organization_id = field.text()?,
-            "sso_user_id" => row.sso_user_id = field.text()?,
-            "blocked" => row.blocked = field.flag()?,
-            "models" => row.models = field.list()?,
-            "metadata" => row.metadata = field.object()?,
-            "max_budget" => row.max_budget = field.money()?,
-            "budget_duration" => {
-                field.lifetime()?;
-                row.budget_duration = field.text()?;
-            }
-            "budget_limits" => row.budget_limits = field.items()?,
-            "max_parallel_requests" => row.max_parallel_requests = field.count()?,
-            "tpm_limit" => row.tpm_limit = field.count()?,
-            "rpm_limit" => row.rpm_limit = field.count()?,
-            "tpd_limit" => row.tpd_limit = field.count()?,
-            "model_max_budget" => row.model_max_budget = field.object()?,
-            "object_permission" => row.object_permission = field.object()?,
-            // Nobody signs in by one here, and one that is kept is one that can be lost.
-            "password" if !value.is_null() => {
-                return Err(field.refused("is not taken: users come with keys, there is no sign-in by password"));
-            }
-            "password" => {}
-            name if NOT_FIELDS.contains(&name) => {}
-            _ if value.is_null() => {
-                rest.remove(name);
-            }
-            _ => {
-                rest.insert(name.clone(), value.clone());
-            }
-        }
-    }
-    row.rest = (!rest.is_empty()).then(|| Json(Value::Object(rest).to_string()));
-    Ok(())
-}
-
-fn role(field: &Field<'_>) -> Result<Option<String>, Failure> {
-    let role = field.text()?;
-    if role.as_deref().is_some_and(|role| Role::parse(role).is_none()) {
-        return Err(field.refused("must be proxy_admin, proxy_admin_viewer, internal_user or internal_user_viewer"));
-    }
-    Ok(role)
-}
-
-/// A row as it is shown, without what was spent.
-fn read(row: &User, places: &[&Member]) -> Map<String, Value> {
-    let stated = |column: &Option<Json>| document::<Value>(column.as_ref());
-    let money = |money: Option<NanoDollars>| money.map_or(Value::Null, |money| usd(money.0));
-    let mut shown: Map<String, Value> = document(row.rest.as_ref());
-    let own = json!({
-        "user_id": row.user_id,
-        "user_alias": row.user_alias,
-        "user_email": row.user_email,
-        "user_role": row.user_role,
-        "team_id": row.team_id,
-        "organization_id": row.organization_id,
-        "sso_user_id": row.sso_user_id,
-        "blocked": row.blocked,
-        "models": document::<Vec<String>>(row.models.as_ref()),
-        "metadata": document::<Map<String, Value>>(row.metadata.as_ref()),
-        "max_budget": money(row.max_budget),
-        "budget_duration": row.budget_duration,
-        "budget_limits": stated(&row.budget_limits),
-        "max_parallel_requests": row.max_parallel_requests,
-        "tpm_limit": row.tpm_limit,
-        "rpm_limit": row.rpm_limit,
-        "tpd_limit": row.tpd_limit,
-        "model_max_budget": document::<Map<String, Value>>(row.model_max_budget.as_ref()),
-        "model_spend": {},
-        "object_permission": stated(&row.object_permission),
-        "teams": places.iter().map(|place| place.team_id.as_str()).collect::<Vec<_>>(),
-        "created_at": iso(row.created_at),
-        "created_by": row.created_by,
-        "updated_at": iso(row.updated_at),
-        "updated_by": row.updated_by,
-        "version": row.version,
-    });
-    if let Value::Object(own) = own {
-        shown.extend(own);
-    }
-    shown
-}
-
 fn failed(error: StoreError) -> Failure {
     refusal(error, "", "this user is gone meanwhile", "user_id")
 }
@@ -192,10 +70,12 @@ impl Desk<'_> {
         self.is_alone_with(row.user_email.as_deref(), &id).await?;
         let taken = format!("User with id {id} already exists; change it by /user/update");
         let sso = format!("a user with sso_user_id={} exists already", row.sso_user_id.as_deref().unwrap_or_default());
-        self.store.insert_user(&row, &self.stamp()).await.map_err(|error| match error {
-            StoreError::Taken { what } if what.contains("sso") => Failure::invalid(sso).with_param("sso_user_id"),
-            error => refusal(error, &taken, "", "user_id"),
-        })?;
+        self.store.insert_user(&row, &self.noted_user("created", None, Some(&row))).await.map_err(
+            |error| match error {
+                StoreError::Taken { what } if what.contains("sso") => Failure::invalid(sso).with_param("sso_user_id"),
+                error => refusal(error, &taken, "", "user_id"),
+            },
+        )?;
         match self.furnish(&row, &body, makes_key).await {
             Ok(key) => {
                 self.accounts_changed();
@@ -248,6 +128,13 @@ impl Desk<'_> {
             Value::Object(key) => Ok(key),
             _ => Ok(Map::new()),
         }
+    }
+
+    /// A stamp for a change of a user's row.
+    fn noted_user(&self, action: &str, before: Option<&User>, after: Option<&User>) -> Stamp {
+        let id = after.or(before).map_or("", |row| row.user_id.as_str());
+        let shown = |row: &User| Value::Object(read(row, &[]));
+        self.noted(action, "LiteLLM_UserTable", id, (before.map(shown), after.map(shown)))
     }
 
     /// An address is one user's.
@@ -344,6 +231,7 @@ impl Desk<'_> {
         let mut tries = 0;
         loop {
             let mut row = self.named_user(body).await?;
+            let before = row.clone();
             let read = self.version.unwrap_or(row.version);
             let by_address = body.get("user_id").is_none_or(Value::is_null);
             write(&mut row, body)?;
@@ -351,7 +239,8 @@ impl Desk<'_> {
                 self.is_alone_with(row.user_email.as_deref(), &row.user_id).await?;
             }
             tries += 1;
-            match self.store.update_user(&row, read, &self.stamp()).await {
+            let stamp = self.noted_user("updated", Some(&before), Some(&row));
+            match self.store.update_user(&row, read, &stamp).await {
                 Ok(version) => {
                     (row.version, row.updated_at) = (version, self.now);
                     self.accounts_changed();
@@ -427,10 +316,16 @@ impl Desk<'_> {
             return Err(missing(&format!("User not found, passed user_id={id}"), "user_ids"));
         }
         let places = self.store.memberships_of_users(&ids).await.map_err(failed)?;
-        let (gone, _) = self.store.delete_users(&ids, &self.stamp()).await.map_err(failed)?;
+        // An entry of the audit log is of one user, and is made with what it tells of.
+        let mut gone = 0;
+        for row in &known {
+            let stamp = self.noted_user("deleted", Some(row), None);
+            let deleted = self.store.delete_users(std::slice::from_ref(&row.user_id), &stamp).await;
+            gone += deleted.map_err(failed)?.0.len();
+        }
         self.drop_budgets_of(&places).await?;
         self.accounts_changed();
-        Ok(gone.len().into())
+        Ok(gone.into())
     }
 
     pub(super) async fn list_users(&self, query: &HashMap<String, String>) -> Result<Value, Failure> {
@@ -491,7 +386,7 @@ impl Desk<'_> {
             version: 1,
             ..User::default()
         };
-        match self.store.insert_user(&row, &self.stamp()).await {
+        match self.store.insert_user(&row, &self.noted_user("created", None, Some(&row))).await {
             Ok(()) | Err(StoreError::Taken { .. }) => Ok(row),
             Err(error) => Err(failed(error)),
         }
@@ -521,42 +416,4 @@ fn places(body: &Map<String, Value>, name: &str) -> Result<Vec<Map<String, Value
 
 fn wrong_place(name: &str) -> Failure {
     Failure::invalid(format!("`{name}` must be a list of at most 1,000 ids")).with_param(name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_request_says_is_shown_and_null_empties_it() {
-        let body = json!({
-            "user_alias": "Ann", "user_email": "ann@x.y", "user_role": "internal_user", "models": ["gpt"], "max_budget": 2.5,
-            "budget_duration": "30d", "rpm_limit": 3, "tpm_limit": 4, "metadata": {"a": 1}, "own_word": [1], "blocked": true,
-        });
-        let mut row = User::default();
-        write(&mut row, body.as_object().unwrap()).unwrap();
-        let shown = read(&row, &[]);
-        for (name, value) in body.as_object().unwrap() {
-            assert_eq!(shown.get(name), Some(value), "{name}");
-        }
-        let nulls: Map<String, Value> =
-            body.as_object().unwrap().keys().map(|name| (name.clone(), Value::Null)).collect();
-        write(&mut row, &nulls).unwrap();
-        assert_eq!(row, User::default());
-    }
-
-    #[test]
-    fn a_field_of_another_form_is_refused_by_name() {
-        for (name, value) in [
-            ("user_role", json!("root")),
-            ("max_budget", json!(-1)),
-            ("budget_duration", json!("30 days")),
-            ("models", json!("gpt")),
-            ("password", json!("hunter2")),
-            ("rpm_limit", json!(1.5)),
-        ] {
-            let refused = write(&mut User::default(), json!({name: value}).as_object().unwrap()).unwrap_err();
-            assert_eq!((refused.http_status(), refused.param.as_deref()), (400, Some(name)), "{name}");
-        }
-    }
 }

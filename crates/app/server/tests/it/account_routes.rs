@@ -39,7 +39,8 @@ async fn store_at(place: Place) -> Arc<Store> {
 
 async fn world_of(store: &Arc<Store>, instance: u128) -> World {
     let bounds = KeyBounds { patience: Duration::from_secs(20), ..KeyBounds::default() };
-    let world = World::of(CONFIG).store(Arc::clone(store), bounds).with_journal_of(instance).start().await;
+    let config = format!("{CONFIG}litellm_settings: {{store_audit_logs: true}}\n");
+    let world = World::of(&config).store(Arc::clone(store), bounds).with_journal_of(instance).start().await;
     let usage = json!({"prompt_tokens": 10, "completion_tokens": 40, "total_tokens": 50});
     let choice = json!({"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"});
     let answer = json!({
@@ -540,4 +541,40 @@ async fn what_is_set_of_those_above_keys_holds_at_every_instance() {
 async fn what_is_set_of_those_above_keys_holds_at_every_instance_over_postgres() {
     let postgres = Postgres::shared();
     holds_everywhere(Place::Postgres(Secret::new(postgres.database()))).await;
+}
+
+#[tokio::test]
+async fn every_change_is_in_the_audit_log() {
+    let world = world().await;
+    done(&world, "/user/new", &json!({"user_id": "ann", "auto_create_key": false})).await;
+    done(&world, "/user/update", &json!({"user_id": "ann", "rpm_limit": 5})).await;
+    done(&world, "/organization/new", &json!({"organization_id": "org", "organization_alias": "Org"})).await;
+    done(&world, "/team/new", &json!({"team_id": "red"})).await;
+    done(&world, "/team/block", &json!({"team_id": "red"})).await;
+    done(&world, "/team/member_add", &json!({"team_id": "red", "member": {"user_id": "ann"}})).await;
+    done(&world, "/user/delete", &json!({"user_ids": ["ann"]})).await;
+    done(&world, "/team/delete", &json!({"team_ids": ["red"]})).await;
+    let log = get(&world, "/audit?page_size=100&sort_order=asc").await;
+    let entries = log["audit_logs"].as_array().unwrap();
+    let mut told: Vec<String> = entries
+        .iter()
+        .map(|entry| format!("{} {}", entry["action"].as_str().unwrap(), entry["object_id"].as_str().unwrap()))
+        .collect();
+    told.sort();
+    let expected = [
+        "blocked red",
+        "created ann",
+        "created org",
+        "created red",
+        "created red:ann",
+        "deleted ann",
+        "deleted red",
+        "updated ann",
+    ];
+    assert_eq!(told, expected);
+    let updated = entries.iter().find(|entry| entry["action"] == "updated").unwrap();
+    assert_eq!(
+        (&updated["before_value"]["rpm_limit"], &updated["updated_values"]["rpm_limit"]),
+        (&json!(null), &json!(5))
+    );
 }
