@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use tollgate_policy::BudgetOf;
-use tollgate_store::{Budget, KeyFilter, KeyListing, KeySort, Member, Stamp, StoreError, Team};
+use tollgate_store::{Budget, KeyFilter, KeyListing, KeySort, Member, Stamp, StoreError, Team, User};
 use tollgate_wire::{Failure, FailureKind};
 
 use super::{
@@ -91,23 +91,23 @@ impl Desk<'_> {
         self.team(&id).await
     }
 
-    /// Who a seat is for, made a user if he is none; his address.
-    async fn sitter(&self, seat: &Seat) -> Result<(String, Option<String>), Failure> {
+    /// Who a seat is for, made a user if he is none.
+    pub(super) async fn sitter(&self, seat: &Seat) -> Result<User, Failure> {
+        let email = seat.user_email.as_deref();
         if let Some(id) = &seat.user_id {
-            let user = self.sure_user(id, seat.user_email.as_deref()).await?;
-            return Ok((user.user_id, seat.user_email.clone().or(user.user_email)));
+            return self.sure_user(id, email).await;
         }
-        let email = seat.user_email.clone().unwrap_or_default();
-        let user = match self.user_at(&email).await? {
-            Some(user) => user,
-            None => self.sure_user(&self.gateway.uuid_v4().to_string(), Some(&email)).await?,
-        };
-        Ok((user.user_id, Some(email)))
+        let email = email.unwrap_or_default();
+        match self.user_at(email).await? {
+            Some(user) => Ok(user),
+            None => self.sure_user(&self.gateway.uuid_v4().to_string(), Some(email)).await,
+        }
     }
 
     /// Puts one into a team, with a budget of his own if the request states one.
     pub(super) async fn join(&self, team: &Team, seat: Seat, limits: &Map<String, Value>) -> Result<Member, Failure> {
-        let (user_id, user_email) = self.sitter(&seat).await?;
+        let user = self.sitter(&seat).await?;
+        let (user_id, user_email) = (user.user_id, seat.user_email.or(user.user_email));
         let taken = || {
             let words = format!("User already in team. Member: user_id={user_id}, team_id={}", team.team_id);
             Failure::invalid(words).with_param("member")

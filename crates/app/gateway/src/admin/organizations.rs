@@ -16,6 +16,7 @@ use super::{
     budget_rows,
     fields::{Field, iso},
     listing::Asked,
+    members::Seat,
     parties::{missing, page, refusal, text, texts},
     rows::document,
     users::TRIES,
@@ -315,18 +316,9 @@ impl Desk<'_> {
         self.organization(&id).await?;
         let seats = organization_seats(body.get("member").unwrap_or(&Value::Null))?;
         let (mut users, mut places) = (Vec::new(), Vec::new());
-        for (user_id, email, role) in seats {
-            let user = match (user_id, email) {
-                (Some(user_id), email) => self.sure_user(&user_id, email.as_deref()).await?,
-                (None, email) => {
-                    let email = email.unwrap_or_default();
-                    match self.user_at(&email).await? {
-                        Some(user) => user,
-                        None => self.sure_user(&self.gateway.uuid_v4().to_string(), Some(&email)).await?,
-                    }
-                }
-            };
-            let mut place = self.enter_organization(&id, &user.user_id, &role).await?;
+        for seat in seats {
+            let user = self.sitter(&seat).await?;
+            let mut place = self.enter_organization(&id, &user.user_id, &seat.role).await?;
             place.budget_id = self.budget_in(&place, body).await?;
             if place.budget_id.is_some() {
                 let written = self.store.update_organization_member(&place, place.version, &self.stamp()).await;
@@ -409,8 +401,8 @@ fn organization_role(value: &Value, name: &str) -> Result<String, Failure> {
     role.map(str::to_owned).ok_or_else(|| Failure::invalid(format!("`{name}` {words}")).with_param(name))
 }
 
-/// Who is to be in an organization: one or a list; the id or the address, and the role.
-fn organization_seats(value: &Value) -> Result<Vec<(Option<String>, Option<String>, String)>, Failure> {
+/// Who is to be in an organization: one or a list.
+fn organization_seats(value: &Value) -> Result<Vec<Seat>, Failure> {
     let wrong = || {
         let words =
             "`member` must be {\"role\": \"internal_user\", \"user_id\": \"…\"} or a list of at most 1,000 such";
@@ -427,12 +419,12 @@ fn organization_seats(value: &Value) -> Result<Vec<(Option<String>, Option<Strin
             Some(_) => text(body, name).map(Some).map_err(|_| wrong()),
             None => Ok(None),
         };
-        let (id, email) = (stated("user_id")?, stated("user_email")?);
-        if id.is_none() && email.is_none() {
+        let (user_id, user_email) = (stated("user_id")?, stated("user_email")?);
+        if user_id.is_none() && user_email.is_none() {
             return Err(wrong());
         }
         let role = body.get("role").filter(|role| !role.is_null()).cloned().unwrap_or_else(|| "internal_user".into());
-        Ok((id, email, organization_role(&role, "member")?))
+        Ok(Seat { user_id, user_email, role: organization_role(&role, "member")? })
     };
     items.iter().map(seat).collect()
 }

@@ -281,7 +281,7 @@ impl Desk<'_> {
             let told = match self.update_user(one).await {
                 Ok(updated) => {
                     done += 1;
-                    json!({"success": true, "error": null, "updated_user": updated["data"]})
+                    json!({"success": true, "error": null, "updated_user": updated.get("data")})
                 }
                 Err(failure) => json!({"success": false, "error": failure.client_message(), "updated_user": null}),
             };

@@ -472,10 +472,11 @@ async fn holds_everywhere(place: Place) {
     let ann =
         done(&one, "/user/new", &json!({"user_id": "ann", "teams": ["red"]})).await["key"].as_str().unwrap().to_owned();
     let in_team = key_of(&one, &json!({"user_id": "ann", "team_id": "red"})).await;
-    let team = |body: Value| ("POST", "/team/update", with(body, json!({"team_id": "red"})));
-    let user = |body: Value| ("POST", "/user/update", with(body, json!({"user_id": "ann"})));
-    let member = |body: Value| ("POST", "/team/member_update", with(body, json!({"team_id": "red", "user_id": "ann"})));
-    let organization = |body: Value| ("PATCH", "/organization/update", with(body, json!({"organization_id": "org"})));
+    let team = |body: Value| ("POST", "/team/update", with(body, &json!({"team_id": "red"})));
+    let user = |body: Value| ("POST", "/user/update", with(body, &json!({"user_id": "ann"})));
+    let member =
+        |body: Value| ("POST", "/team/member_update", with(body, &json!({"team_id": "red", "user_id": "ann"})));
+    let organization = |body: Value| ("PATCH", "/organization/update", with(body, &json!({"organization_id": "org"})));
     // Each: who is asked, what is set, what calls get for it, what takes it back.
     let changes = [
         (&ann, user(json!({"blocked": true})), user(json!({"blocked": false})), None),
@@ -527,7 +528,7 @@ async fn holds_everywhere(place: Place) {
     }
 }
 
-fn with(mut body: Value, more: Value) -> Value {
+fn with(mut body: Value, more: &Value) -> Value {
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     body
 }
