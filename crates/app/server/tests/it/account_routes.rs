@@ -512,19 +512,24 @@ async fn holds_everywhere(place: Place) {
             assert_eq!(chat_until(&other, key, !refused, status.filter(|_| refused), &body).await, !refused);
         }
     }
-    let listed = get(&other, "/user/list?sort_by=user_id&user_email=&team=red").await;
+    listed_and_deleted(&one, &other, [&ann, &in_team]).await;
+}
+
+/// What is made at one instance is listed at another; what is deleted there takes its keys along.
+async fn listed_and_deleted(one: &World, other: &World, keys: [&str; 2]) {
+    let listed = get(other, "/user/list?sort_by=user_id&user_email=&team=red").await;
     assert_eq!(
         (&listed["users"][0]["user_id"], &listed["users"][0]["key_count"]),
         (&json!("ann"), &json!(2)),
         "{listed}"
     );
-    assert_eq!(get(&other, "/v2/team/list?sort_by=team_id&organization_id=org").await["total"], 1);
-    assert_eq!(get(&other, "/organization/info?organization_id=org").await["teams"][0]["team_id"], "red");
-    assert_eq!(done(&one, "/user/delete", &json!({"user_ids": ["ann"]})).await, 1);
-    let gone = ask(&one, "DELETE", "/organization/delete", &json!({"organization_ids": ["org"]})).await;
+    assert_eq!(get(other, "/v2/team/list?sort_by=team_id&organization_id=org").await["total"], 1);
+    assert_eq!(get(other, "/organization/info?organization_id=org").await["teams"][0]["team_id"], "red");
+    assert_eq!(done(one, "/user/delete", &json!({"user_ids": ["ann"]})).await, 1);
+    let gone = ask(one, "DELETE", "/organization/delete", &json!({"organization_ids": ["org"]})).await;
     assert_eq!(gone.status, 200, "{}", gone.text());
-    for key in [&ann, &in_team] {
-        chat_until(&other, key, false, Some(401), &json!("deleted")).await;
+    for key in keys {
+        chat_until(other, key, false, Some(401), &json!("deleted")).await;
     }
 }
 
