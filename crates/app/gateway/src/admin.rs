@@ -1,6 +1,7 @@
 //! Management: keys, and whatever else lives in the store. A request is read here, whoever asks is known here, and each
 //! action is one function of the modules below.
 
+mod accounts;
 mod audits;
 mod budget_rows;
 pub(crate) mod budgets;
@@ -10,8 +11,10 @@ mod fields;
 mod keys;
 mod ledger;
 mod listing;
+mod members;
 mod models;
 mod once;
+mod organizations;
 mod parties;
 mod resets;
 mod rotation;
@@ -19,6 +22,10 @@ pub(crate) mod rows;
 pub(crate) mod rules;
 mod spend;
 mod tags;
+mod team_keys;
+mod teams;
+mod user_rows;
+mod users;
 mod windows;
 
 use std::{collections::HashMap, sync::Arc};
@@ -31,6 +38,7 @@ use tollgate_policy::{Caller, RouteClass, admit};
 use tollgate_store::{EpochMs, Stamp, Store, StoreError};
 use tollgate_wire::{Failure, FailureKind};
 
+pub use self::accounts::AccountAction;
 pub use self::ledger::{LedgerAsk, LedgerTask};
 pub use self::parties::PartyAction;
 pub use self::spend::{Shown, SpendAsk, SpendView};
@@ -85,12 +93,14 @@ pub enum Action {
     DeleteCredential,
     /// Customers, budgets and tags.
     Party(PartyAction),
+    /// Users, teams, members, organizations.
+    Account(AccountAction),
 }
 
 impl Action {
     /// The path, as keys' `allowed_routes` name it.
     #[must_use]
-    pub const fn path(self) -> &'static str {
+    pub fn path(self) -> &'static str {
         match self {
             Self::GenerateKey => "/key/generate",
             Self::GenerateServiceAccount => "/key/service-account/generate",
@@ -113,6 +123,7 @@ impl Action {
             Self::CredentialByModel => "/credentials/by_model",
             Self::UpdateCredential | Self::DeleteCredential => "/credentials/{name}",
             Self::Party(action) => action.path(),
+            Self::Account(action) => action.path(),
         }
     }
 
@@ -129,6 +140,7 @@ impl Action {
             | Self::UpdateCredential
             | Self::DeleteCredential
             | Self::Party(_) => RouteClass::Manage,
+            Self::Account(action) if action.is_admins() => RouteClass::Manage,
             _ => RouteClass::Own,
         }
     }
@@ -269,6 +281,7 @@ impl Desk<'_> {
             Action::CredentialByModel => self.credential_by_model(ask.of_path.as_deref().unwrap_or_default()).await,
             Action::UpdateCredential => self.update_credential(ask.of_path.as_deref().unwrap_or_default(), &body).await,
             Action::DeleteCredential => self.delete_credential(ask.of_path.as_deref().unwrap_or_default()).await,
+            Action::Account(action) => Box::pin(self.account(action, &ask.query, body)).await,
         }
     }
 

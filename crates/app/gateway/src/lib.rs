@@ -90,7 +90,7 @@ mod whom;
 mod words;
 mod workers;
 
-pub use admin::{Action, LedgerAsk, LedgerTask, ManageAsk, PartyAction, Shown, SpendAsk, SpendView};
+pub use admin::{AccountAction, Action, LedgerAsk, LedgerTask, ManageAsk, PartyAction, Shown, SpendAsk, SpendView};
 pub use answer::{Answer, AnswerBody};
 pub use bookkeeping::Journals;
 pub use byte_stream::ByteStream;

@@ -4,6 +4,7 @@
 //! Comes in: rows of this crate's own types, and the time. Goes out: rows, or a [`StoreError`] that says what may be done
 //! about it. Nothing here waits without bound, and nothing is decided here: who may do what is the gateway's matter.
 
+mod accounts;
 mod audits;
 mod changes;
 mod error;

@@ -103,6 +103,7 @@ impl Store {
             within(draft, inside, filter.organization_id.as_deref());
         };
         let by = match sort {
+            Sort::Id => "r.user_id",
             Sort::Alias => "COALESCE(r.user_alias, '')",
             Sort::Place => "COALESCE(r.user_role, '')",
             Sort::Address => "COALESCE(r.user_email, '')",
@@ -129,6 +130,7 @@ impl Store {
             holds(draft, " AND lower(r.team_alias) LIKE ", filter.alias_contains.as_deref());
         };
         let by = match sort {
+            Sort::Id => "r.team_id",
             Sort::Alias | Sort::Address => "COALESCE(r.team_alias, '')",
             Sort::Place => "COALESCE(r.organization_id, '')",
             other => common(other),

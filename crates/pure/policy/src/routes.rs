@@ -33,10 +33,11 @@ fn matches_route(entry: &str, path: &str) -> bool {
     matches_pattern(entry, path) || matches_pattern(&bare(entry), &bare(path))
 }
 
-const MANAGEMENT: [&str; 14] = [
+const MANAGEMENT: [&str; 15] = [
     "/key/",
     "/v2/key/",
     "/user/",
+    "/v2/user/",
     "/team/",
     "/v2/team/",
     "/organization/",
@@ -63,7 +64,7 @@ const SPEND: [&str; 11] = [
     "/agent/daily/",
 ];
 /// What everybody looks at: models, and what is his own.
-const INFO: [&str; 23] = [
+const INFO: [&str; 27] = [
     "/key/info",
     "/v2/key/info",
     "/key/list",
@@ -72,6 +73,10 @@ const INFO: [&str; 23] = [
     "/team/list",
     "/user/info",
     "/user/list",
+    "/v2/user/info",
+    "/user/available_roles",
+    "/v2/team/list",
+    "/organization/list",
     "/models",
     "/v1/models",
     "/model/info",

@@ -200,7 +200,7 @@ impl Field<'_> {
         self.document(fits, "must be a list of texts")
     }
 
-    fn items(&self) -> Result<Option<Json>, Failure> {
+    pub(super) fn items(&self) -> Result<Option<Json>, Failure> {
         let fits = |value: &Value| value.as_array().is_some_and(|items| items.iter().all(Value::is_object));
         self.document(fits, "must be a list of objects")
     }
@@ -209,12 +209,12 @@ impl Field<'_> {
         self.document(Value::is_object, "must be an object")
     }
 
-    fn texts_by_name(&self) -> Result<Option<Json>, Failure> {
+    pub(super) fn texts_by_name(&self) -> Result<Option<Json>, Failure> {
         let fits = |value: &Value| value.as_object().is_some_and(|members| members.values().all(Value::is_string));
         self.document(fits, "must be an object of texts")
     }
 
-    fn numbers_by_name(&self) -> Result<Option<Json>, Failure> {
+    pub(super) fn numbers_by_name(&self) -> Result<Option<Json>, Failure> {
         let fits = |value: &Value| value.as_object().is_some_and(|members| members.values().all(Value::is_u64));
         self.document(fits, "must be an object of whole numbers from 0 on")
     }

@@ -10,23 +10,23 @@ use tollgate_wire::Failure;
 use super::{Desk, failure_of, fields, keys::token_of};
 
 /// Keys on a page at most.
-const LARGEST_PAGE: i64 = 100;
+pub(super) const LARGEST_PAGE: i64 = 100;
 /// Pages are counted so far: what lies deeper is found by filters, or from the last key of the page before.
-const LAST_PAGE: i64 = 1_000_000;
+pub(super) const LAST_PAGE: i64 = 1_000_000;
 
 /// A query's texts, each with its name in refusals.
-struct Asked<'q>(&'q HashMap<String, String>);
+pub(super) struct Asked<'q>(pub(super) &'q HashMap<String, String>);
 
 impl Asked<'_> {
-    fn text(&self, name: &str) -> Option<String> {
+    pub(super) fn text(&self, name: &str) -> Option<String> {
         self.0.get(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
     }
 
-    fn flag(&self, name: &str) -> bool {
+    pub(super) fn flag(&self, name: &str) -> bool {
         self.0.get(name).is_some_and(|text| text.eq_ignore_ascii_case("true") || text == "1")
     }
 
-    fn number(&self, name: &str, default: i64, most: i64) -> Result<i64, Failure> {
+    pub(super) fn number(&self, name: &str, default: i64, most: i64) -> Result<i64, Failure> {
         let Some(text) = self.text(name) else { return Ok(default) };
         let number = text.parse().ok().filter(|number: &i64| *number >= 1);
         let number = number.ok_or_else(|| Failure::invalid(format!("`{name}` must be a number")).with_param(name))?;
@@ -68,11 +68,15 @@ impl Desk<'_> {
             state,
             ..KeyFilter::default()
         };
+        let leads = match &filter.team_id {
+            Some(team) => self.leads_team(team).await?,
+            None => false,
+        };
+        let filter = if leads { filter } else { self.own(filter) };
         let sort = sort_of(asked.text("sort_by").as_deref())?;
         let descending = !asked.text("sort_order").is_some_and(|order| order.eq_ignore_ascii_case("asc"));
         let offset = (page - 1) * size;
-        let listing =
-            KeyListing { filter: self.own(filter), sort, descending, after: None, offset, limit: size, count: true };
+        let listing = KeyListing { filter, sort, descending, after: None, offset, limit: size, count: true };
         let listed = self.store.list_keys(&listing).await.map_err(|error| failure_of(error, ""))?;
         let whole = asked.flag("return_full_object");
         let keys: Vec<Value> = if whole {

@@ -156,6 +156,7 @@ impl Action {
             | Self::CredentialByName
             | Self::CredentialByModel => false,
             Self::Party(action) => action.writes(),
+            Self::Account(action) => action.writes(),
             _ => true,
         }
     }

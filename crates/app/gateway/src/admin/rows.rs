@@ -58,13 +58,13 @@ fn holders(view: &KeyView) -> Vec<Holder> {
         });
     }
     if let Some(user) = &view.user {
-        // A user's models are for keys of his own; in a team the team decides (surface chapter 7.6).
-        let own = row.team_id.is_none().then(|| models(user.models.as_ref()));
+        // A user's models are for keys of his own; in a team the team decides, also what its members may (surface chapter 7.6).
+        let own = if row.team_id.is_none() { user.models.as_ref() } else { of_member(view) };
         holders.push(Holder {
             kind: HolderKind::User,
             id: user.user_id.clone(),
             blocked: user.blocked.unwrap_or_default(),
-            models: own.unwrap_or_default(),
+            models: models(own),
             aliases: HashMap::new(),
         });
     }
@@ -87,6 +87,13 @@ fn holders(view: &KeyView) -> Vec<Holder> {
         });
     }
     holders
+}
+
+/// The models of a member of a team: his own, else those of all members.
+fn of_member(view: &KeyView) -> Option<&Json> {
+    view.member.as_ref()?;
+    let own = view.member_budget.as_ref().and_then(|budget| budget.allowed_models.as_ref());
+    own.or_else(|| view.team.as_ref()?.default_team_member_models.as_ref())
 }
 
 /// The tags of the key, its team and its project, each once: fields, or members of the metadata, where `LiteLLM` keeps them.

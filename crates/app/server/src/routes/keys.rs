@@ -1,4 +1,4 @@
-//! Management: `/key/*`, `/customer/*` (also as `/end_user/*`), `/budget/*`, `/tag/*`.
+//! Management: `/key/*`, `/customer/*` (also as `/end_user/*`), `/budget/*`, `/tag/*`, `/user/*`, `/team/*`, `/organization/*`.
 
 use std::collections::HashMap;
 
@@ -6,9 +6,9 @@ use axum::{
     Router,
     extract::{Path, Query, Request, State, rejection::PathRejection},
     response::Response,
-    routing::{get, post},
+    routing::{MethodFilter, get, on, post},
 };
-use tollgate_gateway::{Action, ManageAsk, PartyAction, Route};
+use tollgate_gateway::{AccountAction, Action, ManageAsk, PartyAction, Route};
 use tollgate_wire::Failure;
 
 use super::{App, calls, info, inquiries::told};
@@ -41,6 +41,12 @@ pub(super) fn routes() -> Router<App> {
             Some(rest) => routes.route(&format!("/end_user/{rest}"), methods()),
             None => routes,
         }
+    });
+    let routes = AccountAction::all().fold(routes, |routes, action| {
+        let done = move |State(app), request: Request| manage(app, Action::Account(action), None, request);
+        // All methods that the table has are ones that can be routed.
+        let method = MethodFilter::try_from(action.method()).unwrap_or(MethodFilter::POST);
+        routes.route(action.path(), on(method, done))
     });
     let health = |State(app), request: Request| manage(app, Action::KeyHealth, None, request);
     routes.route(Action::KeyHealth.path(), get(health).post(health)).route("/key/{key}/regenerate", post(regenerate))

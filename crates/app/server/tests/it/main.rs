@@ -7,6 +7,7 @@
     reason = "a test whose world cannot be built ends with a message, and JSON documents are read by index"
 )]
 
+mod account_routes;
 mod accounts;
 mod bad_input;
 mod batches;
