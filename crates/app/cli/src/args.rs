@@ -4,6 +4,7 @@
 
 mod ledger;
 mod spelling;
+mod stored;
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -12,7 +13,10 @@ use clap::{
     error::{ContextKind, ContextValue},
 };
 
-pub(crate) use self::ledger::{Ledger, LedgerCommand};
+pub(crate) use self::{
+    ledger::{Ledger, LedgerCommand},
+    stored::{Credentials, PriceUpdate, Prices, Reseal},
+};
 use crate::environment::Environment;
 
 /// The port where nobody asks for another (decision 2).
@@ -80,40 +84,6 @@ pub(crate) enum Command {
     /// What the store keeps of credentials.
     #[command(subcommand)]
     Credentials(Credentials),
-}
-
-/// `prices`.
-#[derive(Clone, Subcommand)]
-pub(crate) enum Prices {
-    /// Take LiteLLM's price map (model_prices_and_context_window.json) into the data directory, and print what changes. It is
-    /// used from the next start or reload on.
-    Update(PriceUpdate),
-}
-
-/// `prices update`.
-#[derive(Clone, Args)]
-pub(crate) struct PriceUpdate {
-    /// Where the map is.
-    #[arg(long, value_name = "FILE OR URL")]
-    pub(crate) from: String,
-}
-
-/// `credentials`.
-#[derive(Clone, Subcommand)]
-pub(crate) enum Credentials {
-    /// Seal models and credentials of the store anew, after LITELLM_SALT_KEY (or the master key, where there is no salt) has changed.
-    Reseal(Reseal),
-}
-
-/// `credentials reseal`.
-#[derive(Clone, Args)]
-pub(crate) struct Reseal {
-    /// The environment variable that holds the former key.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) from_salt_env: String,
-    /// The configuration file [env: CONFIG_FILE_PATH].
-    #[arg(long, short, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
 }
 
 /// `explain`.

@@ -78,6 +78,8 @@ struct Side {
     is_asked: bool,
     /// When the store last spoke of it, by the monotonic clock; zero: it never did.
     heard: Duration,
+    /// What it said does not hold any more.
+    is_old: bool,
     /// When a call last wanted it.
     wanted: Duration,
     /// What was spent and unknown then, in the store, and what of this instance's spending was part of it.
@@ -135,10 +137,7 @@ impl Budgets {
 
     /// What the store said of budgets may be old at once: somebody has changed what is spent.
     pub(crate) fn unhear(&self) {
-        let old = self.clock.monotonic().saturating_sub(FRESH).max(Duration::from_nanos(1));
-        for side in self.state().sides.values_mut().filter(|side| !side.heard.is_zero()) {
-            side.heard = side.heard.min(old);
-        }
+        self.state().sides.values_mut().for_each(|side| side.is_old = true);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -356,7 +356,7 @@ impl State {
     fn told(&mut self, request: &Request, granted: Nanos, left: Nanos, gone: Nanos, now: Duration) {
         self.book.fund(&request.slot, granted, request.budget, left);
         let side = self.sides.entry(request.slot.clone()).or_default();
-        (side.heard, side.gone, side.booked_then) = (now, gone, side.booked);
+        (side.heard, side.gone, side.booked_then, side.is_old) = (now, gone, side.booked, false);
     }
 
     /// What the store has moved here of a slot is not known.

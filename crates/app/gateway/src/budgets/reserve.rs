@@ -167,7 +167,7 @@ impl Budgets {
                 continue;
             }
             let side = state.sides.get(slot).copied().unwrap_or_default();
-            if self.store.is_some() && now.saturating_sub(side.heard) >= FRESH {
+            if self.store.is_some() && (side.is_old || now.saturating_sub(side.heard) >= FRESH) {
                 is_unheard |= side.heard.is_zero();
                 stale.push((slot.clone(), Wish { need: Nanos::ZERO, want: purse.wish(needs).want }));
             }

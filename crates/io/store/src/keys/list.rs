@@ -131,7 +131,7 @@ pub struct KeyListing {
 
 impl KeyListing {
     /// The same page, counted from the other end, where that is nearer: a database walks to a page over all that come before it.
-    fn from_the_end(&self, total: i64) -> Option<Self> {
+    fn told_from_the_end(&self, total: i64) -> Option<Self> {
         let is_far = self.after.is_none() && self.offset > total / 2;
         is_far.then(|| Self {
             descending: !self.descending,
@@ -151,7 +151,7 @@ impl Store {
         self.within(async {
             let mut db = self.reader().await?;
             let total = if listing.count { Some(db.one::<i64>(counted(&listing.filter).done()).await?) } else { None };
-            let from_end = total.and_then(|total| listing.from_the_end(total));
+            let from_end = total.and_then(|total| listing.told_from_the_end(total));
             let mut rows: Vec<Listed> = db.all(page(from_end.as_ref().unwrap_or(listing)).done()).await?;
             let limit = usize::try_from(from_end.as_ref().unwrap_or(listing).limit).unwrap_or(0);
             // One more was asked for, to know whether there is a next page.
