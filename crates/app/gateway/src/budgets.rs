@@ -65,6 +65,9 @@ struct State {
     slots: HashMap<Window, Slot>,
     /// Attempts that somebody looks after.
     guarded: HashSet<Uuid>,
+    /// How often the store has answered, and how many calls wait for it.
+    answers: u64,
+    waiting: i64,
     /// The store does not answer; until then it is not asked.
     away_until: Duration,
     /// Under which name money is moved here; none: the store does not know this instance (yet).

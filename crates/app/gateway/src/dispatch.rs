@@ -444,7 +444,8 @@ fn mock_place(snapshot: &Snapshot, served: &Served) -> Arc<Place> {
 /// own trouble may repeat the prompt, and is shown only where such lines were asked for.
 fn tell(failure: &Failure, served: &Served) {
     let (kind, deployment, status) = (failure.kind, &served.id, failure.http_status());
-    if kind.blame() == Blame::Client {
+    // Nor is it the deployment's fault that the gateway itself has no answer about a budget.
+    if kind.blame() == Blame::Client || kind == FailureKind::Overloaded {
         return;
     }
     if may_repeat_the_prompt(kind) {

@@ -31,6 +31,11 @@ impl Ask {
             return tollgate_providers::forms::prepare(form.clone(), operation, target, &params, &context);
         }
         let shortened = most.map(|most| self.shortened(attempt, most));
+        // What the client wants dropped is dropped; how long its answer may be, is not its to drop.
+        let params = match &shortened {
+            Some(_) => CallParams { additional_drop_params: Vec::new(), ..params },
+            None => params,
+        };
         let call = Call {
             operation: self.route.operation(),
             client: self.route.client(),

@@ -2,7 +2,7 @@
 //! money is, `budgets` knows; what a request asks for, is read here.
 
 use tollgate_ledger::estimate::{Asked, Watch};
-use tollgate_providers::translate::Operation;
+use tollgate_providers::{Target, params::with_defaults, translate::Operation};
 use tollgate_wire::{Failure, FailureKind, RawBody, Usage};
 
 use crate::{
@@ -41,12 +41,18 @@ fn says(route: Route) -> Says {
     }
 }
 
-/// How many answers are asked for at once.
+/// How many answers are asked for at once. Some providers take numbers in quotes and with a point.
 fn choices(body: &RawBody) -> u64 {
+    let count = |value: &serde_json::Value| -> Option<u64> {
+        let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to what a count can be")]
+        let whole = number.ceil().clamp(1.0, 1e6) as u64;
+        Some(whole)
+    };
     let config: Option<serde_json::Value> = body.typed("generationConfig");
-    let inside = config.and_then(|config| config.get("candidateCount")?.as_u64());
-    let counts = ["n", "best_of"].into_iter().filter_map(|name| body.typed::<u64>(name));
-    counts.chain(inside).max().unwrap_or(1).max(1)
+    let inside = config.as_ref().and_then(|config| count(config.get("candidateCount")?));
+    let counts = ["n", "best_of"].into_iter().filter_map(|name| count(&body.typed(name)?));
+    counts.chain(inside).max().unwrap_or(1)
 }
 
 /// How long Claude is to think, which is part of its answer and must be less than all of it.
@@ -54,13 +60,30 @@ fn thoughts(body: &RawBody) -> Option<u64> {
     body.typed::<serde_json::Value>("thinking")?.get("budget_tokens")?.as_u64()
 }
 
-/// The longest answer that the request itself allows.
+/// The longest answer that the request itself allows: by the largest word, where there are several.
 fn stated(says: Says, body: &RawBody) -> Option<u64> {
+    let tokens = |value: serde_json::Value| -> Option<u64> {
+        let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok()).filter(|number| *number >= 0.0)?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to what a length can be")]
+        let whole = number.ceil().min(1e15) as u64;
+        Some(whole)
+    };
     match says {
-        Says::In(names) => names.iter().filter_map(|name| body.typed::<u64>(name)).min(),
-        Says::Inside => body.typed::<serde_json::Value>("generationConfig")?.get("maxOutputTokens")?.as_u64(),
+        Says::In(names) => names.iter().filter_map(|name| tokens(body.typed(name)?)).max(),
+        Says::Inside => tokens(body.typed::<serde_json::Value>("generationConfig")?.get("maxOutputTokens")?.clone()),
         Says::Nowhere => None,
     }
+}
+
+/// Whether whoever configured the deployment has the last word on how long answers are, so that nothing can be made shorter.
+fn is_settled(says: Says, target: &Target) -> bool {
+    let names: &[&str] = match says {
+        Says::In(names) => names,
+        Says::Inside => &["generationConfig"],
+        Says::Nowhere => return true,
+    };
+    let dropped = |name: &&str| target.params.additional_drop_params.iter().any(|path| path.starts_with(*name));
+    names.iter().any(|name| target.extra_body.contains_key(*name) || dropped(name))
 }
 
 impl Ask {
@@ -71,18 +94,30 @@ impl Ask {
     /// 400 `budget_exceeded`, 429 where the money is merely held by others, 503 where the store does not answer.
     pub(crate) async fn stake(&self, attempt: &Attempt<'_>, meter: &mut Meter) -> Result<Option<u64>, Failure> {
         let place = &attempt.place;
+        // As it goes out: what is added to a request and taken out of it counts.
+        let body = with_defaults(self.body.clone(), &place.target, &self.options.params);
         let size = self.size();
-        let wanted = self.wanted(attempt);
+        let wanted = self.wanted(attempt, &body);
         let asked = self.gateway.budgets.learned.asked(&place.model, &size, &wanted, &place.price);
         let models = [attempt.group, attempt.label, self.context.alias.as_str()];
         let stake = self.gateway.stake(meter, &models, &asked, (&place.model, &size)).await;
         let mut stake = stake.map_err(|failure| refusal(failure, &self.snapshot))?;
-        // What cannot be made shorter goes out as it is.
+        // What is no text cannot be made shorter, and goes out as it is.
         if says(self.route) == Says::Nowhere || self.form.is_some() {
             stake.lowered = None;
         }
-        let lowered = stake.lowered.map(|most| (most / choices(&self.body)).max(1));
-        if lowered.is_some_and(|most| thoughts(&self.body).is_some_and(|thoughts| thoughts >= most)) {
+        let lowered = stake.lowered.map(|most| most / choices(&body));
+        stake.lowered = lowered;
+        if lowered == Some(0) {
+            let words = "Budget has been exceeded! What is left does not pay for as many answers as `n` asks for";
+            return Err(refusal(Failure::new(FailureKind::BudgetExceeded, words).with_param("n"), &self.snapshot));
+        }
+        if lowered.is_some() && is_settled(says(self.route), &place.target) {
+            let words =
+                "Budget has been exceeded! What is left does not pay for an answer as long as this deployment's may be";
+            return Err(refusal(Failure::new(FailureKind::BudgetExceeded, words), &self.snapshot));
+        }
+        if lowered.is_some_and(|most| thoughts(&body).is_some_and(|thoughts| thoughts >= most)) {
             let words = "Budget has been exceeded! What is left does not pay for as many thoughts as `thinking.budget_tokens` asks for";
             return Err(refusal(
                 Failure::new(FailureKind::BudgetExceeded, words).with_param("thinking"),
@@ -101,38 +136,29 @@ impl Ask {
         }
     }
 
-    fn wanted(&self, attempt: &Attempt<'_>) -> Wanted {
+    fn wanted(&self, attempt: &Attempt<'_>, body: &RawBody) -> Wanted {
         let target = &attempt.place.target;
         let (says, facts) = (says(self.route), &target.facts);
         let most = if says == Says::Nowhere {
             0
         } else {
-            let default = || {
-                ["max_tokens", "max_completion_tokens"].into_iter().find_map(|name| target.defaults.get(name)?.as_u64())
-            };
-            let most = stated(says, &self.body).or_else(default).or(facts.max_output_tokens).unwrap_or(LONGEST);
-            most.saturating_mul(choices(&self.body))
+            let most = stated(says, body).or(facts.max_output_tokens).unwrap_or(LONGEST);
+            most.saturating_mul(choices(body))
         };
         // What a model thinks is billed, and few show all of it.
         let is_visible =
-            self.context.stream && !(facts.reasoning && self.may_think(&target.model, facts.rests_by_default));
+            self.context.stream && !(facts.reasoning && may_think(body, &target.model, facts.rests_by_default));
         Wanted {
             most,
             watch: if is_visible { Watch::Visible } else { Watch::Hidden },
             searches: u64::from(self.route.operation() == Operation::Rerank),
-            terms: Terms::expected(&self.body, self.route.operation() == Operation::Images),
+            terms: Terms::expected(body, self.route.operation() == Operation::Images),
         }
     }
 
-    /// Whether a model that can think may do so for this request. Claude and some others have to be asked to.
-    fn may_think(&self, model: &str, rests: bool) -> bool {
-        let asks = ["thinking", "reasoning", "reasoning_effort", "generationConfig"];
-        !(rests || model.contains("claude")) || asks.into_iter().any(|name| self.body.has(name))
-    }
-
-    /// The request, with a shorter answer.
+    /// The request, with a shorter answer. What is to be added to it and taken out of it is in it and out of it already.
     pub(crate) fn shortened(&self, attempt: &Attempt<'_>, most: u64) -> RawBody {
-        let mut body = self.body.clone();
+        let mut body = with_defaults(self.body.clone(), &attempt.place.target, &self.options.params);
         match says(self.route) {
             Says::In(names) => {
                 let present: Vec<&str> = names.iter().copied().filter(|name| body.has(name)).collect();
@@ -154,6 +180,12 @@ impl Ask {
         }
         body
     }
+}
+
+/// Whether a model that can think may do so for this request. Claude and some others have to be asked to.
+fn may_think(body: &RawBody, model: &str, rests: bool) -> bool {
+    let asks = ["thinking", "reasoning", "reasoning_effort", "generationConfig"];
+    !(rests || model.contains("claude")) || asks.into_iter().any(|name| body.has(name))
 }
 
 impl Gateway {
@@ -237,11 +269,13 @@ mod tests {
     fn a_request_says_how_long_its_answers_may_be_and_how_many_there_are() {
         let of = |route, value| (stated(says(route), &body(&value)), choices(&body(&value)));
         assert_eq!(of(Route::ChatCompletions, json!({"max_tokens": 7, "n": 3})), (Some(7), 3));
-        assert_eq!(of(Route::ChatCompletions, json!({"max_completion_tokens": 5, "max_tokens": 9})), (Some(5), 1));
+        assert_eq!(of(Route::ChatCompletions, json!({"max_completion_tokens": 5, "max_tokens": 9})), (Some(9), 1));
         assert_eq!(of(Route::Responses, json!({"max_output_tokens": 11, "max_tokens": 3})), (Some(11), 1));
         let inside = json!({"generationConfig": {"maxOutputTokens": 4, "candidateCount": 2}});
         assert_eq!(of(Route::GenerateContent, inside), (Some(4), 2));
         assert_eq!(of(Route::Completions, json!({"best_of": 4, "n": 2})), (None, 4));
+        assert_eq!(of(Route::ChatCompletions, json!({"n": "10", "max_tokens": 7.5})), (Some(8), 10));
+        assert_eq!(of(Route::ChatCompletions, json!({"n": 10.0, "max_tokens": "12"})), (Some(12), 10));
         assert_eq!(of(Route::Embeddings, json!({"max_tokens": 4})), (None, 1));
     }
 }

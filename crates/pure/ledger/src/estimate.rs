@@ -258,10 +258,13 @@ impl Reach {
     /// What to do when so many tokens have come. More is held when half of a slice is left.
     #[must_use]
     pub fn at(&self, said: u64) -> Step {
-        if self.price.0 <= 0 || self.tokens >= self.most || said.saturating_add(self.slice / 2) < self.tokens {
+        // A provider that says more than it was asked for is paid, and so has to be held for.
+        let is_whole = self.tokens >= self.most && said <= self.most;
+        if self.price.0 <= 0 || is_whole || said.saturating_add(self.slice / 2) < self.tokens {
             return Step::GoOn;
         }
-        let tokens = self.slice.max(said.saturating_sub(self.tokens)).min(self.most - self.tokens);
+        let rest = if said <= self.most { self.most.saturating_sub(self.tokens) } else { u64::MAX };
+        let tokens = self.slice.max(said.saturating_sub(self.tokens)).min(rest);
         Step::TopUp { amount: self.price.times(tokens), tokens }
     }
 

@@ -3,8 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Map, Value};
+use tollgate_ledger::windows::Period;
 use tollgate_policy::{Budget, BudgetOf};
 use tollgate_store::{EpochMs, Json, KeyView, NanoDollars};
+use tollgate_wire::Failure;
 
 use super::{fields, rows::document};
 
@@ -62,6 +64,51 @@ pub(crate) fn of_row(budget: &tollgate_store::Budget, of: &BudgetOf, now: EpochM
 fn amount(value: &Value) -> Option<i64> {
     let usd = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok());
     usd.and_then(fields::nanos).filter(|nanos| *nanos >= 0)
+}
+
+/// One budget of a document: an amount and a duration that can be read, or nothing is held of it.
+fn check(says: &Value, name: &'static str) -> Result<(), Failure> {
+    let refused = |what: &str| Err(Failure::invalid(format!("`{name}`: {what}")).with_param(name));
+    let member = |names: [&str; 2]| names.into_iter().find_map(|name| says.get(name));
+    let most = if says.is_object() { member(["max_budget", "budget_limit"]) } else { Some(says) };
+    if most.and_then(amount).is_none() {
+        return refused("each budget needs an amount of USD from 0 on, as `max_budget` or `budget_limit`");
+    }
+    match member(["budget_duration", "time_period"]).filter(|duration| !duration.is_null()) {
+        None => Ok(()),
+        Some(duration) if duration.as_str().is_some_and(|text| Period::parse(text).is_ok()) => Ok(()),
+        Some(_) => refused("a duration is a whole number and one of s, m, h, d, w, mo, such as 30d"),
+    }
+}
+
+/// Whether all of `budget_limits` can be held.
+///
+/// # Errors
+/// 400 saying what is wrong.
+pub(super) fn check_limits(value: &Value) -> Result<(), Failure> {
+    value.as_array().into_iter().flatten().try_for_each(|one| check(one, "budget_limits"))
+}
+
+/// Whether all of `model_max_budget` can be held.
+///
+/// # Errors
+/// 400 saying what is wrong.
+pub(super) fn check_models(value: &Value) -> Result<(), Failure> {
+    value.as_object().into_iter().flatten().try_for_each(|(_, one)| check(one, "model_max_budget"))
+}
+
+impl super::Desk<'_> {
+    /// Whether the budget is there that a key refers to now and did not before.
+    ///
+    /// # Errors
+    /// 400 if it is not: the key would have none.
+    pub(super) async fn has_its_budget(&self, now: Option<&str>, before: Option<&str>) -> Result<(), Failure> {
+        let Some(id) = now.filter(|id| before != Some(*id)) else { return Ok(()) };
+        let found = self.store.budget(id).await.map_err(|error| super::failure_of(error, id))?;
+        let missing =
+            || Failure::invalid(format!("there is no budget `{id}`; make it with /budget/new")).with_param("budget_id");
+        found.map(drop).ok_or_else(missing)
+    }
 }
 
 /// All budgets that hold for the calls of a key, its own first.

@@ -33,6 +33,10 @@ fn write_one(
 ) -> Result<(), Failure> {
     let field = Field { name, value };
     match name {
+        // A key that is thought to be bound to addresses and is not, is worse than none.
+        "allowed_ips" if !value.is_null() && value.as_array().is_none_or(|ips| !ips.is_empty()) => {
+            return Err(field.refused("is not enforced by this version; leave it out"));
+        }
         "key_alias" => key.key_alias = field.text()?,
         "user_id" => key.user_id = field.text()?,
         "team_id" => key.team_id = field.text()?,
@@ -48,12 +52,12 @@ fn write_one(
         "allowed_routes" => key.allowed_routes = field.list()?,
         "allowed_cache_controls" => key.allowed_cache_controls = field.list()?,
         "access_group_ids" => key.access_group_ids = field.list()?,
-        "budget_limits" => key.budget_limits = field.items()?,
+        "budget_limits" => key.budget_limits = field.budgets()?,
         "aliases" => key.aliases = field.texts_by_name()?,
         "config" => key.config = field.object()?,
         "permissions" => key.permissions = field.object()?,
         "metadata" => key.metadata = field.object()?,
-        "model_max_budget" => key.model_max_budget = field.object()?,
+        "model_max_budget" => key.model_max_budget = field.budgets_by_model()?,
         "model_rpm_limit" => key.model_rpm_limit = field.numbers_by_name()?,
         "model_tpm_limit" => key.model_tpm_limit = field.numbers_by_name()?,
         "router_settings" => key.router_settings = field.object()?,
@@ -114,6 +118,16 @@ const LONGEST_TEXT: usize = 1024;
 const LARGEST_DOCUMENT: usize = 256 << 10;
 
 impl Field<'_> {
+    fn budgets(&self) -> Result<Option<Json>, Failure> {
+        super::budgets::check_limits(self.value)?;
+        self.items()
+    }
+
+    fn budgets_by_model(&self) -> Result<Option<Json>, Failure> {
+        super::budgets::check_models(self.value)?;
+        self.object()
+    }
+
     pub(super) fn refused(&self, what: &str) -> Failure {
         Failure::invalid(format!("`{}` {what}", self.name)).with_param(self.name)
     }

@@ -79,7 +79,7 @@ impl Desk<'_> {
             None => self.random(),
         };
         let token = KeyDigest::of(&text).to_hex();
-        spend_of(&body)?;
+        super::resets::spend_of(&body)?;
         let mut key = Key {
             origin: token.clone(),
             key_name: Some(shown(&text)),
@@ -90,6 +90,7 @@ impl Desk<'_> {
             ..Key::default()
         };
         fields::write(&mut key, &body, self.now)?;
+        self.has_its_budget(key.budget_id.as_deref(), None).await?;
         if service {
             mark_as_service(&mut key);
         }
@@ -98,7 +99,7 @@ impl Desk<'_> {
         let stamp = self.noted_key("created", None, Some(&key));
         self.store.insert_key(&key, &stamp).await.map_err(|error| failure_of(error, &alias))?;
         self.forget(&key.token);
-        let spend = spend_of(&body)?.filter(|spend| spend.0 > 0);
+        let spend = super::resets::spend_of(&body)?.filter(|spend| spend.0 > 0);
         if let Some(spend) = spend {
             self.set_spend(&key, spend, self.path).await?;
         }
@@ -208,7 +209,7 @@ impl Desk<'_> {
     pub(super) async fn update(&self, mut body: Map<String, Value>) -> Result<Value, Failure> {
         let named = named(&body)?;
         let shown = body.remove("key").unwrap_or_default();
-        let spend = spend_of(&body)?;
+        let spend = super::resets::spend_of(&body)?;
         let row = self.change(&named, &body, "updated").await?;
         let mut answer = fields::read(&row);
         if let Some(spend) = spend {
@@ -234,6 +235,7 @@ impl Desk<'_> {
             let read = self.version.unwrap_or(row.version);
             let before = row.clone();
             fields::write(&mut row, body, self.now)?;
+            self.has_its_budget(row.budget_id.as_deref(), before.budget_id.as_deref()).await?;
             if row.budget_duration != before.budget_duration || row.auto_rotate == Some(true) {
                 schedule(&mut row, self.now)?;
             }
@@ -391,6 +393,7 @@ impl Desk<'_> {
         self.snapshot.key_rules.check(&body)?;
         let before = row.clone();
         fields::write(&mut row, &body, self.now)?;
+        self.has_its_budget(row.budget_id.as_deref(), before.budget_id.as_deref()).await?;
         let old = std::mem::replace(&mut row.token, KeyDigest::of(&text).to_hex());
         row.key_name = Some(shown(&text));
         row.rotation_count += 1;
@@ -440,14 +443,6 @@ impl Desk<'_> {
 fn named(body: &Map<String, Value>) -> Result<String, Failure> {
     let key = body.get("key").and_then(Value::as_str).filter(|key| !key.is_empty() && key.len() <= LONGEST_KEY);
     key.map(str::to_owned).ok_or_else(|| Failure::invalid("`key` must be the key or its hash").with_param("key"))
-}
-
-/// What a body says that the key has spent.
-fn spend_of(body: &Map<String, Value>) -> Result<Option<NanoDollars>, Failure> {
-    let Some(spend) = body.get("spend").filter(|spend| !spend.is_null()) else { return Ok(None) };
-    let nanos = spend.as_f64().and_then(fields::nanos).filter(|nanos| *nanos >= 0);
-    let refused = || Failure::invalid("`spend` must be an amount of USD from 0 on").with_param("spend");
-    nanos.map(|nanos| Some(NanoDollars(nanos))).ok_or_else(refused)
 }
 
 /// A new key.

@@ -169,6 +169,14 @@ impl Desk<'_> {
     }
 }
 
+/// What a body says that the key has spent.
+pub(super) fn spend_of(body: &Map<String, Value>) -> Result<Option<NanoDollars>, Failure> {
+    let Some(spend) = body.get("spend").filter(|spend| !spend.is_null()) else { return Ok(None) };
+    let nanos = spend.as_f64().and_then(fields::nanos).filter(|nanos| *nanos >= 0);
+    let refused = || Failure::invalid("`spend` must be an amount of USD from 0 on").with_param("spend");
+    nanos.map(|nanos| Some(NanoDollars(nanos))).ok_or_else(refused)
+}
+
 /// The periods of a key's budgets, its own and the one it refers to.
 fn periods(row: &Key, shared: Option<&str>) -> impl Iterator<Item = Period> {
     let limits: Vec<Map<String, Value>> = document(row.budget_limits.as_ref());

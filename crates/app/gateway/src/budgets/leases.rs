@@ -18,9 +18,9 @@ const DEAD: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_secs(10);
 /// After the store did not answer it is left alone for so long.
 const AWAY: Duration = Duration::from_secs(1);
-/// What no call wanted for so long goes back to the store, and is forgotten after a longer while.
+/// What no call wanted for so long goes back to the store but for a slice, and is forgotten after a longer while.
 const IDLE: Duration = Duration::from_secs(2);
-const FORGET: Duration = Duration::from_secs(60);
+const FORGET: Duration = Duration::from_secs(600);
 /// Slots that go back at one time.
 const AT_ONCE: usize = 500;
 
@@ -71,6 +71,7 @@ impl Budgets {
         {
             let now = self.clock.monotonic();
             let mut state = self.state();
+            state.answers += u64::from(outcome.is_ok());
             match outcome {
                 // The store has taken this instance for dead meanwhile, and it has another name.
                 Ok((instance, _)) if state.instance.as_ref() != Some(&instance) => {}
@@ -172,7 +173,7 @@ impl Budgets {
     }
 
     /// A sign of life, with what is reserved; what nobody wants goes back.
-    async fn beat(&self, store: &Store, instance: &str) -> Result<(), StoreError> {
+    async fn beat(self: &Arc<Self>, store: &Store, instance: &str) -> Result<(), StoreError> {
         let news = self.state().news();
         let reserved: Vec<_> =
             news.iter().map(|(slot, amount)| (projection::window(slot), NanoDollars(amount.get()))).collect();
@@ -208,27 +209,37 @@ impl Budgets {
     }
 
     /// Takes what the store has moved here and this instance was not told of, as the answer was lost.
-    async fn ask_what_is_doubtful(&self, store: &Store, instance: &str) -> Result<(), StoreError> {
+    async fn ask_what_is_doubtful(self: &Arc<Self>, store: &Store, instance: &str) -> Result<(), StoreError> {
         let doubtful = |(slot, side): (&Slot, &Side)| (side.is_doubtful && !side.is_asked).then(|| slot.clone());
         let slots: Vec<Slot> = self.state().sides.iter().filter_map(doubtful).collect();
         if slots.is_empty() {
             return Ok(());
         }
+        // Nothing is asked for them meanwhile, and whoever waits is told in the end.
+        let looking = {
+            let mut state = self.state();
+            for slot in &slots {
+                if let Some(side) = state.sides.get_mut(slot) {
+                    side.is_asked = true;
+                }
+            }
+            let nothing = lease::Wish { need: Nanos::ZERO, want: Nanos::ZERO };
+            let request =
+                |slot: &Slot| Request { slot: slot.clone(), wish: nothing, budget: Nanos::ZERO, back: Nanos::ZERO };
+            Asking { budgets: Arc::clone(self), requests: slots.iter().map(request).collect() }
+        };
         let granted: HashMap<Window, NanoDollars> = store.leases_of(instance).await?.into_iter().collect();
         {
             let mut state = self.state();
             for slot in slots {
                 let (Some(purse), Some(side)) = (state.book.purse(&slot), state.sides.get_mut(&slot)) else { continue };
-                if side.is_asked {
-                    continue;
-                }
                 side.is_doubtful = false;
                 let there = granted.get(&projection::window(&slot)).map_or(Nanos::ZERO, |amount| Nanos::new(amount.0));
                 let missing = there.minus(purse.granted());
                 state.book.fund(&slot, missing, purse.budget(), purse.left());
             }
         }
-        self.told.notify_waiters();
+        drop(looking);
         Ok(())
     }
 
@@ -397,14 +408,20 @@ impl State {
             };
             let (held, quiet) = (book.balance(slot).held, now.saturating_sub(side.wanted));
             let slice = lease::slice(purse.budget());
-            let keep = if quiet >= IDLE { Nanos::ZERO } else { slice.plus(slice) };
+            let is_past = quiet >= FORGET || is_over(slot);
+            // A slice stays, so that a key goes on while the store is away, unless others need it: nothing else is left.
+            let keep = match (is_past, quiet >= IDLE, purse.left() > Nanos::ZERO) {
+                (true, _, _) | (_, true, false) => Nanos::ZERO,
+                (_, true, true) => slice,
+                (_, false, _) => slice.plus(slice),
+            };
             // A question that is under way was asked with what is here in mind.
             let given = if side.is_asked { Nanos::ZERO } else { book.give_back(slot, keep) };
             if given > Nanos::ZERO {
                 back.push((projection::window(slot), NanoDollars(given.get())));
             }
             let is_booked = side.booked >= purse.used() && held == Nanos::ZERO && !side.is_asked;
-            let goes = is_booked && (quiet >= FORGET || (is_over(slot) && quiet >= IDLE));
+            let goes = is_booked && is_past && quiet >= IDLE;
             if goes {
                 let window = projection::window(slot);
                 slots.remove(&window);

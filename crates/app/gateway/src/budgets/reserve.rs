@@ -9,12 +9,15 @@ use tollgate_ledger::{
     Nanos, Slot,
     book::{Refusal, Verdict},
     estimate::{self, Asked},
-    lease::Wish,
+    lease::{self, Wish},
 };
 use tollgate_wire::Failure;
 use uuid::Uuid;
 
 use super::{Budgets, FOR_OTHERS, FOR_STORE, FRESH, Payers, State, leases::Request, words};
+
+/// Tokens that a stream holds at first, at most.
+const FIRST: u64 = 512;
 
 /// Money that is set aside for an attempt. Its drop gives it back, unless the attempt was closed before.
 #[derive(Debug)]
@@ -46,6 +49,22 @@ pub(crate) struct Reserved {
     pub(crate) tokens: u64,
     /// The answer must not be longer than that.
     pub(crate) lowered: Option<u64>,
+}
+
+/// A call that waits for the store.
+struct Waiting<'b>(&'b Budgets);
+
+impl<'b> Waiting<'b> {
+    fn of(budgets: &'b Budgets) -> Self {
+        budgets.state().waiting += 1;
+        Self(budgets)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.state().waiting -= 1;
+    }
 }
 
 /// What came of a try.
@@ -99,7 +118,8 @@ impl Budgets {
         asked: &Asked,
     ) -> Result<Reserved, NotReserved> {
         let began = self.clock.monotonic();
-        let mut asked_since = None;
+        let (mut asked_since, mut answers) = (None, 0);
+        let mut waiting = None;
         loop {
             let told = self.told.notified();
             tokio::pin!(told);
@@ -111,7 +131,13 @@ impl Budgets {
                 Tried::Away => return Err(NotReserved::Refused(words::away())),
                 Tried::Moved => return Err(NotReserved::Moved),
                 tried @ (Tried::Asking | Tried::Doubted(_)) => {
+                    // Each question has its time: one that was answered is no sign of a store that is away.
+                    let heard = self.state().answers;
+                    if std::mem::replace(&mut answers, heard) != heard {
+                        asked_since = None;
+                    }
                     let since = *asked_since.get_or_insert(now);
+                    waiting.get_or_insert_with(|| Waiting::of(self));
                     let last = if let Tried::Doubted(failure) = tried { failure } else { words::away() };
                     ((since + self.patience).saturating_sub(now), last)
                 }
@@ -120,6 +146,7 @@ impl Budgets {
                     ((began + FOR_OTHERS).saturating_sub(now), failure)
                 }
             };
+            let left = left.min((began + FOR_OTHERS + self.patience).saturating_sub(now));
             if left.is_zero() || tokio::time::timeout(left, told).await.is_err() {
                 return Err(NotReserved::Refused(last));
             }
@@ -128,7 +155,7 @@ impl Budgets {
 
     fn attempt(self: &Arc<Self>, attempt: Uuid, payers: &Payers, asked: &Asked, now: Duration) -> Tried {
         let mut state = self.state();
-        match self.funded(&mut state, payers, now) {
+        match self.funded(&mut state, payers, asked, now) {
             Funded::Yes => {}
             Funded::Asking => return Tried::Asking,
             Funded::Away => return Tried::Away,
@@ -251,8 +278,11 @@ impl Budgets {
 
     /// Asks the store for what is wanted; false: it does not answer just now.
     fn want(self: &Arc<Self>, state: &mut State, payers: &Payers, wishes: Vec<(Slot, Wish)>, now: Duration) -> bool {
-        let request = wishes.into_iter().filter_map(|(slot, wish)| {
+        // For those who wait, too: each would ask for itself otherwise, one after the other.
+        let waiting = state.waiting.clamp(0, 64);
+        let request = wishes.into_iter().filter_map(|(slot, mut wish)| {
             let budget = payers.each().find(|(own, _)| **own == slot)?.1;
+            wish.want = wish.want.plus(wish.need.part(waiting, 1));
             Some(Request { slot, wish, budget, back: Nanos::ZERO })
         });
         self.ask(state, request.collect(), now)
@@ -275,7 +305,7 @@ impl Budgets {
     }
 
     /// Whether all of the budgets have money here, or had, and are as large as they are now.
-    fn funded(self: &Arc<Self>, state: &mut State, payers: &Payers, now: Duration) -> Funded {
+    fn funded(self: &Arc<Self>, state: &mut State, payers: &Payers, asked: &Asked, now: Duration) -> Funded {
         let mut requests = Vec::new();
         for (slot, budget) in payers.each() {
             state.meet(slot, now);
@@ -290,7 +320,10 @@ impl Budgets {
             }
             // A smaller budget is not passed by what was moved before.
             let back = if budget < before { state.book.give_back(slot, Nanos::ZERO) } else { Nanos::ZERO };
-            let want = tollgate_ledger::lease::slice(budget);
+            // What the call needs comes with the first slice, as far as one call may hold it.
+            let most = if asked.watch == estimate::Watch::Visible { asked.most.min(FIRST) } else { asked.most };
+            let needs = asked.input.plus(asked.output.times(most)).min(budget.part(1, 2));
+            let want = lease::slice(budget).plus(needs);
             requests.push(Request { slot: slot.clone(), wish: Wish { need: Nanos::ZERO, want }, budget, back });
         }
         if requests.is_empty() {

@@ -39,7 +39,7 @@ pub(super) fn held(refusal: &Refusal) -> Failure {
 pub(super) fn ended() -> Failure {
     Failure::new(
         FailureKind::BudgetExceeded,
-        "Budget has been exceeded! The answer ends here: what is left of the budget is held by other calls",
+        "Budget has been exceeded! The answer ends here: what is left does not pay for more of it",
     )
 }
 

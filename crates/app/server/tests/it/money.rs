@@ -358,3 +358,34 @@ async fn what_a_dead_instance_had_goes_back_or_is_unknown() {
     assert_eq!((totals.len(), totals[0].unknown), (1, dollars(30)));
     assert!(spent + dollars(30).0 <= dollars(102).0, "{spent}");
 }
+
+#[tokio::test]
+async fn no_word_of_a_request_gets_around_its_budget() {
+    let store = memory().await;
+    let world = world_of(CONFIG, &store, 1).await;
+    let message = json!([{"role": "user", "content": "hi"}]);
+    for more in [
+        json!({"max_tokens": 1, "max_completion_tokens": 90_000}),
+        json!({"max_tokens": 1, "extra_body": {"max_tokens": 50_000}}),
+        json!({"max_tokens": 1, "extra_body": {"max_tokens": null}}),
+        json!({"max_tokens": 1, "additional_drop_params": ["max_tokens"]}),
+        json!({"additional_drop_params": ["max_tokens", "max_completion_tokens"]}),
+        json!({"max_tokens": 1, "extra_body": {"n": 1000}}),
+        json!({"max_tokens": 100, "n": "100"}),
+    ] {
+        // 200 tokens.
+        let key = made(&world, &json!({"max_budget": 0.1})).await;
+        let mut body = json!({"model": "gpt", "messages": message});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let before = world.provider.calls().len();
+        let reply = ask(&world, &key, CHAT, &body).await;
+        if reply.status == 400 {
+            continue;
+        }
+        let sent = world.provider.calls().get(before).unwrap_or_else(|| panic!("{more}: {}", reply.text())).json();
+        let longest = ["max_tokens", "max_completion_tokens"].iter().filter_map(|name| sent[name].as_u64()).max();
+        let choices = sent["n"].as_u64().or_else(|| sent["n"].as_str()?.parse().ok()).unwrap_or(1);
+        let most = longest.unwrap_or_else(|| panic!("{more}: as long as it likes: {sent}")) * choices;
+        assert!(most <= 200, "{more}: {sent}");
+    }
+}
