@@ -44,12 +44,14 @@ impl Budgets {
     /// Asks the store in the background; whoever waits is told. False: it is not asked now, as it does not answer.
     pub(super) fn ask(self: &Arc<Self>, state: &mut State, requests: Vec<Request>, now: Duration) -> bool {
         if now < state.away_until {
+            state.keep_back(&requests);
             return false;
         }
         let Some(store) = &self.store else { return false };
         // One question at a time for each slot: what comes of it is everybody's.
         let is_asked = |request: &Request| state.sides.get(&request.slot).is_some_and(|side| side.is_asked);
         if requests.iter().any(is_asked) {
+            state.keep_back(&requests);
             return true;
         }
         for request in &requests {
@@ -368,6 +370,13 @@ impl State {
         self.book.fund(&request.slot, granted, request.budget, left);
         let side = self.sides.entry(request.slot.clone()).or_default();
         (side.heard, side.gone, side.booked_then, side.is_old) = (now, gone, side.booked, false);
+    }
+
+    /// What was to go back does not go now: the next sign of life asks what is here, so that nothing is lost between the two.
+    fn keep_back(&mut self, requests: &[Request]) {
+        for request in requests.iter().filter(|request| request.back > Nanos::ZERO) {
+            self.doubt(&request.slot, request.budget);
+        }
     }
 
     /// What the store has moved here of a slot is not known.
